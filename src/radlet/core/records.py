@@ -1,0 +1,162 @@
+"""The records that flow between stages: studies and their images, findings with boxes, examples, predictions.
+
+Names follow the field: a study is one exam of one patient; an image is one film of it; a view is its projection.
+Coordinates are normalised to 0..1 of the image with the origin at the top left, x to the right, y down. Because films
+are displayed facing the patient, the patient's LEFT side has the LARGER x on a frontal film.
+"""
+
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+OBSERVATIONS: tuple[str, ...] = (
+    "Enlarged Cardiomediastinum",
+    "Cardiomegaly",
+    "Lung Opacity",
+    "Lung Lesion",
+    "Edema",
+    "Consolidation",
+    "Pneumonia",
+    "Atelectasis",
+    "Pneumothorax",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Fracture",
+    "Support Devices",
+    "No Finding",
+)
+"""The 14 CheXpert observations (Irvin et al. 2019), in the labeller's published order."""
+
+OBSERVATIONS_5: tuple[str, ...] = ("Cardiomegaly", "Edema", "Consolidation", "Atelectasis", "Pleural Effusion")
+"""The five observations of the CheXpert competition task."""
+
+SECTIONS: tuple[str, ...] = ("indication", "history", "technique", "comparison", "findings", "impression")
+"""Sections of a report, in the order they usually stand."""
+
+View = Literal["PA", "AP", "LATERAL"]
+Side = Literal["left", "right", "bilateral"]
+Zone = Literal["upper", "mid", "lower"]
+Split = Literal["train", "dev", "test"]
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+
+
+class State(StrEnum):
+    """What a report says of an observation."""
+
+    POSITIVE = "POSITIVE"
+    NEGATIVE = "NEGATIVE"
+    UNCERTAIN = "UNCERTAIN"
+    UNMENTIONED = "UNMENTIONED"
+
+
+class Record(BaseModel):
+    """A frozen row; unknown fields are refused so that a misspelt column never passes silently."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Box(Record):
+    """An axis-aligned box in normalised image coordinates (0..1, origin top left)."""
+
+    x_min: float
+    y_min: float
+    x_max: float
+    y_max: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not (0 <= self.x_min <= self.x_max <= 1 and 0 <= self.y_min <= self.y_max <= 1):
+            raise ValueError("a box needs 0 <= min <= max <= 1 on both axes")
+        return self
+
+
+class Finding(Record):
+    """One abnormality (or device) that is truly present in a study, as far as the source knows."""
+
+    kind: str
+    """The source's own word: effusion, pneumothorax, nodule, rib_fracture, pacemaker ..."""
+    observation: str
+    """Which of `OBSERVATIONS` it counts as."""
+    side: Side | None = None
+    zone: Zone | None = None
+    severity: Literal["mild", "moderate", "severe"] | None = None
+    size_mm: float | None = None
+    boxes: dict[str, Box] = {}
+    """`image_id -> box`, for the images on which it shows."""
+    mask_paths: dict[str, str] = {}
+    """`image_id -> PNG mask` (255 inside), relative to the manifest's folder."""
+
+
+class ImageRecord(Record):
+    """One film of a study."""
+
+    image_id: str
+    path: str
+    """Relative to the folder of the manifest."""
+    view: View | None = None
+    height_px: int | None = None
+    width_px: int | None = None
+
+
+class Study(Record):
+    """One exam: its images, its report, and what the source knows beyond them."""
+
+    study_id: str
+    patient_id: str
+    images: tuple[ImageRecord, ...]
+    report: str | None = None
+    """The whole report as free text, when the source has one."""
+    sections: dict[str, str] = {}
+    """Sections the source delivers already cut; keys from `SECTIONS`."""
+    labels: dict[str, int] = {}
+    """Labels the source delivers (1 present, 0 absent), under the source's own names."""
+    truth: tuple[Finding, ...] | None = None
+    """Everything that is really there; None when nobody knows (real films)."""
+    split: Split | None = None
+    """The published split, when the source has one."""
+    sex: Literal["F", "M"] | None = None
+    age_years: int | None = None
+    site: str | None = None
+    prior_study_id: str | None = None
+
+
+class Example(Record):
+    """One training or test row made from a study."""
+
+    example_id: str
+    study_id: str
+    patient_id: str
+    split: Split
+    image_paths: tuple[str, ...]
+    """Films shown to the model, in order. Relative to the manifest's folder on disk, absolute once read."""
+    views: tuple[View | None, ...]
+    indication: str | None = None
+    target: str | None = None
+    """The text the model should write."""
+    target_section: str = "findings"
+    """Which section `target` came from."""
+    report: str | None = None
+    """Findings and impression together, the text that contrastive training pairs with the film."""
+    observations: dict[str, State] = {}
+    """The labeller's reading of `target`, one entry for each of `OBSERVATIONS`."""
+    labels: dict[str, int] = {}
+    """Supervised targets for the encoder (1 present, 0 absent)."""
+    truth: tuple[Finding, ...] | None = None
+    sex: Literal["F", "M"] | None = None
+    age_years: int | None = None
+    site: str | None = None
+
+
+class Prediction(Record):
+    """One answer of a model, beside what was expected of it."""
+
+    example_id: str
+    patient_id: str
+    text: str
+    reference: str | None = None
+
+
+def json_safe(record: Record) -> dict[str, Any]:
+    """Return the record as plain JSON types."""
+    return record.model_dump(mode="json")

@@ -1,0 +1,133 @@
+"""Run directories: what a stage leaves behind, complete or not at all.
+
+    runs/align/tiny-4ca5e76d/   config.json  inputs.json  environment.json  metrics.jsonl  ...outputs...
+                                outputs.json (size and sha256 of every file)  DONE (written last, atomically)
+
+The name carries a digest of the configuration and of the upstream runs, so the same work always finds the same folder:
+a finished one is not done again, an unfinished one is resumed.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterable, Mapping
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from radlet import __version__
+from radlet.core.config import StageConfig, resolved_json
+from radlet.core.errors import DataError
+
+DONE = "DONE"
+_BOOKKEEPING = {DONE, "outputs.json", "environment.json"}
+_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".dcm"}
+
+
+class Run:
+    """One run directory, open for writing until `finish` is called.
+
+    Attributes:
+        path: The directory.
+        finished: True when an equal run had already finished; the stage should return at once.
+    """
+
+    def __init__(self, path: Path, finished: bool) -> None:
+        self.path = path
+        self.finished = finished
+
+    def log(self, **values: Any) -> None:
+        """Append one row to ``metrics.jsonl``; numbers and ids only, never text of a patient."""
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+
+    def finish(self) -> None:
+        """List every output with its digest and write ``DONE``, last and atomically."""
+        listing = {
+            str(file.relative_to(self.path)): {"bytes": file.stat().st_size, "sha256": sha256_file(file)}
+            for file in sorted(self.path.rglob("*"))
+            if file.is_file() and file.name not in _BOOKKEEPING and not file.name.endswith(".tmp")
+        }
+        text = json.dumps(listing, indent=1, sort_keys=True)
+        write_atomically(self.path / "outputs.json", text)
+        write_atomically(self.path / DONE, json.dumps({"digest": sha256_text(text)}) + "\n")
+        self.finished = True
+
+
+def open_run(config: StageConfig, stage: str, inputs: Mapping[str, Path] | None = None) -> Run:
+    """Make or find the run directory of `stage` for this configuration and these upstream runs.
+
+    Raises:
+        DataError: An upstream run is missing, unfinished or was changed after it finished.
+    """
+    upstream = {name: {"path": str(path.resolve()), "digest": run_digest(path)} for name, path in (inputs or {}).items()}
+    digests = {name: entry["digest"] for name, entry in upstream.items()}
+    identity = config.model_dump(mode="json", exclude={"runs_dir", "name", *(inputs or {})})
+    key = sha256_text(json.dumps([stage, identity, digests], sort_keys=True))[:8]
+    path = config.runs_dir / stage / f"{config.name}-{key}"
+    if (path / DONE).exists():
+        return Run(path, finished=True)
+    path.mkdir(parents=True, exist_ok=True)
+    write_atomically(path / "config.json", resolved_json(config))
+    write_atomically(path / "inputs.json", json.dumps(upstream, indent=2, sort_keys=True) + "\n")
+    write_atomically(path / "environment.json", json.dumps(_environment(), indent=2, sort_keys=True) + "\n")
+    return Run(path, finished=False)
+
+
+def run_digest(path: Path) -> str:
+    """Return the digest of a finished run after checking that its files are still the ones it finished with.
+
+    Films are checked by size alone: hashing an archive at every start would cost more than the stage.
+
+    Raises:
+        DataError: The run is missing, unfinished or was changed.
+    """
+    if not (path / DONE).is_file():
+        state = "is not finished" if path.is_dir() else "does not exist"
+        raise DataError(f"{path}: this run {state}. Give the folder of a finished run (it holds a file named {DONE}).")
+    text = (path / "outputs.json").read_text(encoding="utf-8")
+    digest = sha256_text(text)
+    if json.loads((path / DONE).read_text(encoding="utf-8")).get("digest") != digest:
+        raise DataError(f"{path}: outputs.json does not match {DONE}. The run was changed; run its stage again.")
+    for name, entry in json.loads(text).items():
+        file = path / name
+        if not file.is_file() or file.stat().st_size != entry["bytes"]:
+            raise DataError(f"{path}: '{name}' is missing or was changed after the run finished. Run its stage again.")
+        if file.suffix.lower() not in _IMAGE_SUFFIXES and sha256_file(file) != entry["sha256"]:
+            raise DataError(f"{path}: '{name}' was changed after the run finished. Run its stage again.")
+    return digest
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old or the new content, never a part."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_text(text: str) -> str:
+    """Return the SHA-256 of a text's UTF-8 bytes, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _environment() -> dict[str, Any]:
+    packages: Iterable[tuple[str, str]] = {(d.metadata["Name"] or "?", d.version) for d in distributions()}
+    return {
+        "radlet": __version__,
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "num_cpus": os.cpu_count(),
+        "packages": dict(sorted(packages)),
+    }

@@ -1,0 +1,44 @@
+"""What every source hands to `ingest`: raw studies, and items it had to refuse."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radlet.core.config import Config
+from radlet.core.records import Study
+
+
+@dataclass(frozen=True)
+class RawStudy:
+    """A study as its source has it.
+
+    Attributes:
+        study: The record; `ImageRecord.path` is the absolute path of the raw file, or "" when `pixels` holds the film.
+        pixels: `image_id -> (H, W) uint8` display grey, for sources that make their films.
+        masks: `(index of the finding in study.truth, image_id) -> (H, W) uint8`, 255 inside.
+    """
+
+    study: Study
+    pixels: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+    masks: Mapping[tuple[int, str], NDArray[np.uint8]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """One raw item that could not be used; `reason` names no patient and quotes no text."""
+
+    item_id: str
+    reason: str
+
+
+class Source(Config):
+    """Base of the source configurations; each is a table ``[source]`` with its ``kind`` in an ingest recipe."""
+
+    kind: str
+    """Name of the source in the registry."""
+
+    def studies(self, seed: int, shard: int = 0, num_shards: int = 1) -> Iterator[RawStudy | Rejected]:
+        """Yield every study whose index modulo `num_shards` is `shard`, in a stable order."""
+        raise NotImplementedError

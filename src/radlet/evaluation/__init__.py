@@ -1,0 +1,1 @@
+"""Judge a model beside its baselines: tasks, scorecard, page."""

@@ -1,0 +1,1 @@
+"""A checkpoint in; reports and attention maps out."""

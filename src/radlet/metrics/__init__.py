@@ -1,0 +1,1 @@
+"""Pure metrics: references and predictions in, scores out. No torch."""

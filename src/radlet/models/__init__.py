@@ -1,0 +1,1 @@
+"""How a model is assembled, loaded, saved and tuned."""

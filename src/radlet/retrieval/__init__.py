@@ -1,0 +1,1 @@
+"""Embed, index and look up similar films and reports."""
