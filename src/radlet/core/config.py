@@ -3,7 +3,7 @@
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -17,6 +17,9 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
 
 
+C = TypeVar("C", bound=Config)
+
+
 class StageConfig(Config):
     """What every stage has in common."""
 
@@ -28,7 +31,7 @@ class StageConfig(Config):
     """Folder under which the run directory is made."""
 
 
-def load_config[C: Config](cls: type[C], recipe: Path | None, overrides: list[str] | None = None, **given: Any) -> C:
+def load_config(cls: type[C], recipe: Path | None, overrides: list[str] | None = None, **given: Any) -> C:
     """Read a TOML recipe, lay `given` values and dotted ``key=value`` overrides over it, and validate.
 
     Args:
