@@ -63,7 +63,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error.__class__.__name__}). Give the path of a TOML recipe.") from None
+        raise ConfigError(
+            f"{path}: cannot be read ({error.__class__.__name__}). Give the path of a TOML recipe."
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: is not valid TOML: {error}.") from None
 

@@ -62,7 +62,9 @@ def open_run(config: StageConfig, stage: str, inputs: Mapping[str, Path] | None 
     Raises:
         DataError: An upstream run is missing, unfinished or was changed after it finished.
     """
-    upstream = {name: {"path": str(path.resolve()), "digest": run_digest(path)} for name, path in (inputs or {}).items()}
+    upstream = {
+        name: {"path": str(path.resolve()), "digest": run_digest(path)} for name, path in (inputs or {}).items()
+    }
     digests = {name: entry["digest"] for name, entry in upstream.items()}
     identity = config.model_dump(mode="json", exclude={"runs_dir", "name", *(inputs or {})})
     key = sha256_text(json.dumps([stage, identity, digests], sort_keys=True))[:8]

@@ -1,0 +1,54 @@
+# The verbs of the project. Each sets up its own .venv from plain python3 (3.11 or newer) and pip.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Where `make demo` puts its results, and how many processes run the tests.
+OUT ?= demo
+JOBS ?= 2
+# The tested torch is the lower end of its range in pyproject.toml. It is installed first and by exact version, so that pip
+# takes a CPU build when its configuration offers one, rather than a newer CUDA build of several gigabytes.
+TORCH = $(shell sed -n 's/.*"torch>=\([0-9.]*\),.*/torch==\1/p' pyproject.toml)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check fix docs bench
+
+help:  ## list the verbs
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+
+install: $(STAMP)  ## make .venv and install radlet with its development tools
+
+# Runs again only when pyproject.toml changes; the stamp is written last, so that a broken installation is repaired.
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "radlet needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet "$(TORCH)"
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	@touch $@
+
+demo: $(STAMP)  ## make, judge and show a small model on synthetic studies
+	$(BIN)/radlet demo --out $(OUT)
+
+# One thread a worker, or the workers fight for the cores. Long files come first, so that the workers end together, and a
+# file stays on one worker, so that what it builds for its tests is built once.
+test: export OMP_NUM_THREADS = 1
+test: $(STAMP)  ## run every test
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder \
+	  tests/e2e tests/integration tests/golden tests/contract tests/unit
+
+check: $(STAMP)  ## lint, types, import contracts, generated docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/reference.py --check
+
+fix: $(STAMP)  ## format, and repair what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(STAMP)  ## write the reference pages from the code
+	$(BIN)/python tools/reference.py
+
+bench: $(STAMP)  ## run every benchmark in bench/
+	@set -e; for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file; done

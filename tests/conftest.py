@@ -1,0 +1,28 @@
+"""What every tier of tests shares."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+# No test may reach a model hub; set before transformers is imported, and inherited by every process a test starts.
+os.environ["HF_HUB_OFFLINE"] = "1"
+# One thread a worker: the runs of two workers would otherwise fight for the cores, and sums would depend on their number.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Root of the checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the real radiology data (RADLET_DATA, else ``../shared/data``); skips where there is none."""
+    path = Path(os.environ.get("RADLET_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not path.is_dir():
+        pytest.skip(f"no real data at {path}; set RADLET_DATA to its folder")
+    return path
