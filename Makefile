@@ -20,10 +20,11 @@ install: $(STAMP)  ## make .venv and install radlet with its development tools
 
 # Runs again only when pyproject.toml changes; the stamp is written last, so that a broken installation is repaired.
 $(STAMP): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "radlet needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "radlet needs Python 3.11: make PYTHON=...")'
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet "$(TORCH)"
-	$(BIN)/pip install --quiet --editable ".[dev]"
+	@echo "Installing radlet into $(VENV): one or two minutes, once."
+	@$(BIN)/pip install -qq "$(TORCH)"
+	@$(BIN)/pip install -qq --editable ".[dev]"
 	@touch $@
 
 demo: $(STAMP)  ## make, judge and show a small model on synthetic studies

@@ -9,7 +9,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 # No test may reach a model hub; set before transformers is imported, and inherited by every process a test starts.
 os.environ["HF_HUB_OFFLINE"] = "1"
-# One thread a worker: the runs of two workers would otherwise fight for the cores, and sums would depend on their number.
+# One thread a worker: two would otherwise fight for the cores, and sums would depend on the number of threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

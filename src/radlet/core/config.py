@@ -1,9 +1,11 @@
 """Configuration: sparse TOML by hand, frozen pydantic models in code, complete JSON beside every result."""
 
+import copy
 import json
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -44,7 +46,7 @@ def load_config(cls: type[C], recipe: Path | None, overrides: list[str] | None =
         ConfigError: The file cannot be read, or a value or key is not allowed.
     """
     values = read_toml(recipe) if recipe else {}
-    values.update(given)
+    values.update(copy.deepcopy(given))
     for override in overrides or []:
         _apply_override(values, override)
     try:
@@ -93,21 +95,35 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
 
 def _explain(cls: type[Config], error: ValidationError) -> str:
     clauses = []
-    for item in error.errors(include_url=False, include_input=False):
+    for item in error.errors(include_url=False):
         where = ".".join(str(part) for part in item["loc"]) or "recipe"
         if item["type"] == "extra_forbidden":
             clauses.append(f"unknown key '{where}'.{nearest(str(item['loc'][-1]), _keys(cls, item['loc'][:-1]))}")
         elif item["type"] == "missing":
             clauses.append(f"'{where}' is required.")
         else:
-            clauses.append(f"'{where}': {item['msg']}.")
+            message = item["msg"].removeprefix("Value error, ").rstrip(".")
+            given = item["input"] if isinstance(item["input"], bool | int | float | str) else None
+            clauses.append(f"'{where}': {message}{'' if given is None else f' (given: {given!r})'}.")
     return " ".join(clauses)
 
 
 def _keys(cls: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """List the keys allowed at `path`; indices and the tags of unions on the way name no field and are passed over."""
+    models = [cls]
     for part in path:
-        annotation = cls.model_fields[str(part)].annotation if str(part) in cls.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        cls = annotation
-    return list(cls.model_fields)
+        found = [inner for model in models for inner in _models_in(_annotation(model, str(part)))]
+        models = found or models
+    return sorted({key for model in models for key in model.model_fields})
+
+
+def _annotation(model: type[BaseModel], key: str) -> Any:
+    return model.model_fields[key].annotation if key in model.model_fields else None
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models inside ``X``, ``X | None``, ``list[X]``, ``dict[str, X]`` and their nestings."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)

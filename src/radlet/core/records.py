@@ -87,6 +87,12 @@ class Finding(Record):
     mask_paths: dict[str, str] = {}
     """`image_id -> PNG mask` (255 inside), relative to the manifest's folder."""
 
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.observation not in OBSERVATIONS:
+            raise ValueError(f"a finding counts as one of: {', '.join(OBSERVATIONS)}")
+        return self
+
 
 class ImageRecord(Record):
     """One film of a study."""
@@ -146,6 +152,12 @@ class Example(Record):
     sex: Literal["F", "M"] | None = None
     age_years: int | None = None
     site: str | None = None
+
+    @model_validator(mode="after")
+    def _one_view_an_image(self) -> Self:
+        if len(self.views) != len(self.image_paths):
+            raise ValueError(f"{len(self.image_paths)} image_paths need as many views, not {len(self.views)}")
+        return self
 
 
 class Prediction(Record):

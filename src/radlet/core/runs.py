@@ -45,22 +45,29 @@ class Run:
 
     def finish(self) -> None:
         """List every output with its digest and write ``DONE``, last and atomically."""
+        bookkeeping = {self.path / name for name in _BOOKKEEPING}
         listing = {
             str(file.relative_to(self.path)): {"bytes": file.stat().st_size, "sha256": sha256_file(file)}
             for file in sorted(self.path.rglob("*"))
-            if file.is_file() and file.name not in _BOOKKEEPING and not file.name.endswith(".tmp")
+            if file.is_file() and file not in bookkeeping and file.suffix != ".tmp"
         }
         text = json.dumps(listing, indent=1, sort_keys=True)
         write_atomically(self.path / "outputs.json", text)
-        write_atomically(self.path / DONE, json.dumps({"digest": sha256_text(text)}) + "\n")
+        write_atomically(self.path / DONE, _done(sha256_text(text)))
         self.finished = True
 
 
 def open_run(config: StageConfig, stage: str, inputs: Mapping[str, Path] | None = None) -> Run:
     """Make or find the run directory of `stage` for this configuration and these upstream runs.
 
+    Args:
+        config: The resolved configuration. Its name and folder do not count towards the digest.
+        stage: Name of the stage; becomes the parent folder.
+        inputs: Upstream run directories by the name of the configuration field that holds them. Their contents count
+            towards the digest, not their paths, so that a moved run is still the same run.
+
     Raises:
-        DataError: An upstream run is missing, unfinished or was changed after it finished.
+        DataError: An upstream run is missing, unfinished or was changed after it finished, or this run was.
     """
     upstream = {
         name: {"path": str(path.resolve()), "digest": run_digest(path)} for name, path in (inputs or {}).items()
@@ -70,6 +77,7 @@ def open_run(config: StageConfig, stage: str, inputs: Mapping[str, Path] | None 
     key = sha256_text(json.dumps([stage, identity, digests], sort_keys=True))[:8]
     path = config.runs_dir / stage / f"{config.name}-{key}"
     if (path / DONE).exists():
+        run_digest(path)
         return Run(path, finished=True)
     path.mkdir(parents=True, exist_ok=True)
     write_atomically(path / "config.json", resolved_json(config))
@@ -89,16 +97,18 @@ def run_digest(path: Path) -> str:
     if not (path / DONE).is_file():
         state = "is not finished" if path.is_dir() else "does not exist"
         raise DataError(f"{path}: this run {state}. Give the folder of a finished run (it holds a file named {DONE}).")
-    text = (path / "outputs.json").read_text(encoding="utf-8")
+    remedy = "Delete the folder and run its stage again."
+    listing = path / "outputs.json"
+    text = listing.read_text(encoding="utf-8") if listing.is_file() else ""
     digest = sha256_text(text)
-    if json.loads((path / DONE).read_text(encoding="utf-8")).get("digest") != digest:
-        raise DataError(f"{path}: outputs.json does not match {DONE}. The run was changed; run its stage again.")
+    if (path / DONE).read_text(encoding="utf-8") != _done(digest):
+        raise DataError(f"{path}: outputs.json is not the one this run finished with. {remedy}")
     for name, entry in json.loads(text).items():
         file = path / name
         if not file.is_file() or file.stat().st_size != entry["bytes"]:
-            raise DataError(f"{path}: '{name}' is missing or was changed after the run finished. Run its stage again.")
+            raise DataError(f"{path}: '{name}' is missing or was changed after the run finished. {remedy}")
         if file.suffix.lower() not in _IMAGE_SUFFIXES and sha256_file(file) != entry["sha256"]:
-            raise DataError(f"{path}: '{name}' was changed after the run finished. Run its stage again.")
+            raise DataError(f"{path}: '{name}' was changed after the run finished. {remedy}")
     return digest
 
 
@@ -121,6 +131,10 @@ def sha256_file(path: Path) -> str:
 def sha256_text(text: str) -> str:
     """Return the SHA-256 of a text's UTF-8 bytes, in hex."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _done(digest: str) -> str:
+    return json.dumps({"digest": digest}) + "\n"
 
 
 def _environment() -> dict[str, Any]:
