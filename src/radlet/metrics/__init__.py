@@ -1,1 +1,31 @@
-"""Pure metrics: references and predictions in, scores out. No torch."""
+"""Metrics: pure functions from references and predictions to a score, without torch.
+
+`METRICS` lists those that judge a draft against its reference (see `base.Metric` for the contract). To add one: a new
+module with an object of that shape, and one line here. Metrics of films and texts together are in `retrieval`.
+"""
+
+from radlet.core.registry import Registry
+
+METRICS = Registry(
+    "metrics",
+    {
+        "observation_f1_micro_14": "radlet.metrics.observations:F1_MICRO_14",
+        "observation_f1_macro_14": "radlet.metrics.observations:F1_MACRO_14",
+        "observation_f1_micro_5": "radlet.metrics.observations:F1_MICRO_5",
+        "observation_f1_macro_5": "radlet.metrics.observations:F1_MACRO_5",
+        "observation_f1_micro_14_with_uncertain": "radlet.metrics.observations:F1_MICRO_14_WITH_UNCERTAIN",
+        "observation_f1_macro_14_with_uncertain": "radlet.metrics.observations:F1_MACRO_14_WITH_UNCERTAIN",
+        "observation_f1_micro_5_with_uncertain": "radlet.metrics.observations:F1_MICRO_5_WITH_UNCERTAIN",
+        "observation_f1_macro_5_with_uncertain": "radlet.metrics.observations:F1_MACRO_5_WITH_UNCERTAIN",
+        "observation_precision_micro_14": "radlet.metrics.observations:PRECISION_MICRO_14",
+        "observation_recall_micro_14": "radlet.metrics.observations:RECALL_MICRO_14",
+        "laterality": "radlet.metrics.laterality:LATERALITY",
+        "bleu_1": "radlet.metrics.lexical:BLEU_1",
+        "bleu_4": "radlet.metrics.lexical:BLEU_4",
+        "rouge_l": "radlet.metrics.lexical:ROUGE_L",
+        "length_words": "radlet.metrics.text_shape:LENGTH_WORDS",
+        "length_ratio": "radlet.metrics.text_shape:LENGTH_RATIO",
+    },
+)
+
+__all__ = ["METRICS"]

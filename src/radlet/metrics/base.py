@@ -1,0 +1,56 @@
+"""What every metric is: additive statistics per report, and a score from their sums.
+
+Keeping the two apart makes the score of any resample of reports a matrix product, so that a thousand bootstrap
+resamples cost little more than one score, and makes a corpus metric (BLEU, micro-F1) as easy to resample as a mean.
+All scores run from 0 to 1 unless a metric says otherwise, and nothing to judge (0/0) scores 0: silence earns no mark.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radlet.core.records import Side, State
+
+Floats = NDArray[np.float64]
+Reading = Literal["text", "observations", "sides"]
+"""What a metric reads of a report: its words, its observations' states, or the sides of its positive mentions."""
+Observations = Mapping[str, State]
+"""State of each observation; one that is missing counts as UNMENTIONED."""
+Sides = Mapping[str, Collection[Side]]
+"""The sides named for each positive observation, one entry a mention."""
+
+
+class Metric(Protocol):
+    """The contract of the `metrics` registry; ``tests/contract/test_metrics_contract.py`` checks every entry.
+
+    Attributes:
+        reads: Which reading of a report `statistics` takes.
+        best: Score of perfect predictions; None for a description that is not a mark (report length).
+    """
+
+    @property
+    def reads(self) -> Reading:
+        """Name the reading of a report that the metric takes."""
+
+    @property
+    def best(self) -> float | None:
+        """Return the score of perfect predictions, or None if higher is not better."""
+
+    def statistics(self, references: Sequence[Any], predictions: Sequence[Any]) -> Floats:
+        """Return the additive statistics of each pair, shape (n, k)."""
+
+    def score(self, totals: Floats) -> Floats:
+        """Return the scores of summed statistics, shape (..., k) -> (...)."""
+
+
+def value(metric: Metric, references: Sequence[Any], predictions: Sequence[Any]) -> float:
+    """Score one set of predictions against as many references."""
+    return float(metric.score(metric.statistics(references, predictions).sum(axis=0)))
+
+
+def ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """Divide elementwise; 0/0 is 0."""
+    out = np.zeros(np.broadcast_shapes(np.shape(numerator), np.shape(denominator)))
+    return np.divide(numerator, denominator, out=out, where=denominator != 0)

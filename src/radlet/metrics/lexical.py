@@ -1,0 +1,82 @@
+"""Word overlap of a draft with its reference: BLEU-1, BLEU-4 (sacrebleu's counts) and ROUGE-L (rouge_score).
+
+Words are cheap to match and say little about findings: read these beside the observation metrics, never alone.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from rouge_score.rouge_scorer import RougeScorer
+from sacrebleu.metrics.bleu import BLEU
+
+from radlet.metrics.base import Floats, Reading, ratio
+
+
+class Bleu:
+    """Corpus BLEU (Papineni et al. 2002) in 0..1, as sacrebleu computes it: 13a tokens, case kept, `exp` smoothing.
+
+    Statistics: draft length, reference length, matched n-grams of each order, drafted n-grams of each order.
+
+    Args:
+        max_order: Longest n-gram counted; 1 gives BLEU-1, 4 gives BLEU-4.
+    """
+
+    reads: Reading = "text"
+    best = 1.0
+
+    def __init__(self, max_order: int) -> None:
+        self.max_order = max_order
+
+    @cached_property
+    def _counter(self) -> Any:
+        return BLEU(max_ngram_order=self.max_order, effective_order=True)
+
+    def statistics(self, references: Sequence[str], predictions: Sequence[str]) -> Floats:
+        """Count lengths and n-grams of each pair, shape (n, 2 + 2 * max_order)."""
+        out = np.zeros((len(references), 2 + 2 * self.max_order))
+        for row, reference, prediction in zip(out, references, predictions, strict=True):
+            counted = self._counter.sentence_score(prediction, [reference])
+            row[:] = [counted.sys_len, counted.ref_len, *counted.counts, *counted.totals]
+        return out
+
+    def score(self, totals: Floats) -> Floats:
+        """Combine counts into BLEU; 0 when nothing matches or no n-gram of the longest order was drafted."""
+        drafted, expected = totals[..., 0], totals[..., 1]
+        matched, possible = totals[..., 2 : 2 + self.max_order], totals[..., 2 + self.max_order :]
+        # The k-th order without a match counts as 1 / 2^k of a match (sacrebleu's default smoothing).
+        misses = np.cumsum((matched == 0) & (possible > 0), axis=-1)
+        precision = ratio(np.where(matched == 0, 0.5**misses, matched), possible)
+        scored = np.asarray((matched > 0).any(axis=-1) & (possible > 0).all(axis=-1))
+        log_mean = np.log(np.where(np.expand_dims(scored, -1), precision, 1.0)).mean(axis=-1)
+        brevity = np.minimum(0.0, 1.0 - expected / np.maximum(drafted, 1.0))
+        return np.asarray(np.where(scored, np.exp(log_mean + brevity), 0.0))
+
+
+class RougeL:
+    """ROUGE-L F-measure (Lin 2004) by rouge_score without stemming, averaged over reports, in 0..1."""
+
+    reads: Reading = "text"
+    best = 1.0
+
+    @cached_property
+    def _scorer(self) -> Any:
+        return RougeScorer(["rougeL"], use_stemmer=False)
+
+    def statistics(self, references: Sequence[str], predictions: Sequence[str]) -> Floats:
+        """Return the F-measure of each pair and a count of one, shape (n, 2)."""
+        rows = [
+            (self._scorer.score(reference, prediction)["rougeL"].fmeasure, 1.0)
+            for reference, prediction in zip(references, predictions, strict=True)
+        ]
+        return np.array(rows, dtype=np.float64).reshape(-1, 2)
+
+    def score(self, totals: Floats) -> Floats:
+        """Return the mean over reports."""
+        return ratio(totals[..., 0], totals[..., 1])
+
+
+BLEU_1 = Bleu(1)
+BLEU_4 = Bleu(4)
+ROUGE_L = RougeL()

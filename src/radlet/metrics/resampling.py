@@ -1,0 +1,112 @@
+"""Uncertainty of scores: percentile bootstrap over patients, and paired comparison of two systems.
+
+Reports of one patient resemble each other, so patients are drawn, not reports (cluster bootstrap). With additive
+statistics each resample is a row of patient weights times the matrix of per-patient sums.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radlet.metrics.base import Floats
+
+Score = Callable[[Floats], Floats]
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A score with its 95 % percentile interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """First system minus second, with its 95 % interval and the two-sided p-value of the swap test."""
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
+class PatientResampler:
+    """Draw the same resamples of patients for every metric and system, so that differences stay paired.
+
+    Args:
+        patients: Patient of each report, in the order of the statistics' rows.
+        num_resamples: Bootstrap resamples, and swaps of the permutation test.
+        seed: Seed of both.
+
+    Raises:
+        ValueError: There is no report, or no resample.
+    """
+
+    def __init__(self, patients: Sequence[str], num_resamples: int = 1000, seed: int = 0) -> None:
+        if not patients or num_resamples < 1:
+            raise ValueError(f"{len(patients)} reports and {num_resamples} resamples: at least one of each is needed")
+        numbers: dict[str, int] = {}
+        self._patient = np.array([numbers.setdefault(p, len(numbers)) for p in patients], dtype=np.int64)
+        self.num_patients = len(numbers)
+        self.num_resamples = num_resamples
+        self._seed = seed
+
+    def estimate(self, statistics: Floats, score: Score) -> Estimate:
+        """Score all reports, and every resample of patients.
+
+        Args:
+            statistics: Additive statistics, one row a report, shape (n, k).
+            score: Maps totals (..., k) to scores (...).
+        """
+        sums = self._per_patient(statistics)
+        low, high = self._percentiles(np.concatenate([score(w @ sums) for w in self._weights()]))
+        return Estimate(float(score(statistics.sum(axis=0))), low, high)
+
+    def compare(self, first: Floats, second: Floats, score: Score) -> Comparison:
+        """Compare two systems on the same reports: paired bootstrap interval, and paired permutation test by patient.
+
+        The test swaps the two systems' answers for each patient with probability 1/2 (Noreen 1989); its p-value is
+        (1 + swaps at least as far from 0 as observed) / (1 + number of swaps), hence never 0.
+        """
+        a, b = self._per_patient(first), self._per_patient(second)
+        observed = float(score(a.sum(axis=0)) - score(b.sum(axis=0)))
+        low, high = self._percentiles(np.concatenate([score(w @ a) - score(w @ b) for w in self._weights()]))
+        exceed = 0
+        for swap in self._swaps():
+            moved = swap @ (b - a)
+            permuted = score(a.sum(axis=0) + moved) - score(b.sum(axis=0) - moved)
+            exceed += int((np.abs(permuted) >= abs(observed) - 1e-12).sum())
+        return Comparison(observed, low, high, (1 + exceed) / (1 + self.num_resamples))
+
+    def _per_patient(self, statistics: Floats) -> Floats:
+        if len(statistics) != len(self._patient):
+            raise ValueError(f"{len(statistics)} rows of statistics for {len(self._patient)} reports")
+        sums = np.zeros((self.num_patients, statistics.shape[1]))
+        np.add.at(sums, self._patient, statistics)
+        return sums
+
+    def _weights(self) -> Iterator[Floats]:
+        draws = np.random.default_rng(self._seed)
+        shares = np.full(self.num_patients, 1 / self.num_patients)
+        for size in self._chunks():
+            yield draws.multinomial(self.num_patients, shares, size).astype(np.float64)
+
+    def _swaps(self) -> Iterator[Floats]:
+        draws = np.random.default_rng(self._seed + 1)
+        for size in self._chunks():
+            yield draws.integers(0, 2, (size, self.num_patients)).astype(np.float64)
+
+    def _chunks(self) -> Iterator[int]:
+        # Weights of all resamples at once would not fit in memory for a large test set.
+        for start in range(0, self.num_resamples, _CHUNK):
+            yield min(_CHUNK, self.num_resamples - start)
+
+    @staticmethod
+    def _percentiles(scores: NDArray[np.float64]) -> tuple[float, float]:
+        low, high = np.percentile(scores, [2.5, 97.5])
+        return float(low), float(high)

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from radlet.metrics.base import ratio
+from radlet.metrics.resampling import PatientResampler
+
+
+def mean(totals):
+    return ratio(totals[..., 0], totals[..., 1])
+
+
+def rows(values):
+    return np.stack([values, np.ones(len(values))], axis=1).astype(float)
+
+
+def test_interval_covers_the_analytic_one():
+    values = np.random.default_rng(0).normal(5, 2, 400)
+    estimate = PatientResampler([str(i) for i in range(400)], 2000).estimate(rows(values), mean)
+    half = 1.96 * values.std() / 20
+    assert estimate.value == pytest.approx(values.mean())
+    assert estimate.low == pytest.approx(values.mean() - half, abs=0.03)
+    assert estimate.high == pytest.approx(values.mean() + half, abs=0.03)
+
+
+def test_patients_are_drawn_not_reports():
+    values = np.repeat(np.random.default_rng(1).normal(0, 1, 40), 10)
+    by_report = PatientResampler([str(i) for i in range(400)]).estimate(rows(values), mean)
+    by_patient = PatientResampler([str(i // 10) for i in range(400)]).estimate(rows(values), mean)
+    ratio_of_widths = (by_patient.high - by_patient.low) / (by_report.high - by_report.low)
+    assert 2.5 < ratio_of_widths < 4.0  # sqrt(10) reports a patient
+
+
+def test_same_seed_same_interval_and_other_seed_other_interval():
+    statistics, patients = rows(np.arange(50.0)), [str(i) for i in range(50)]
+    first, again, other = (PatientResampler(patients, 500, seed).estimate(statistics, mean) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20), st.integers(1, 700))
+def test_a_constant_system_has_a_point_interval_and_a_bounded_one_stays_inside(values, num_resamples):
+    resampler = PatientResampler([str(i % 7) for i in range(len(values))], num_resamples)
+    estimate = resampler.estimate(rows(np.array(values)), mean)
+    assert min(values) - 1e-9 <= estimate.low <= estimate.high <= max(values) + 1e-9
+    same = resampler.compare(rows(np.array(values)), rows(np.array(values)), mean)
+    assert (same.difference, same.low, same.high, same.p_value) == (0, 0, 0, 1)
+
+
+def test_a_clear_difference_is_significant_and_noise_is_not():
+    draws = np.random.default_rng(3)
+    noise, patients = draws.normal(0, 1, 200), [str(i) for i in range(200)]
+    resampler = PatientResampler(patients, 999)
+    clear = resampler.compare(rows(noise + 0.5 + draws.normal(0, 0.1, 200)), rows(noise), mean)
+    assert clear.low > 0.4
+    assert clear.p_value == pytest.approx(1 / 1000)
+    nothing = resampler.compare(rows(noise), rows(draws.permutation(noise)), mean)
+    assert nothing.low < 0 < nothing.high
+    assert nothing.p_value > 0.05
+
+
+def test_swap_test_is_exact_on_a_small_case():
+    # Three patients, differences 1, 1, 1: of 8 swaps two reach |3|, so p = 1/4.
+    resampler = PatientResampler(["a", "b", "c"], 20_000)
+    p = resampler.compare(rows(np.ones(3)), rows(np.zeros(3)), mean).p_value
+    assert p == pytest.approx(0.25, abs=0.015)
+
+
+def test_comparison_is_antisymmetric():
+    draws = np.random.default_rng(4)
+    a, b = rows(draws.random(30)), rows(draws.random(30))
+    resampler = PatientResampler([str(i // 2) for i in range(30)])
+    one, two = resampler.compare(a, b, mean), resampler.compare(b, a, mean)
+    assert one.difference == pytest.approx(-two.difference)
+    assert (one.low, one.high) == pytest.approx((-two.high, -two.low))
+    assert one.p_value == two.p_value
+
+
+def test_refuses_nothing_and_mismatched_rows():
+    with pytest.raises(ValueError, match="at least one"):
+        PatientResampler([])
+    with pytest.raises(ValueError, match="3 rows of statistics for 2"):
+        PatientResampler(["a", "b"]).estimate(np.ones((3, 2)), mean)
