@@ -112,7 +112,7 @@ def _keys(cls: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     """List the keys allowed at `path`; indices and the tags of unions on the way name no field and are passed over."""
     models = [cls]
     for part in path:
-        found = [inner for model in models for inner in _models_in(_annotation(model, str(part)))]
+        found = [inner for model in models for inner in models_in(_annotation(model, str(part)))]
         models = found or models
     return sorted({key for model in models for key in model.model_fields})
 
@@ -121,9 +121,9 @@ def _annotation(model: type[BaseModel], key: str) -> Any:
     return model.model_fields[key].annotation if key in model.model_fields else None
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     """Yield the models inside ``X``, ``X | None``, ``list[X]``, ``dict[str, X]`` and their nestings."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for part in get_args(annotation):
-        yield from _models_in(part)
+        yield from models_in(part)
