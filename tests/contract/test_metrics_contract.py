@@ -5,7 +5,6 @@ import pytest
 
 from radlet.core.records import OBSERVATIONS, State
 from radlet.metrics import METRICS
-from radlet.metrics.base import value
 
 P, N, U = State.POSITIVE, State.NEGATIVE, State.UNCERTAIN
 
@@ -56,35 +55,35 @@ def test_no_reports_score_zero(metric):
 def test_empty_reports_are_finite(metric):
     empty, full = [EMPTY[metric.reads]] * 4, REFERENCES[metric.reads]
     for references, predictions in ((empty, empty), (empty, full), (full, empty)):
-        assert np.isfinite(value(metric, references, predictions))
+        assert np.isfinite(metric(references, predictions))
     if metric.best is not None:
-        assert value(metric, full, empty) == 0.0
+        assert metric(full, empty) == 0.0
 
 
 def test_perfect_predictions_score_best(metric):
     references = REFERENCES[metric.reads]
     if metric.best is not None:
-        assert value(metric, references, references) == pytest.approx(metric.best)
+        assert metric(references, references) == pytest.approx(metric.best)
 
 
 def test_disjoint_predictions_score_zero(metric):
     if metric.best is not None:
-        assert value(metric, REFERENCES[metric.reads], DISJOINT[metric.reads]) == pytest.approx(0.0)
+        assert metric(REFERENCES[metric.reads], DISJOINT[metric.reads]) == pytest.approx(0.0)
 
 
 def test_a_half_right_set_lies_between(metric):
     if metric.best is None:
         pytest.skip("a description, not a mark")
     references, disjoint = REFERENCES[metric.reads], DISJOINT[metric.reads]
-    assert 0.0 < value(metric, references, [*references[:2], *disjoint[2:]]) < metric.best
+    assert 0.0 < metric(references, [*references[:2], *disjoint[2:]]) < metric.best
 
 
 def test_order_of_reports_does_not_matter(metric):
     references = REFERENCES[metric.reads]
     predictions = [*references[1:], references[0]]
     order = [2, 0, 3, 1]
-    assert value(metric, references, predictions) == pytest.approx(
-        value(metric, [references[i] for i in order], [predictions[i] for i in order])
+    assert metric(references, predictions) == pytest.approx(
+        metric([references[i] for i in order], [predictions[i] for i in order])
     )
 
 

@@ -10,7 +10,6 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 
 from radlet.core.records import OBSERVATIONS, OBSERVATIONS_5, State
 from radlet.metrics import METRICS
-from radlet.metrics.base import value
 from radlet.metrics.observations import ObservationAgreement
 
 WORDS = "the heart lungs are is clear enlarged no small left right effusion pneumothorax seen , . 1.5 well-aerated"
@@ -32,7 +31,7 @@ def test_bleu_equals_sacrebleu(order, seed):
     references = random_texts(seed, 40)
     for predictions in (mutated(references, seed + 9), random_texts(seed + 77, 40), references):
         expected = BLEU(max_ngram_order=order).corpus_score(predictions, [references]).score / 100
-        assert value(METRICS[f"bleu_{order}"], references, predictions) == pytest.approx(expected, abs=1e-6)
+        assert METRICS[f"bleu_{order}"](references, predictions) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -50,12 +49,12 @@ def test_bleu_equals_sacrebleu(order, seed):
 @pytest.mark.parametrize("order", [1, 4])
 def test_bleu_of_short_texts_equals_sacrebleu(reference, draft, order):
     expected = BLEU(max_ngram_order=order).corpus_score([draft], [[reference]]).score / 100
-    assert value(METRICS[f"bleu_{order}"], [reference], [draft]) == pytest.approx(expected, abs=1e-6)
+    assert METRICS[f"bleu_{order}"]([reference], [draft]) == pytest.approx(expected, abs=1e-6)
 
 
 def test_bleu_by_hand():
     # "the heart is big" against "the heart is not big": 4/4 words match; brevity exp(1 - 5/4).
-    assert value(METRICS["bleu_1"], ["the heart is not big"], ["the heart is big"]) == pytest.approx(np.exp(-0.25))
+    assert METRICS["bleu_1"](["the heart is not big"], ["the heart is big"]) == pytest.approx(np.exp(-0.25))
 
 
 def test_rouge_l_equals_rouge_score():
@@ -63,13 +62,13 @@ def test_rouge_l_equals_rouge_score():
     predictions = mutated(references, 4)
     scorer = RougeScorer(["rougeL"], use_stemmer=False)
     expected = np.mean([scorer.score(r, p)["rougeL"].fmeasure for r, p in zip(references, predictions, strict=True)])
-    assert value(METRICS["rouge_l"], references, predictions) == pytest.approx(expected, abs=1e-6)
+    assert METRICS["rouge_l"](references, predictions) == pytest.approx(expected, abs=1e-6)
 
 
 def test_rouge_l_by_hand():
     # Longest common subsequence "the is big" = 3 of 4 words each way; no stemming, so effusions != effusion.
-    assert value(METRICS["rouge_l"], ["the heart is big"], ["the lung is big"]) == pytest.approx(0.75)
-    assert value(METRICS["rouge_l"], ["effusions"], ["effusion"]) == 0.0
+    assert METRICS["rouge_l"](["the heart is big"], ["the lung is big"]) == pytest.approx(0.75)
+    assert METRICS["rouge_l"](["effusions"], ["effusion"]) == 0.0
 
 
 def random_states(seed, n, names):
@@ -89,15 +88,15 @@ def test_observation_f1_equals_sklearn(average, names, suffix):
     references, predictions = random_states(1, 60, OBSERVATIONS), random_states(2, 60, OBSERVATIONS)
     expected = f1_score(positives(references, names, states), positives(predictions, names, states), average=average)
     metric = METRICS[f"observation_f1_{average}_{len(names)}{suffix}"]
-    assert value(metric, references, predictions) == pytest.approx(expected, abs=1e-6)
+    assert metric(references, predictions) == pytest.approx(expected, abs=1e-6)
 
 
 def test_precision_and_recall_equal_sklearn():
     references, predictions = random_states(5, 60, OBSERVATIONS), random_states(6, 60, OBSERVATIONS)
     truth, drafted = (positives(rows, OBSERVATIONS, {State.POSITIVE}) for rows in (references, predictions))
     precision, recall = METRICS["observation_precision_micro_14"], METRICS["observation_recall_micro_14"]
-    assert value(precision, references, predictions) == pytest.approx(precision_score(truth, drafted, average="micro"))
-    assert value(recall, references, predictions) == pytest.approx(recall_score(truth, drafted, average="micro"))
+    assert precision(references, predictions) == pytest.approx(precision_score(truth, drafted, average="micro"))
+    assert recall(references, predictions) == pytest.approx(recall_score(truth, drafted, average="micro"))
 
 
 def test_macro_f1_leaves_out_what_never_occurs():
@@ -105,9 +104,9 @@ def test_macro_f1_leaves_out_what_never_occurs():
     references = [{"Edema": P}, {"Edema": P, "Fracture": P}, {}]
     predictions = [{"Edema": P}, {"Fracture": P}, {"Fracture": P, "Cardiomegaly": P}]
     # Edema: 1 right, 1 missed -> 2/3. Fracture: 1 right, 1 false -> 2/3. Cardiomegaly never occurs: left out.
-    assert value(METRICS["observation_f1_macro_14"], references, predictions) == pytest.approx(2 / 3)
+    assert METRICS["observation_f1_macro_14"](references, predictions) == pytest.approx(2 / 3)
     # Micro keeps the false Cardiomegaly: 2 right, 2 false, 1 missed.
-    assert value(METRICS["observation_f1_micro_14"], references, predictions) == pytest.approx(4 / 7)
+    assert METRICS["observation_f1_micro_14"](references, predictions) == pytest.approx(4 / 7)
     metric = ObservationAgreement()
     support = metric.support(metric.statistics(references, predictions).sum(axis=0))
     assert dict(zip(OBSERVATIONS, support, strict=True)) == dict.fromkeys(OBSERVATIONS, 0) | {"Edema": 2, "Fracture": 1}
@@ -128,4 +127,4 @@ def test_laterality_by_hand():
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert value(METRICS["laterality"], references, predictions) == pytest.approx(2 / 3)
+        assert METRICS["laterality"](references, predictions) == pytest.approx(2 / 3)

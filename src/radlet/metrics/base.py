@@ -5,8 +5,9 @@ resamples cost little more than one score, and makes a corpus metric (BLEU, micr
 All scores run from 0 to 1 unless a metric says otherwise, and nothing to judge (0/0) scores 0: silence earns no mark.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,32 +23,30 @@ Sides = Mapping[str, Collection[Side]]
 """The sides named for each positive observation, one entry a mention."""
 
 
-class Metric(Protocol):
+class Metric(ABC):
     """The contract of the `metrics` registry; ``tests/contract/test_metrics_contract.py`` checks every entry.
+
+    Calling a metric with references and predictions gives its score.
 
     Attributes:
         reads: Which reading of a report `statistics` takes.
         best: Score of perfect predictions; None for a description that is not a mark (report length).
     """
 
-    @property
-    def reads(self) -> Reading:
-        """Name the reading of a report that the metric takes."""
+    reads: ClassVar[Reading]
+    best: ClassVar[float | None] = 1.0
 
-    @property
-    def best(self) -> float | None:
-        """Return the score of perfect predictions, or None if higher is not better."""
-
+    @abstractmethod
     def statistics(self, references: Sequence[Any], predictions: Sequence[Any]) -> Floats:
         """Return the additive statistics of each pair, shape (n, k)."""
 
+    @abstractmethod
     def score(self, totals: Floats) -> Floats:
         """Return the scores of summed statistics, shape (..., k) -> (...)."""
 
-
-def value(metric: Metric, references: Sequence[Any], predictions: Sequence[Any]) -> float:
-    """Score one set of predictions against as many references."""
-    return float(metric.score(metric.statistics(references, predictions).sum(axis=0)))
+    def __call__(self, references: Sequence[Any], predictions: Sequence[Any]) -> float:
+        """Score one set of predictions against as many references."""
+        return float(self.score(self.statistics(references, predictions).sum(axis=0)))
 
 
 def ratio(numerator: Floats, denominator: Floats) -> Floats:

@@ -8,17 +8,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from radlet.metrics.base import Floats, Reading, Sides, ratio
+from radlet.metrics.base import Floats, Metric, Sides, ratio
 
 
-class Laterality:
+class Laterality(Metric):
     """Share of drafted one-sided mentions on the reference's side, in 0..1.
 
     Statistics: mentions on the right side, mentions judged.
     """
 
-    reads: Reading = "sides"
-    best = 1.0
+    reads = "sides"
 
     def statistics(self, references: Sequence[Sides], predictions: Sequence[Sides]) -> Floats:
         """Count the right and the judged mentions of each pair, shape (n, 2)."""

@@ -11,10 +11,10 @@ import numpy as np
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics.bleu import BLEU
 
-from radlet.metrics.base import Floats, Reading, ratio
+from radlet.metrics.base import Floats, Metric, ratio
 
 
-class Bleu:
+class Bleu(Metric):
     """Corpus BLEU (Papineni et al. 2002) in 0..1, as sacrebleu computes it: 13a tokens, case kept, `exp` smoothing.
 
     Statistics: draft length, reference length, matched n-grams of each order, drafted n-grams of each order.
@@ -23,8 +23,7 @@ class Bleu:
         max_order: Longest n-gram counted; 1 gives BLEU-1, 4 gives BLEU-4.
     """
 
-    reads: Reading = "text"
-    best = 1.0
+    reads = "text"
 
     def __init__(self, max_order: int) -> None:
         self.max_order = max_order
@@ -54,11 +53,10 @@ class Bleu:
         return np.asarray(np.where(scored, np.exp(log_mean + brevity), 0.0))
 
 
-class RougeL:
+class RougeL(Metric):
     """ROUGE-L F-measure (Lin 2004) by rouge_score without stemming, averaged over reports, in 0..1."""
 
-    reads: Reading = "text"
-    best = 1.0
+    reads = "text"
 
     @cached_property
     def _scorer(self) -> Any:

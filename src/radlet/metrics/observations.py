@@ -8,17 +8,17 @@ in which half the observations do not occur. `support` tells how many positives 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radlet.core.records import OBSERVATIONS, OBSERVATIONS_5, State
-from radlet.metrics.base import Floats, Observations, Reading, ratio
+from radlet.metrics.base import Floats, Metric, Observations, ratio
 
 
 @dataclass(frozen=True)
-class ObservationAgreement:
+class ObservationAgreement(Metric):
     """F1, precision or recall of positive observations, in 0..1.
 
     Statistics: for each observation, true positives, false positives, false negatives (blocks of `len(observations)`).
@@ -35,8 +35,7 @@ class ObservationAgreement:
     measure: Literal["f1", "precision", "recall"] = "f1"
     with_uncertain: bool = False
 
-    reads: ClassVar[Reading] = "observations"
-    best: ClassVar[float] = 1.0
+    reads = "observations"
 
     def statistics(self, references: Sequence[Observations], predictions: Sequence[Observations]) -> Floats:
         """Count the decisions on each pair, shape (n, 3 * number of observations)."""

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from radlet.metrics.base import Floats, Reading, ratio
+from radlet.metrics.base import Floats, Metric, ratio
 
 
-class MeanLength:
+class MeanLength(Metric):
     """Mean number of words of a draft (unbounded; a description, not a mark)."""
 
-    reads: Reading = "text"
-    best: float | None = None
+    reads = "text"
+    best = None
 
     def statistics(self, references: Sequence[str], predictions: Sequence[str]) -> Floats:
         """Return the draft's words and a count of one, shape (n, 2)."""
@@ -26,11 +26,11 @@ class MeanLength:
         return ratio(totals[..., 0], totals[..., 1])
 
 
-class LengthRatio:
+class LengthRatio(Metric):
     """Words drafted over words in the references (1 = as long; a description, not a mark)."""
 
-    reads: Reading = "text"
-    best: float | None = None
+    reads = "text"
+    best = None
 
     def statistics(self, references: Sequence[str], predictions: Sequence[str]) -> Floats:
         """Return the words of draft and reference, shape (n, 2)."""

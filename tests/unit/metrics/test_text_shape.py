@@ -1,12 +1,11 @@
 import pytest
 
-from radlet.metrics.base import value
 from radlet.metrics.text_shape import LENGTH_RATIO, LENGTH_WORDS, distinct_ngrams, unique_share
 
 
 def test_length():
-    assert value(LENGTH_WORDS, ["a b", "c d"], ["a b c", "d"]) == 2.0
-    assert value(LENGTH_RATIO, ["a b", "c d e f"], ["a b c", ""]) == pytest.approx(0.5)
+    assert LENGTH_WORDS(["a b", "c d"], ["a b c", "d"]) == 2.0
+    assert LENGTH_RATIO(["a b", "c d e f"], ["a b c", ""]) == pytest.approx(0.5)
 
 
 def test_unique_share_ignores_case_and_spacing():
