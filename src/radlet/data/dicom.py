@@ -1,0 +1,253 @@
+"""Read one DICOM object as a film: parse, refuse what is no single film, decode, map to display grey, set upright.
+
+Called by `radlet.data.images`. Messages name syntaxes, codecs and sizes but never quote an element's text, and the
+warnings and log lines of the DICOM libraries, which do quote it, are kept in.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
+from pydicom.pixels import apply_color_lut, get_decoder
+from pydicom.pixels.decoders.base import Decoder
+from pydicom.pixels.utils import get_expected_length
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+
+from radlet.core.errors import DicomError
+from radlet.core.records import View
+from radlet.data.dicom_grey import to_display_grey
+from radlet.data.dicom_tags import body_part, laterality, number, orientation, text, view
+from radlet.data.film import Film, check_size
+from radlet.data.refusal import refusing
+
+MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
+COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+PALETTE = "PALETTE COLOR"
+
+MAX_PIXEL_ASPECT = 4.0
+"""Pixels more oblong than this are a slip in the header, not a detector."""
+
+_SQUARE_WITHIN = 0.01
+_CODECS = ("pylibjpeg", "pyjpegls", "pydicom", "pillow", "gdcm")
+"""Decoding plugins in the order they are tried."""
+_END_OF_IMAGE = b"\xff\xd9"
+_MAX_TAIL_BYTES = 64
+_LIBRARY_LOGGERS = ("pydicom", "pylibjpeg", "libjpeg", "openjpeg")
+_CHEST = ("CHEST", "THORAX")
+
+
+def looks_like_dicom(head: bytes) -> bool:
+    """Say whether a file's first bytes are DICOM: "DICM" after the preamble, or a first element of group 2 or 8."""
+    if head[128:132] == b"DICM":
+        return True
+    return head[:2] in (b"\x02\x00", b"\x08\x00", b"\x00\x08") and len(head) >= 8
+
+
+def read_dicom(data: bytes) -> Film:
+    """Turn the bytes of a DICOM file, with or without preamble (PS3.10 7.1), into a film.
+
+    Raises:
+        DicomError: The object is broken, holds no single film, or no codec reads its transfer syntax.
+        DataError: Its size is not that of a film.
+    """
+    with _quiet_libraries(), refusing("The DICOM object is damaged or malformed", DicomError):
+        header = _parse(data)
+        _refuse_unreadable(header)
+        grey = _square_pixels(_display_grey(header), header)
+        projection = view(header)
+        return Film(
+            pixels=np.ascontiguousarray(_face_viewer(grey, header, projection)),
+            view=projection,
+            laterality=laterality(header),
+            modality=text(header, "Modality") or None,
+            body_part=body_part(header),
+        )
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Keep warnings and log lines of the DICOM libraries from leaving: they quote the values of elements."""
+    loggers = [logging.getLogger(name) for name in _LIBRARY_LOGGERS]
+    before = [(logger.propagate, logger.handlers) for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.propagate, logger.handlers = False, [logging.NullHandler()]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, (propagate, handlers) in zip(loggers, before, strict=True):
+            logger.propagate, logger.handlers = propagate, handlers
+
+
+def _parse(data: bytes) -> Dataset:
+    header = dcmread(BytesIO(data), force=True)
+    if not header.file_meta.get("TransferSyntaxUID"):
+        header.file_meta.TransferSyntaxUID = _syntax_as_read(header)
+    return header
+
+
+def _syntax_as_read(header: Dataset) -> UID:
+    implicit, little = header.original_encoding
+    if implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+
+
+def _refuse_unreadable(header: Dataset) -> None:
+    """Refuse objects that are not one film of 8 to 16 bits (PS3.3 C.7.6.3)."""
+    if "PixelData" not in header:
+        raise DicomError(
+            f"The object ({_object_class(header)}) holds no integer Pixel Data: it is not an image, "
+            "or the file is truncated. Give an image object, or fetch the file again."
+        )
+    frames = number(header, "NumberOfFrames") or 1
+    if frames > 1:
+        raise DicomError(f"The object is multi-frame ({frames:g} frames). Give single films, one object each.")
+    check_size(int(number(header, "Rows") or 0), int(number(header, "Columns") or 0))
+    photometric = text(header, "PhotometricInterpretation")
+    if photometric not in (*MONOCHROME, *COLOUR, PALETTE):
+        allowed = ", ".join((*MONOCHROME, PALETTE, *COLOUR))
+        raise DicomError(f"The Photometric Interpretation is missing or not one of {allowed}.")
+    expected_samples = 3 if photometric in COLOUR else 1
+    if (number(header, "SamplesPerPixel") or 1) != expected_samples:
+        raise DicomError(f"{photometric} needs Samples per Pixel {expected_samples}; the object says otherwise.")
+    allocated, stored = number(header, "BitsAllocated"), number(header, "BitsStored")
+    if allocated not in (8, 16) or stored is None or not 1 < stored <= allocated:
+        raise DicomError("Only 8 or 16 Bits Allocated with 2 or more Bits Stored are read; re-encode the object.")
+
+
+def _object_class(header: Dataset) -> str:
+    uid = UID(text(header, "SOPClassUID"))
+    return uid.name if uid.name != uid else "of unknown SOP class"
+
+
+def _display_grey(header: Dataset) -> NDArray[np.uint8]:
+    stored = _decode(header)
+    photometric = text(header, "PhotometricInterpretation")
+    if photometric in MONOCHROME:
+        return to_display_grey(stored, header)
+    if photometric == PALETTE:
+        return _luma(_palette_colours(stored, header))
+    bits = int(number(header, "BitsStored") or 8)
+    return _luma(stored if bits == 8 else (stored.astype(np.uint32) * 255 // (2**bits - 1)).astype(np.uint8))
+
+
+def _palette_colours(stored: NDArray[np.integer], header: Dataset) -> NDArray[np.uint8]:
+    """Look colours up (PS3.3 C.7.6.3.1.5), keeping the upper 8 bits of 16-bit palettes."""
+    with refusing("The colour palette is missing or malformed", DicomError):
+        colours = apply_color_lut(stored, header)[..., :3]
+    deep = (number(header, "RedPaletteColorLookupTableDescriptor", 2) or 8) > 8
+    return np.asarray(colours >> 8 if deep else colours).astype(np.uint8)
+
+
+def _luma(colours: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Reduce (H, W, 3) colour to grey by ITU-R BT.601, as PIL does for PNG and JPEG."""
+    return np.asarray(Image.fromarray(colours.astype(np.uint8)).convert("L"))
+
+
+def _decode(header: Dataset) -> NDArray[np.integer]:
+    """Return the stored values, (H, W), or (H, W, 3) in RGB.
+
+    Raises:
+        DicomError: No codec for the transfer syntax is known, installed or successful, or the pixel data is cut short.
+    """
+    syntax = header.file_meta.TransferSyntaxUID
+    named = f"transfer syntax {syntax.name} ({syntax})" if syntax.name != syntax else "an unknown transfer syntax"
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        raise DicomError(f"No codec reads {named}. Re-encode it, for example as Explicit VR Little Endian.") from None
+    if not decoder.is_available:
+        missing = "; ".join(decoder.missing_dependencies)
+        raise DicomError(f"The codec for {named} is not installed: {missing}.")
+    if syntax.is_encapsulated:
+        _refuse_cut_stream(header, syntax, named)
+        return _decode_compressed(header, decoder, named)
+    return _decode_native(header, decoder)
+
+
+def _decode_native(header: Dataset, decoder: Decoder) -> NDArray[np.integer]:
+    """Read uncompressed pixel data, honouring High Bit and clearing bits that are not stored (PS3.5 8.1.1)."""
+    expected, found = get_expected_length(header), len(header.PixelData)
+    if found < expected:
+        raise DicomError(f"The pixel data is truncated: {found} bytes of {expected}. Fetch the file again.")
+    with refusing("The pixel data does not fit its header", DicomError):
+        stored: NDArray[np.integer] = decoder.as_array(header, index=0, correct_unused_bits=False)[0]
+    allocated, bits = int(header.BitsAllocated), int(header.BitsStored)
+    high_bit = number(header, "HighBit")
+    above = allocated - 1 - int(bits - 1 if high_bit is None else high_bit)
+    if allocated == bits or not 0 <= above <= allocated - bits:
+        return stored
+    stored = np.left_shift(stored, above)
+    return np.asarray(np.right_shift(stored, allocated - bits))
+
+
+def _decode_compressed(header: Dataset, decoder: Decoder, named: str) -> NDArray[np.integer]:
+    codecs = [codec for codec in _CODECS if codec in decoder.available_plugins]
+    for codec in codecs:
+        try:
+            stored: NDArray[np.integer] = decoder.as_array(header, index=0, decoding_plugin=codec)[0]
+        except Exception:  # noqa: BLE001, S112 - each codec has its own errors; when all fail, all are named below
+            continue
+        return stored
+    raise DicomError(
+        f"The pixel data cannot be decoded: {named}; failing codecs: {', '.join(codecs)}. "
+        "The stream is damaged or uses a feature they lack. Re-encode it where it was made."
+    )
+
+
+def _refuse_cut_stream(header: Dataset, syntax: UID, named: str) -> None:
+    """Refuse JPEG-family streams without an end-of-image marker; several codecs fill the missing part silently."""
+    with refusing(f"The pixel data is not encapsulated as PS3.5 A.4 says: {named}", DicomError):
+        stream = get_frame(header.PixelData, 0, number_of_frames=1)
+    if syntax != RLELossless and _END_OF_IMAGE not in stream[-_MAX_TAIL_BYTES:]:
+        raise DicomError(f"The pixel data is truncated: {named} without end-of-image marker. Fetch the file again.")
+
+
+def _square_pixels(grey: NDArray[np.uint8], header: Dataset) -> NDArray[np.uint8]:
+    """Stretch the coarser axis of a film with oblong pixels (PS3.3 C.7.6.3.1.7, 10.7.1.1)."""
+    ratio = _pixel_aspect(header)
+    if abs(ratio - 1) <= _SQUARE_WITHIN:
+        return grey
+    if not 1 / MAX_PIXEL_ASPECT <= ratio <= MAX_PIXEL_ASPECT:
+        raise DicomError(
+            f"The pixels are {ratio:.3g} times as high as wide; at most {MAX_PIXEL_ASPECT:g} is plausible."
+        )
+    height, width = grey.shape
+    height, width = (round(height * ratio), width) if ratio > 1 else (height, round(width / ratio))
+    check_size(height, width)
+    return np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _pixel_aspect(header: Dataset) -> float:
+    """Return the height of a pixel over its width; 1 when the header says nothing usable."""
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio"):
+        vertical, horizontal = number(header, keyword, 0), number(header, keyword, 1)
+        if vertical and horizontal and vertical > 0 and horizontal > 0:
+            return vertical / horizontal
+    return 1.0
+
+
+def _face_viewer(grey: NDArray[np.uint8], header: Dataset, projection: View | None) -> NDArray[np.uint8]:
+    """Turn a frontal chest so that the head is up and the patient's left is on the viewer's right.
+
+    Only what Patient Orientation (PS3.3 C.7.6.1.1.1) states is undone; without it the film stays as stored.
+    """
+    directions = orientation(header)
+    if directions is None or projection == "LATERAL" or body_part(header) not in _CHEST:
+        return grey
+    row, column = directions
+    if row in "HF" and column in "LR":
+        grey, row, column = grey.T, column, row
+    if row not in "LR" or column not in "HF":
+        return grey
+    return grey[:: -1 if column == "H" else 1, :: -1 if row == "R" else 1]

@@ -1,0 +1,165 @@
+"""The one path from a file to `pixel_values`, used by training and by serving alike.
+
+`read_film` turns DICOM, PNG or JPEG into display grey; `resize_film` makes it square; `to_pixel_values` normalises.
+The settings of the last two are hashed into every checkpoint (`ImageSettings.digest`) and checked when it is loaded.
+"""
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field
+
+from radlet.core.config import Config, resolved_json
+from radlet.core.errors import ConfigError, DataError
+from radlet.data.dicom import looks_like_dicom, read_dicom
+from radlet.data.film import Film
+from radlet.data.raster import looks_like_raster, read_raster
+
+__all__ = [
+    "Film",
+    "ImageSettings",
+    "hf_image_processor_config",
+    "load_pixel_values",
+    "read_film",
+    "resize_film",
+    "to_pixel_values",
+]
+
+PATH_VERSION = 1
+"""Raised whenever the same file and settings would give other pixel values; part of every digest."""
+
+MAX_FILE_BYTES = 512 * 1024 * 1024
+_HEAD_BYTES = 132
+_BICUBIC = Image.Resampling.BICUBIC
+
+Triple = tuple[float, float, float]
+
+
+class ImageSettings(Config):
+    """How a film becomes the square input of an encoder."""
+
+    size_px: int = Field(default=224, ge=8, le=4096)
+    """Side of the square the encoder sees."""
+    resize: Literal["crop", "pad", "squash"] = "crop"
+    """crop: shortest edge to size, then the centre (LLaVA-Rad's); pad: whole film on black; squash: aspect not kept."""
+    mean: Triple = (0.48145466, 0.4578275, 0.40821073)
+    """Mean of the three channels, in units of 0..1; the default is CLIP's."""
+    std: Triple = (0.26862954, 0.26130258, 0.27577711)
+    """Standard deviation of the three channels, in units of 0..1; the default is CLIP's."""
+
+    @property
+    def digest(self) -> str:
+        """Return a hash of every setting and of the version of the code path."""
+        return hashlib.sha256(f"{PATH_VERSION}\n{resolved_json(self)}".encode()).hexdigest()[:16]
+
+
+def read_film(path: Path) -> Film:
+    """Read a DICOM, PNG or JPEG file, told apart by content, as display grey.
+
+    Raises:
+        DataError: The file cannot be read, is none of the three, or is damaged. The message does not quote the path,
+            which may hold a name.
+        DicomError: It is a DICOM object that cannot be turned into a film.
+    """
+    data = _read_bytes(path)
+    if looks_like_raster(data):
+        return Film(read_raster(data))
+    return read_dicom(data)
+
+
+def resize_film(pixels: NDArray[np.uint8], settings: ImageSettings) -> NDArray[np.uint8]:
+    """Make a film (H, W) square, (S, S), by bicubic resampling under the policy of the settings."""
+    image = Image.fromarray(pixels)
+    if settings.resize == "crop":
+        return _crop(image, settings.size_px)
+    if settings.resize == "pad":
+        return _pad(image, settings.size_px)
+    return np.asarray(image.resize((settings.size_px, settings.size_px), _BICUBIC))
+
+
+def to_pixel_values(resized: NDArray[np.uint8], settings: ImageSettings) -> NDArray[np.float32]:
+    """Repeat grey (..., S, S) over three channels and normalise each: (..., 3, S, S)."""
+    table = _normalisation_table(settings.mean, settings.std)
+    return np.stack([np.take(channel, resized) for channel in table], axis=-3)
+
+
+def load_pixel_values(path: Path, settings: ImageSettings) -> NDArray[np.float32]:
+    """Read, resize and normalise one film: (3, S, S).
+
+    Raises:
+        DataError: As `read_film`.
+    """
+    return to_pixel_values(resize_film(read_film(path).pixels, settings), settings)
+
+
+def hf_image_processor_config(settings: ImageSettings) -> dict[str, Any]:
+    """Return arguments for transformers' CLIP image processor that give the same pixel values on 8-bit grey films.
+
+    Raises:
+        ConfigError: The policy is pad, which that processor does not have.
+    """
+    if settings.resize == "pad":
+        raise ConfigError("resize = 'pad' has no equal in the CLIP image processor. Use 'crop' or 'squash'.")
+    square = {"height": settings.size_px, "width": settings.size_px}
+    crop = settings.resize == "crop"
+    return {
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "size": {"shortest_edge": settings.size_px} if crop else square,
+        "resample": int(_BICUBIC),
+        "do_center_crop": crop,
+        "crop_size": square,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(settings.mean),
+        "image_std": list(settings.std),
+    }
+
+
+def _read_bytes(path: Path) -> bytes:
+    """Read a file whole, after a look at its head and its size."""
+    try:
+        if not path.is_file():
+            raise DataError("There is no such file. Give the path of a DICOM, PNG or JPEG file.")
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+            if not (looks_like_raster(head) or looks_like_dicom(head)):
+                raise DataError("The content is neither DICOM, PNG nor JPEG. Convert the film to one of them.")
+            if path.stat().st_size > MAX_FILE_BYTES:
+                raise DataError(f"The file is larger than {MAX_FILE_BYTES} bytes, which no film is.")
+            return head + file.read()
+    except OSError as error:
+        raise DataError(f"The file cannot be read ({type(error).__name__}). Check that it exists.") from None
+
+
+def _crop(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    width, height = image.size
+    # The long side is truncated, and the crop rounds down, as transformers does; both show in the pixels.
+    long = int(size * max(width, height) / min(width, height))
+    shape = (size, long) if width <= height else (long, size)
+    resized = np.asarray(image.resize(shape, _BICUBIC))
+    top, left = (resized.shape[0] - size) // 2, (resized.shape[1] - size) // 2
+    return resized[top : top + size, left : left + size]
+
+
+def _pad(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    scale = size / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    square = np.zeros((size, size), np.uint8)
+    top, left = (size - height) // 2, (size - width) // 2
+    square[top : top + height, left : left + width] = np.asarray(image.resize((width, height), _BICUBIC))
+    return square
+
+
+@lru_cache(maxsize=8)
+def _normalisation_table(mean: Triple, std: Triple) -> NDArray[np.float32]:
+    """Return the normalised value of each grey in each channel, (3, 256)."""
+    grey = np.arange(256) / 255
+    table = (grey - np.array(mean)[:, None]) / np.array(std)[:, None]
+    return np.asarray(table, np.float32)
