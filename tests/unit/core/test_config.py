@@ -191,7 +191,7 @@ def test_a_binary_file_is_refused(tmp_path):
 
 def test_a_configuration_cannot_be_changed():
     with pytest.raises(ValidationError, match="frozen"):
-        Recipe().seed = 4  # type: ignore[misc]
+        Recipe().seed = 4
 
 
 def test_field_docstrings_become_descriptions():
