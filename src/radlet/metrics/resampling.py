@@ -6,6 +6,7 @@ statistics each resample is a row of patient weights times the matrix of per-pat
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,21 +91,23 @@ class PatientResampler:
         np.add.at(sums, self._patient, statistics)
         return sums
 
-    def _weights(self) -> Iterator[Floats]:
-        draws = np.random.default_rng(self._seed)
+    @cached_property
+    def _drawn(self) -> NDArray[np.uint16]:
+        # Kept small and made once: with a score for each of many metrics and systems, drawing would be the cost.
         shares = np.full(self.num_patients, 1 / self.num_patients)
-        for size in self._chunks():
-            yield draws.multinomial(self.num_patients, shares, size).astype(np.float64)
+        draws = np.random.default_rng(self._seed)
+        return draws.multinomial(self.num_patients, shares, self.num_resamples).astype(np.uint16)
+
+    @cached_property
+    def _swapped(self) -> NDArray[np.uint16]:
+        draws = np.random.default_rng(self._seed + 1)
+        return draws.integers(0, 2, (self.num_resamples, self.num_patients), dtype=np.uint16)
+
+    def _weights(self) -> Iterator[Floats]:
+        return (self._drawn[i : i + _CHUNK].astype(np.float64) for i in range(0, self.num_resamples, _CHUNK))
 
     def _swaps(self) -> Iterator[Floats]:
-        draws = np.random.default_rng(self._seed + 1)
-        for size in self._chunks():
-            yield draws.integers(0, 2, (size, self.num_patients)).astype(np.float64)
-
-    def _chunks(self) -> Iterator[int]:
-        # Weights of all resamples at once would not fit in memory for a large test set.
-        for start in range(0, self.num_resamples, _CHUNK):
-            yield min(_CHUNK, self.num_resamples - start)
+        return (self._swapped[i : i + _CHUNK].astype(np.float64) for i in range(0, self.num_resamples, _CHUNK))
 
     @staticmethod
     def _percentiles(scores: NDArray[np.float64]) -> tuple[float, float]:

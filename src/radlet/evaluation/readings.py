@@ -1,0 +1,54 @@
+"""What a metric reads of a report: its words, its observations' states, or the sides of its positive mentions.
+
+Stands between the metrics, which know no text, and the labeller of `data.observations`, which knows no metric. On
+synthetic studies the same readings are made from the exact truth.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from radlet.core.records import Finding, Side, State
+from radlet.data.observations import find_mentions, label_report
+from radlet.metrics.base import Reading
+
+
+def read_reports(texts: Sequence[str], reading: Reading) -> list[Any]:
+    """Return the reading of each text; equal texts are read once."""
+    read = _READERS[reading]
+    known: dict[str, Any] = {}
+    for text in texts:
+        if text not in known:
+            known[text] = read(text)
+    return [known[text] for text in texts]
+
+
+def text_sides(text: str) -> dict[str, list[Side]]:
+    """Return the sides named for each positive observation, one entry a mention."""
+    sides: dict[str, list[Side]] = {}
+    for mention in find_mentions(text):
+        if mention.state is State.POSITIVE and mention.side is not None:
+            sides.setdefault(mention.observation, []).append(mention.side)
+    return sides
+
+
+def truth_observations(truth: Sequence[Finding]) -> dict[str, State]:
+    """Return the observations that are truly present."""
+    return {finding.observation: State.POSITIVE for finding in truth}
+
+
+def truth_sides(truth: Sequence[Finding]) -> dict[str, list[Side]]:
+    """Return the true sides of each observation, one entry a finding.
+
+    A finding without a side makes its observation's side undefined, which is written as bilateral: not judged.
+    """
+    sides: dict[str, list[Side]] = {}
+    for finding in truth:
+        sides.setdefault(finding.observation, []).append(finding.side or "bilateral")
+    return sides
+
+
+_READERS: dict[Reading, Callable[[str], Any]] = {
+    "text": str,
+    "observations": label_report,
+    "sides": text_sides,
+}

@@ -1,0 +1,101 @@
+"""The scorecard: every number of one evaluation in the fixed form of ``scorecard.json``.
+
+Scripts, `radlet compare` and the HTML page read it; keys may be added, none is renamed.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from radlet.core.errors import DataError
+from radlet.core.records import Record
+from radlet.core.runs import write_atomically
+from radlet.metrics.resampling import Comparison, Estimate
+
+SCORECARD_VERSION = 1
+
+
+class PairedResult(Record):
+    """Model minus one baseline on the same reports, with 95 % interval and two-sided p-value."""
+
+    baseline: str
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+    @classmethod
+    def of(cls, baseline: str, comparison: Comparison) -> "PairedResult":
+        """Name the baseline of a comparison."""
+        return cls(
+            baseline=baseline,
+            difference=comparison.difference,
+            low=comparison.low,
+            high=comparison.high,
+            p_value=comparison.p_value,
+        )
+
+
+class ObservationResult(Record):
+    """How one observation was drafted; `f1` has no meaning where `support` is 0."""
+
+    support: int
+    """References in which it is positive."""
+    drafted: int
+    """Drafts in which it is positive."""
+    precision: float
+    recall: float
+    f1: Estimate
+
+
+class Scorecard(Record):
+    """One system's scores on one task and split, beside its baselines."""
+
+    # A scorecard of a later version may hold more.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    version: int = SCORECARD_VERSION
+    task: str
+    split: str | None
+    num_studies: int
+    num_reports: int
+    """Drafts scored; more than `num_studies` where each film has its own draft."""
+    num_patients: int
+    num_resamples: int
+    metrics: dict[str, Estimate]
+    baselines: dict[str, dict[str, Estimate]] = Field(default_factory=dict)
+    paired: dict[str, PairedResult] = Field(default_factory=dict)
+    """Per metric, the model against the baseline that is best on that metric."""
+    paired_all: dict[str, dict[str, PairedResult]] = Field(default_factory=dict)
+    """Per metric, the model against each baseline."""
+    retrieval: dict[str, float] = Field(default_factory=dict)
+    """Levels of chance, median ranks and pool sizes beside the retrieval metrics."""
+    support: dict[str, ObservationResult] = Field(default_factory=dict)
+    """Per observation, against the references."""
+    truth_support: dict[str, ObservationResult] = Field(default_factory=dict)
+    """Per observation, against the exact truth (synthetic studies)."""
+    diversity: dict[str, dict[str, float]] = Field(default_factory=dict)
+    """Per system (and the references), how much texts vary."""
+    lineage: dict[str, Any] = Field(default_factory=dict)
+    """Upstream runs and their digests."""
+
+    def save(self, path: Path) -> None:
+        """Write the scorecard as JSON."""
+        write_atomically(path, self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "Scorecard":
+        """Read a scorecard.
+
+        Raises:
+            DataError: The file cannot be read or is not a scorecard.
+        """
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: cannot be read ({type(error).__name__}). Give a scorecard.json.") from None
+        except ValidationError as error:
+            item = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in item["loc"])
+            raise DataError(f"{path}: is not a scorecard ('{where}': {item['msg']}). Evaluate the run again.") from None

@@ -1,0 +1,80 @@
+"""What is asked of a model: how an example becomes a request, what answer is expected, and which metrics judge it.
+
+A task carries a version, raised whenever its scores would change for the same drafts; it stands in the scorecard.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from radlet.core.records import Example
+from radlet.core.registry import Registry
+
+if TYPE_CHECKING:
+    from radlet.inference.drafter import DraftRequest
+
+TASKS = Registry("tasks", {"findings": "radlet.evaluation.tasks:Findings"})
+
+
+class Task(ABC):
+    """The contract of the `tasks` registry.
+
+    Attributes:
+        version: Raised whenever scores would change for the same drafts.
+        metrics: Names from the metrics registry.
+    """
+
+    version: ClassVar[int]
+    metrics: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def accepts(self, example: Example) -> bool:
+        """Tell whether an example can be judged."""
+
+    @abstractmethod
+    def reference(self, example: Example) -> str:
+        """Return the expected answer."""
+
+    @abstractmethod
+    def request(self, example: Example, image_paths: Sequence[str]) -> "DraftRequest":
+        """Return what the model is given, with these films (another patient's, or none, for a baseline)."""
+
+
+class Findings(Task):
+    """Draft the target section of a report from its films and its indication."""
+
+    version = 1
+    metrics = (
+        "observation_f1_micro_14",
+        "observation_f1_macro_14",
+        "observation_f1_micro_5",
+        "observation_f1_macro_5",
+        "observation_f1_micro_14_with_uncertain",
+        "observation_f1_macro_14_with_uncertain",
+        "observation_f1_micro_5_with_uncertain",
+        "observation_f1_macro_5_with_uncertain",
+        "observation_precision_micro_14",
+        "observation_recall_micro_14",
+        "laterality",
+        "bleu_1",
+        "bleu_4",
+        "rouge_l",
+        "length_words",
+        "length_ratio",
+    )
+
+    def accepts(self, example: Example) -> bool:
+        """Accept examples with a target text and a film."""
+        return bool(example.target and example.image_paths)
+
+    def reference(self, example: Example) -> str:
+        """Return the target text."""
+        return example.target or ""
+
+    def request(self, example: Example, image_paths: Sequence[str]) -> "DraftRequest":
+        """Ask with the example's own indication."""
+        # Scoring a file needs tasks but no model: the inference package, and torch with it, loads when drafting.
+        from radlet.inference.drafter import DraftRequest  # noqa: PLC0415
+
+        return DraftRequest(tuple(Path(path) for path in image_paths), example.indication)
