@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -11,6 +12,11 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 os.environ["HF_HUB_OFFLINE"] = "1"
 # One thread a worker: two would otherwise fight for the cores, and sums would depend on the number of threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+# The same examples each time, and no deadline: a busy machine must not turn a right answer into a failure.
+hypothesis.settings.register_profile("radlet", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("radlet")
 
 
 @pytest.fixture(scope="session")
