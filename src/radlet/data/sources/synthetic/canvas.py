@@ -1,0 +1,136 @@
+"""The millimetre grid every projection is computed on, and the few ways of drawing into it."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, zoom
+
+FIELD_MM = 380.0
+"""Side of the square field that a film covers."""
+
+Map = NDArray[np.float32]
+"""One value a pixel, or a row (1, W) / column (H, 1) of them that broadcasts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Canvas:
+    """A square pixel grid in mm: `x` is (1, W), `y` is (H, 1), origin in the middle."""
+
+    size_px: int
+    px_mm: float
+    x: Map
+    y: Map
+    abs_x: Map
+
+    def pixel(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """Return (column, row) in pixels, fractional, of positions in mm."""
+        half = FIELD_MM / 2
+        return (x + half) / self.px_mm - 0.5, (y + half) / self.px_mm - 0.5
+
+    def column(self, knots_y: Any, values: Any) -> Map:
+        """Return (H, 1) values interpolated over y."""
+        return np.interp(self.y, knots_y, values).astype(np.float32)
+
+    def window(self, x: float, y: float, radius_mm: float) -> tuple[slice, slice]:
+        """Return the (rows, columns) around a point, clipped to the film; possibly empty."""
+        column, row = self.pixel(x, y)
+        reach = radius_mm / self.px_mm
+        return self._span(row, reach), self._span(column, reach)
+
+    def _span(self, centre: float, reach: float) -> slice:
+        low = int(np.clip(np.floor(centre - reach), 0, self.size_px))
+        return slice(low, int(np.clip(np.ceil(centre + reach) + 1, low, self.size_px)))
+
+
+@lru_cache(maxsize=4)
+def canvas(size_px: int) -> Canvas:
+    """Return the cached grid of a film of `size_px` x `size_px` pixels."""
+    px_mm = FIELD_MM / size_px
+    line = ((np.arange(size_px) + 0.5) * px_mm - FIELD_MM / 2).astype(np.float32)
+    return Canvas(size_px, px_mm, line[None, :], line[:, None], np.abs(line)[None, :])
+
+
+def ramp(distance: Map, width: float) -> Map:
+    """Rise from 0 to 1 as `distance` goes from -width/2 to +width/2."""
+    result: Map = np.clip(distance * np.float32(1 / width) + np.float32(0.5), 0, 1)
+    return result
+
+
+def half_chord(u_squared: Map) -> Map:
+    """Return sqrt(1 - u^2), 0 outside: the relative path through a round body at relative offset u."""
+    result: Map = np.sqrt(np.maximum(np.float32(1) - u_squared, np.float32(0)))
+    return result
+
+
+def ellipse(grid: Canvas, centre: tuple[float, float], radii: tuple[float, float], tilt: float = 0.0) -> Map:
+    """Return the squared relative radius (1 on the rim) of an ellipse tilted by `tilt` radians."""
+    cos, sin = np.float32(np.cos(tilt)), np.float32(np.sin(tilt))
+    dx, dy = grid.x - np.float32(centre[0]), grid.y - np.float32(centre[1])
+    u = (dx * cos + dy * sin) * np.float32(1 / radii[0])
+    v = (dy * cos - dx * sin) * np.float32(1 / radii[1])
+    result: Map = u * u + v * v
+    return result
+
+
+def splat(grid: Canvas, x: Any, y: Any, volume_mm3: Any, sigma_mm: float) -> Map:
+    """Spread material along points and blur it; returns mm of path per pixel.
+
+    Args:
+        grid: The film's grid.
+        x: Positions in mm, (N,).
+        y: Positions in mm, (N,).
+        volume_mm3: Material at each point, (N,).
+        sigma_mm: Width of the blur.
+    """
+    size = grid.size_px
+    column, row = grid.pixel(np.asarray(x), np.asarray(y))
+    c0, r0 = np.floor(column).astype(np.int64), np.floor(row).astype(np.int64)
+    fc, fr = column - c0, row - r0
+    total = np.zeros((size + 2) * (size + 2))
+    volume = np.asarray(volume_mm3) / grid.px_mm**2
+    inside = (c0 >= -1) & (c0 < size) & (r0 >= -1) & (r0 < size)
+    for dr, weight_r in ((0, 1 - fr), (1, fr)):
+        for dc, weight_c in ((0, 1 - fc), (1, fc)):
+            index = ((r0 + dr + 1) * (size + 2) + c0 + dc + 1)[inside]
+            total += np.bincount(index, (weight_r * weight_c * volume)[inside], total.size)
+    image = total.reshape(size + 2, size + 2)[1:-1, 1:-1].astype(np.float32)
+    blurred: Map = gaussian_filter(image, max(sigma_mm / grid.px_mm, 0.45), truncate=3)
+    return blurred
+
+
+def tube(grid: Canvas, points: Any, radius_mm: float) -> Map:
+    """Return the path through a tube along a polyline of (N, 2) points in mm."""
+    points = np.asarray(points, dtype=np.float64)
+    lengths = np.hypot(*np.diff(points, axis=0).T)
+    reach = np.concatenate([[0.0], np.cumsum(lengths)])
+    count = max(int(reach[-1] / (0.5 * grid.px_mm)), 2)
+    along = np.linspace(0, reach[-1], count)
+    x, y = np.interp(along, reach, points[:, 0]), np.interp(along, reach, points[:, 1])
+    volume = np.full(count, np.pi * radius_mm**2 * reach[-1] / count)
+    return splat(grid, x, y, volume, 0.6 * radius_mm)
+
+
+def smooth_path(points: Any, count: int = 24) -> NDArray[np.float64]:
+    """Return `count` points on the Catmull-Rom curve through (N, 2) control points."""
+    p = np.asarray(points, dtype=np.float64)
+    p = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
+    at = np.linspace(0, len(p) - 3 - 1e-9, count)
+    i = at.astype(int)
+    t = (at - i)[:, None]
+    a, b, c, d = p[i], p[i + 1], p[i + 2], p[i + 3]
+    curve: NDArray[np.float64] = 0.5 * (
+        2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3
+    )
+    return curve
+
+
+def cloud(grid: Canvas, rng: np.random.Generator, cells: int) -> Map:
+    """Return a smooth random field of unit variance whose lumps are about size/cells wide."""
+    coarse = rng.standard_normal((cells + 3, cells + 3)).astype(np.float32)
+    field = zoom(coarse, (grid.size_px + 3 * grid.size_px // cells) / (cells + 3), order=1)
+    offset = (field.shape[0] - grid.size_px) // 2
+    result: Map = field[offset : offset + grid.size_px, offset : offset + grid.size_px]
+    return result
