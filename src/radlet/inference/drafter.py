@@ -1,0 +1,129 @@
+"""A checkpoint and films in, drafts out; and where the model looked while it wrote."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+
+from radlet.core.console import Progress
+from radlet.core.errors import CheckpointError, DataError
+from radlet.data.images import ImageSettings, load_pixel_values, read_film
+from radlet.inference.attention import AttentionMap, attend
+from radlet.inference.engines import ENGINES
+from radlet.inference.engines.base import Sampling
+from radlet.models.prompts import encode_prompt
+from radlet.models.report_model import ReportModel, load_report_model
+
+GREEDY = Sampling()
+
+
+@dataclass(frozen=True)
+class DraftRequest:
+    """What one draft is to be written from.
+
+    Attributes:
+        image_paths: The films, in the order the model was trained on; none for a text-only model.
+        indication: Why the study was made, if known.
+    """
+
+    image_paths: tuple[Path, ...]
+    indication: str | None = None
+
+
+class Drafter:
+    """Write drafts with a report model.
+
+    Args:
+        report_model: The model.
+        engine: Name of the engine that generates.
+    """
+
+    def __init__(self, report_model: ReportModel, engine: str = "transformers") -> None:
+        self.report_model = report_model
+        self.card = report_model.card
+        self.image_settings = checked_image_settings(self.card.image, self.card.image_digest)
+        self._engine = ENGINES[engine](report_model)
+
+    @classmethod
+    def load(cls, checkpoint: Path, engine: str = "transformers") -> Self:
+        """Load a checkpoint folder, or the run that holds one.
+
+        Raises:
+            CheckpointError: The folder is no report model, or this version prepares films differently.
+        """
+        return cls(load_report_model(checkpoint_folder(checkpoint)), engine)
+
+    def draft(
+        self,
+        requests: Sequence[DraftRequest],
+        sampling: Sampling = GREEDY,
+        batch_size: int = 16,
+        progress: Progress | None = None,
+    ) -> list[str]:
+        """Return one draft for each request.
+
+        Raises:
+            DataError: A film cannot be read.
+        """
+        # Prompts of like length share a batch, so little is spent on padding; the answers do not depend on it.
+        prompts = [self._prompt(request) for request in requests]
+        order = sorted(range(len(requests)), key=lambda index: len(prompts[index]))
+        batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        drafts = [""] * len(requests)
+        for batch in (progress or Progress(quiet=True)).track(batches, "drafts", len(batches)):
+            pixel_values = self._pixel_values([path for index in batch for path in requests[index].image_paths])
+            answers = self._engine.generate([prompts[index] for index in batch], pixel_values, sampling)
+            for index, answer in zip(batch, answers, strict=True):
+                drafts[index] = self.report_model.tokenizer.decode(answer, skip_special_tokens=True).strip()
+        return drafts
+
+    def check_film(self, path: Path) -> None:
+        """Read one film and forget it.
+
+        Raises:
+            DataError: It cannot be read.
+        """
+        read_film(path)
+
+    def attention(self, request: DraftRequest, text: str) -> AttentionMap:
+        """Return where the model looked while writing `text` for the first film of the request.
+
+        Raises:
+            DataError: The request has no film.
+        """
+        pixel_values = self._pixel_values(list(request.image_paths))
+        if pixel_values is None:
+            raise DataError("There is no film to look at: attention needs a request with an image.")
+        return attend(self.report_model, self._prompt(request), pixel_values, text)
+
+    def _prompt(self, request: DraftRequest) -> list[int]:
+        prompt = self.card.prompt.render(len(request.image_paths), request.indication)
+        return encode_prompt(self.report_model.tokenizer, prompt, self.report_model.num_image_tokens)
+
+    def _pixel_values(self, paths: list[Path]) -> torch.Tensor | None:
+        if not paths:
+            return None
+        return torch.from_numpy(np.stack([load_pixel_values(Path(path), self.image_settings) for path in paths]))
+
+
+def checkpoint_folder(path: Path) -> Path:
+    """Return the folder with the weights, given it or the run directory around it."""
+    return path / "checkpoint" if (path / "checkpoint").is_dir() else path
+
+
+def checked_image_settings(image: dict[str, object], digest: str) -> ImageSettings:
+    """Return the image settings of a checkpoint.
+
+    Raises:
+        CheckpointError: This version's image path differs from the one the model was trained with.
+    """
+    settings = ImageSettings.model_validate(image)
+    if settings.digest != digest:
+        raise CheckpointError(
+            f"The model was trained with image path {digest}, but this version of radlet prepares films as "
+            f"{settings.digest}. Use the version named in radlet.json, or train again."
+        )
+    return settings

@@ -1,0 +1,48 @@
+"""The reference engine: transformers' own `generate`, batched with left padding."""
+
+from collections.abc import Sequence
+
+import torch
+from transformers import GenerationConfig
+
+from radlet.inference.engines.base import Sampling
+from radlet.models.report_model import ReportModel
+
+
+class TransformersEngine:
+    """Generate with transformers."""
+
+    def __init__(self, report_model: ReportModel) -> None:
+        self._model = report_model.model
+        self._pad = int(report_model.tokenizer.pad_token_id)
+        self._end = int(report_model.tokenizer.eos_token_id)
+
+    @torch.inference_mode()
+    def generate(
+        self, prompts: Sequence[Sequence[int]], pixel_values: torch.Tensor | None, sampling: Sampling
+    ) -> list[list[int]]:
+        """Return the new token ids of each prompt; the answer does not depend on its neighbours in the batch.
+
+        Padding stands on the left, so that every answer follows its prompt directly; positions count from the first
+        real token.
+        """
+        device = self._model.device
+        longest = max(len(prompt) for prompt in prompts)
+        input_ids = torch.full((len(prompts), longest), self._pad)
+        attention_mask = torch.zeros_like(input_ids)
+        for row, prompt in enumerate(prompts):
+            input_ids[row, longest - len(prompt) :] = torch.tensor(prompt)
+            attention_mask[row, longest - len(prompt) :] = 1
+        inputs = {"input_ids": input_ids.to(device), "attention_mask": attention_mask.to(device)}
+        if pixel_values is not None:
+            inputs["pixel_values"] = pixel_values.to(device)
+        drawn = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
+        config = GenerationConfig(
+            max_new_tokens=sampling.max_new_tokens,
+            pad_token_id=self._pad,
+            eos_token_id=self._end,
+            **(drawn if sampling.temperature else {"do_sample": False}),
+        )
+        torch.manual_seed(sampling.seed)
+        answers = self._model.generate(**inputs, generation_config=config)[:, longest:].tolist()
+        return [answer[: answer.index(self._end)] if self._end in answer else answer for answer in answers]

@@ -1,0 +1,52 @@
+"""Prompts: how films, an indication and the expected findings become one sequence of token ids."""
+
+from transformers import PreTrainedTokenizerBase
+
+from radlet.core.config import Config
+from radlet.models.tokenizers import IMAGE_TOKEN
+
+IGNORED = -100
+"""Label of a position that is not supervised (PyTorch's `ignore_index`)."""
+
+
+class PromptConfig(Config):
+    """The words around films and indication; the defaults are the form of LLaVA-Rad without a system sentence."""
+
+    template: str = "USER: {images}\n{question} ASSISTANT:"
+    """What stands before the answer. `{images}` becomes one image token a film; it is dropped when there is none."""
+    question: str = "Provide a description of the findings in the radiology image."
+    """The question when the study has no indication."""
+    question_with_indication: str = (
+        "Provide a description of the findings in the radiology image given the following indication: {indication}"
+    )
+    """The question when the study has an indication."""
+    max_indication_chars: int = 200
+    """Longer indications are cut here, at a word."""
+
+    def render(self, num_images: int, indication: str | None = None) -> str:
+        """Return the prompt text for `num_images` films."""
+        question = self.question
+        reason = " ".join((indication or "").replace(IMAGE_TOKEN, " ").split())
+        if reason:
+            if len(reason) > self.max_indication_chars:
+                reason = reason[: self.max_indication_chars].rsplit(" ", 1)[0]
+            question = self.question_with_indication.format(indication=reason)
+        images = IMAGE_TOKEN * num_images
+        if not images:
+            return self.template.replace("{images}\n", "").replace("{images}", "").replace("{question}", question)
+        return self.template.replace("{images}", images).replace("{question}", question)
+
+
+PLAIN = PromptConfig(template="{images}", question="", question_with_indication="")
+"""The alignment form of LLaVA-Rad: the film, then the findings, and no question."""
+
+
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, num_image_tokens: int) -> list[int]:
+    """Return token ids of the prompt, each image token repeated `num_image_tokens` times."""
+    return list(tokenizer(prompt.replace(IMAGE_TOKEN, IMAGE_TOKEN * num_image_tokens))["input_ids"])
+
+
+def encode_target(tokenizer: PreTrainedTokenizerBase, target: str) -> list[int]:
+    """Return token ids of the answer: a space, the text, and the end-of-sequence token."""
+    ids = tokenizer(" " + target.replace(IMAGE_TOKEN, " "), add_special_tokens=False)["input_ids"]
+    return [*ids, tokenizer.eos_token_id]

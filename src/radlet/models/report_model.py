@@ -1,0 +1,168 @@
+"""The report model: encoder, projector and language model joined as transformers' `LlavaForConditionalGeneration`."""
+
+import copy
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from transformers import (
+    AutoTokenizer,
+    CLIPImageProcessorPil,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedTokenizerBase,
+)
+
+from radlet.core.config import Config
+from radlet.core.errors import CheckpointError
+from radlet.core.runs import write_atomically
+from radlet.models.encoders import token_layout
+from radlet.models.prompts import PromptConfig
+from radlet.models.tokenizers import add_image_token
+
+CARD = "radlet.json"
+
+
+class ModelCard(Config):
+    """The one file that radlet adds to a checkpoint: what its weights alone do not tell."""
+
+    radlet_version: str
+    """Version that wrote the checkpoint."""
+    kind: str
+    """"report_model" or "image_text"."""
+    image: dict[str, Any]
+    """Settings of the image path."""
+    image_digest: str
+    """Hash of those settings and of the image path's code version; checked at load."""
+    prompt: PromptConfig = PromptConfig()
+    """The words around films and indication."""
+    target_section: str = "findings"
+    """Section of the report the model writes."""
+    films: str = "frontal"
+    """Which films of a study the model is shown."""
+    label_names: tuple[str, ...] = ()
+    """What the label head predicts, for an image-text model."""
+    feature_layer: int = -1
+    """Hidden state of the encoder that is projected."""
+    tuning: str | None = None
+    """How the language model was adapted."""
+    lineage: dict[str, str] = {}
+    """Upstream runs and their digests."""
+    licence: str = "Trained on local data; the licences of that data and of the base weights apply to these weights."
+    """Licence note."""
+    notice: str = "Not a medical device. Every text this model writes is an unverified AI draft."
+    """Shown wherever an answer is shown."""
+
+
+@dataclass(frozen=True)
+class ReportModel:
+    """A report model in memory.
+
+    Attributes:
+        model: The LLaVA model.
+        tokenizer: Its tokenizer, which knows the image token.
+        card: What the weights alone do not tell.
+    """
+
+    model: LlavaForConditionalGeneration
+    tokenizer: PreTrainedTokenizerBase
+    card: ModelCard
+
+    @property
+    def num_image_tokens(self) -> int:
+        """Tokens that one film takes in a prompt."""
+        return int(self.model.config.image_seq_length)
+
+
+def assemble(
+    encoder: nn.Module, language_model: nn.Module, tokenizer: PreTrainedTokenizerBase, card: ModelCard
+) -> ReportModel:
+    """Join an encoder and a language model with a fresh two-layer projector; every weight is loaded strictly."""
+    image_token_id = add_image_token(tokenizer)
+    if len(tokenizer) > language_model.get_input_embeddings().num_embeddings:
+        language_model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    num_extra, grid = token_layout(encoder, card.image["size_px"], card.feature_layer)
+    config = LlavaConfig(
+        vision_config=copy.deepcopy(encoder.config),
+        text_config=copy.deepcopy(language_model.config),
+        image_token_index=image_token_id,
+        image_seq_length=grid * grid,
+        vision_feature_layer=card.feature_layer,
+        vision_feature_select_strategy="default" if num_extra else "full",
+        projector_hidden_act="gelu",
+    )
+    model = LlavaForConditionalGeneration(config)
+    model.model.vision_tower.load_state_dict(encoder.state_dict())
+    model.model.language_model.load_state_dict(language_model.get_decoder().state_dict())
+    model.lm_head.load_state_dict(language_model.get_output_embeddings().state_dict())
+    model.tie_weights()
+    for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
+        setattr(model.generation_config, name, getattr(tokenizer, name))
+    return ReportModel(model.eval(), tokenizer, card)
+
+
+def save_report_model(report_model: ReportModel, folder: Path, processor_options: dict[str, Any] | None) -> None:
+    """Write a checkpoint that plain transformers loads: weights, configuration, tokenizer, processor and card.
+
+    Args:
+        report_model: What to write.
+        folder: Where to.
+        processor_options: Arguments of transformers' CLIP image processor that repeat the image path; None when that
+            processor cannot (then only radlet prepares films exactly).
+    """
+    report_model.model.save_pretrained(folder)
+    config = report_model.model.config
+    num_extra = int(config.vision_feature_select_strategy == "default")
+    if processor_options is None:
+        report_model.tokenizer.save_pretrained(folder)
+    else:
+        grid = round(config.image_seq_length**0.5)
+        LlavaProcessor(
+            image_processor=CLIPImageProcessorPil(**processor_options),
+            tokenizer=report_model.tokenizer,
+            patch_size=report_model.card.image["size_px"] // grid,
+            vision_feature_select_strategy=config.vision_feature_select_strategy,
+            num_additional_image_tokens=num_extra,
+        ).save_pretrained(folder)
+    write_atomically(folder / CARD, report_model.card.model_dump_json(indent=2) + "\n")
+
+
+def read_card(folder: Path, kind: str) -> ModelCard:
+    """Read ``radlet.json`` of a checkpoint.
+
+    Raises:
+        CheckpointError: The folder has none, or is another kind of checkpoint.
+    """
+    path = folder / CARD
+    if not path.is_file():
+        raise CheckpointError(f"{folder}: is no radlet checkpoint (no {CARD} in it). Give the folder with the weights.")
+    try:
+        card = ModelCard.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise CheckpointError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+    if card.kind != kind:
+        raise CheckpointError(f"{folder}: holds a checkpoint of kind '{card.kind}'; '{kind}' is needed here.")
+    return card
+
+
+def load_report_model(folder: Path) -> ReportModel:
+    """Read a checkpoint that `save_report_model` wrote; no weight may be missing or left over.
+
+    Raises:
+        CheckpointError: The folder is no report model, or its weights do not fit its configuration.
+    """
+    card = read_card(folder, "report_model")
+    try:
+        model, loading = LlavaForConditionalGeneration.from_pretrained(
+            folder, local_files_only=True, output_loading_info=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder}: no report model could be loaded: {str(error).splitlines()[0]}") from None
+    wrong = {key: sorted(names)[:3] for key, names in loading.items() if names}
+    if wrong:
+        raise CheckpointError(f"{folder}: the weights do not fit the configuration: {wrong}.")
+    return ReportModel(model.eval(), tokenizer, card)

@@ -1,0 +1,11 @@
+"""Tuning methods: how the language model of a report model is adapted. One file and one line a method."""
+
+from radlet.core.registry import Registry
+
+TUNINGS = Registry(
+    "tunings",
+    {
+        "full": "radlet.models.tunings.full:FullTuning",
+        "lora": "radlet.models.tunings.lora:LoraTuning",
+    },
+)

@@ -1,0 +1,90 @@
+"""Films and reports into one space: the pair of encoders that `pretrain` leaves behind."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
+
+from radlet.core.console import Progress
+from radlet.core.errors import CheckpointError
+from radlet.data.images import ImageSettings, load_pixel_values
+from radlet.models.image_text import ImageTextModel
+from radlet.models.report_model import ModelCard, read_card
+from radlet.models.sequences import encode_report, pad_right
+
+
+class Embedder:
+    """Embed films and reports with an image-text model.
+
+    Args:
+        model: The pair of encoders.
+        tokenizer: Of the text side.
+        card: The checkpoint's card.
+    """
+
+    def __init__(self, model: ImageTextModel, tokenizer: PreTrainedTokenizerBase, card: ModelCard) -> None:
+        self.model, self.tokenizer, self.card = model, tokenizer, card
+        self.image_settings = ImageSettings.model_validate(card.image)
+
+    @classmethod
+    def load(cls, checkpoint: Path) -> Self:
+        """Load a checkpoint of the `pretrain` stage, or the run that holds one.
+
+        Raises:
+            CheckpointError: The folder holds none, or this version prepares films differently.
+        """
+        folder = checkpoint / "checkpoint" if (checkpoint / "checkpoint").is_dir() else checkpoint
+        card = read_card(folder, "image_text")
+        settings = ImageSettings.model_validate(card.image)
+        if settings.digest != card.image_digest:
+            raise CheckpointError(
+                f"The encoder was trained with image path {card.image_digest}, but this version of radlet prepares "
+                f"films as {settings.digest}. Use version {card.radlet_version}, or train again."
+            )
+        model, tokenizer = ImageTextModel.load(folder, card.label_names, card.feature_layer, settings.size_px)
+        return cls(model, tokenizer, card)
+
+    def embed_images(
+        self, paths: Sequence[Path], batch_size: int = 64, progress: Progress | None = None
+    ) -> NDArray[np.float32]:
+        """Return unit rows (n, E), one a film."""
+        return self._images(paths, batch_size, progress)[0]
+
+    def label_probabilities(
+        self, paths: Sequence[Path], batch_size: int = 64, progress: Progress | None = None
+    ) -> NDArray[np.float32]:
+        """Return the label head's probabilities (n, L), one a film and label of `card.label_names`."""
+        return self._images(paths, batch_size, progress)[1]
+
+    def embed_texts(self, texts: Sequence[str], batch_size: int = 64, max_tokens: int = 128) -> NDArray[np.float32]:
+        """Return unit rows (n, E), one a report."""
+        rows = [encode_report(self.tokenizer, text, max_tokens) for text in texts]
+        batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+        parts = []
+        with torch.inference_mode():
+            for batch in batches:
+                input_ids, mask = pad_right(batch, int(self.tokenizer.pad_token_id))
+                parts.append(self.model.embed_texts(self.model.hidden_text(input_ids, mask), mask).numpy())
+        return np.concatenate(parts) if parts else np.empty((0, self.model.text_head.out_features), np.float32)
+
+    @torch.inference_mode()
+    def _images(
+        self, paths: Sequence[Path], batch_size: int, progress: Progress | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        embeddings, probabilities = [], []
+        batches = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
+        for batch in (progress or Progress(quiet=True)).track(batches, "films", len(batches)):
+            films = np.stack([load_pixel_values(Path(path), self.image_settings) for path in batch])
+            pooled = self.model.pooled(torch.from_numpy(films))
+            embeddings.append(self.model.embed_images(pooled).numpy())
+            probabilities.append(self.model.label_logits(pooled).sigmoid().numpy())
+        if not embeddings:
+            return (
+                np.empty((0, self.model.image_head.out_features), np.float32),
+                np.empty((0, len(self.card.label_names)), np.float32),
+            )
+        return np.concatenate(embeddings), np.concatenate(probabilities)

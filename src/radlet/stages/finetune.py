@@ -1,0 +1,106 @@
+"""Stage `finetune`: an aligned report model in; one that answers in instruction form out.
+
+Projector and language model train together, the latter fully or by a registered tuning method; the encoder stays
+frozen (LLaVA-Rad, stage 3). With ``films = "none"`` the same recipe makes the text-only baseline: what can be written
+from the indication alone. What is left: `checkpoint/`, a plain report model with the tuning merged.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from pydantic import ValidationError
+
+from radlet import __version__
+from radlet.core.config import StageConfig
+from radlet.core.console import Progress
+from radlet.core.errors import ConfigError
+from radlet.core.records import Example
+from radlet.core.runs import open_run, run_digest
+from radlet.data.examples import select_films
+from radlet.data.images import hf_image_processor_config
+from radlet.data.manifests import read_examples
+from radlet.inference.drafter import Drafter, checkpoint_folder
+from radlet.inference.scoring import draft_f1
+from radlet.models.freezing import count_by_part, set_trainable
+from radlet.models.prompts import PromptConfig
+from radlet.models.report_model import ReportModel, load_report_model, save_report_model
+from radlet.models.tunings import TUNINGS
+from radlet.models.tunings.base import Tuning
+from radlet.stages.announce import announce_finished, announce_start, announce_trainable
+from radlet.training.report_training import ReportRows, ReportTrainingConfig, train_on_reports
+from radlet.training.state import clear_states
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class FinetuneConfig(StageConfig):
+    """Settings of the finetune stage."""
+
+    examples: Path
+    """Run directory of `build`."""
+    checkpoint: Path
+    """Run directory of `align` (or of an earlier `finetune`)."""
+    films: Literal["as_aligned", "none"] = "as_aligned"
+    """Which films the model is shown: those of `align`, or none for the text-only baseline."""
+    tuning: dict[str, Any] = {"kind": "full"}
+    """How the language model is adapted: a table with its `kind` and that method's settings."""
+    prompt: PromptConfig = PromptConfig()
+    """The words around films and indication."""
+    training: ReportTrainingConfig = ReportTrainingConfig()
+    """How the model is trained."""
+
+
+def run(config: FinetuneConfig, console: "Console | None" = None) -> Path:
+    """Tune the model and return the run directory."""
+    tuning = _tuning(config.tuning)
+    run_ = open_run(config, "finetune", {"examples": config.examples, "checkpoint": config.checkpoint})
+    progress = Progress(console)
+    if run_.finished:
+        return announce_finished(progress.console, "finetune", run_.path)
+    announce_start(progress.console, "finetune", run_.path)
+    torch.manual_seed(config.seed)
+    base = load_report_model(checkpoint_folder(config.checkpoint))
+    lineage = {"align": run_digest(config.checkpoint), "build": run_digest(config.examples)}
+    films = base.card.films if config.films == "as_aligned" else config.films
+    card = base.card.model_copy(
+        update={
+            "radlet_version": __version__,
+            "prompt": config.prompt,
+            "films": films,
+            "tuning": tuning.kind,
+            "lineage": base.card.lineage | lineage,
+        }
+    )
+    report_model = ReportModel(base.model, base.tokenizer, card)
+    set_trainable(report_model.model, {"projector"} if films != "none" else set())
+    tuning.apply(report_model.model)
+    announce_trainable(progress.console, count_by_part(report_model.model))
+    rows = ReportRows.of(_shown(read_examples(config.examples), films))
+    best_step = train_on_reports(
+        report_model, rows, config.prompt, config.training, run_, config.seed, draft_f1, progress
+    )
+    merged = ReportModel(tuning.merge(report_model.model.cpu()), report_model.tokenizer, card)
+    settings = Drafter(merged).image_settings
+    save_report_model(merged, run_.path / "checkpoint", hf_image_processor_config(settings))
+    progress.console.print(f"  weights of step {best_step}")
+    clear_states(run_)
+    run_.finish()
+    return run_.path
+
+
+def _shown(examples: list[Example], films: str) -> list[Example]:
+    if films == "none":
+        blind = select_films(examples, "frontal")
+        return [example.model_copy(update={"image_paths": (), "views": ()}) for example in blind]
+    return select_films(examples, films)  # type: ignore[arg-type]
+
+
+def _tuning(table: dict[str, Any]) -> Tuning:
+    method: type[Tuning] = TUNINGS[str(table.get("kind"))]
+    try:
+        return method.model_validate(table)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ConfigError(f"tuning.{'.'.join(map(str, first['loc']))}: {first['msg']}.") from None

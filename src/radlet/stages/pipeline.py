@@ -1,0 +1,102 @@
+"""`radlet run` and `radlet demo`: every stage of a recipe folder, each fed with the run directories before it."""
+
+import importlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import radlet
+from radlet.core.config import StageConfig, load_config
+from radlet.core.errors import ConfigError
+from radlet.core.registry import nearest
+from radlet.stages.check import stage_config
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Recipe -> (configuration field -> recipe whose run directory it takes). The order is the order of work.
+WIRING: dict[str, dict[str, str]] = {
+    "ingest": {},
+    "build": {"studies": "ingest"},
+    "pretrain": {"examples": "build"},
+    "align": {"examples": "build", "encoder": "pretrain"},
+    "finetune": {"examples": "build", "checkpoint": "align"},
+    "finetune-no_image": {"examples": "build", "checkpoint": "align"},
+    "evaluate": {
+        "examples": "build",
+        "encoder": "pretrain",
+        "checkpoint": "finetune",
+        "no_image_checkpoint": "finetune-no_image",
+    },
+}
+
+
+def run_recipes(
+    recipe_dir: Path, out: Path, overrides: Sequence[str] = (), console: "Console | None" = None
+) -> dict[str, Path]:
+    """Run every stage of a recipe folder and return the run directory of each recipe.
+
+    `out` then holds ``runs/``, ``scorecard.json``, ``scorecard.html``, and links ``checkpoint`` and ``encoder``.
+
+    Args:
+        recipe_dir: Folder with one TOML file for each entry of `WIRING`; ``finetune-no_image`` may be left out, it is
+            then ``finetune`` with ``films = "none"``.
+        out: Folder for everything that is made.
+        overrides: ``finetune.training.loop.epochs=2``: recipe, then the key in it.
+        console: Where to say what is going on.
+
+    Raises:
+        ConfigError: A recipe is missing or wrong, or an override names no recipe.
+    """
+    by_recipe = _split_overrides(overrides)
+    for recipe in WIRING:  # a slip in the last recipe should not show after an hour of work
+        _config(recipe, recipe_dir, out, by_recipe[recipe], {})
+    done: dict[str, Path] = {}
+    for recipe, inputs in WIRING.items():
+        given = {field: done[source] for field, source in inputs.items()}
+        config = _config(recipe, recipe_dir, out, by_recipe[recipe], given)
+        stage = importlib.import_module(f"radlet.stages.{recipe.partition('-')[0]}")
+        done[recipe] = stage.run(config, console)
+    for name in ("scorecard.json", "scorecard.html"):
+        shutil.copyfile(done["evaluate"] / name, out / name)
+    _link(out / "checkpoint", done["finetune"] / "checkpoint")
+    _link(out / "encoder", done["pretrain"] / "checkpoint")
+    return done
+
+
+def shipped_recipes(name: str) -> Path:
+    """Return a recipe folder that comes with radlet, from the installed package or the source tree."""
+    package = Path(radlet.__file__).parent
+    installed = package / "recipes" / name
+    return installed if installed.is_dir() else package.parent.parent / "recipes" / name
+
+
+def _split_overrides(overrides: Sequence[str]) -> dict[str, list[str]]:
+    by_recipe: dict[str, list[str]] = {recipe: [] for recipe in WIRING}
+    for override in overrides:
+        recipe, dot, rest = override.partition(".")
+        if recipe not in by_recipe or not dot:
+            raise ConfigError(f"Override '{override}': '{recipe}' is no recipe.{nearest(recipe, list(WIRING))}")
+        by_recipe[recipe].append(rest)
+    return by_recipe
+
+
+def _config(recipe: str, recipe_dir: Path, out: Path, overrides: list[str], given: dict[str, Path]) -> StageConfig:
+    stage, _, variant = recipe.partition("-")
+    cls = stage_config(stage)
+    file = recipe_dir / f"{recipe}.toml"
+    implied: dict[str, object] = {}
+    if variant and not file.is_file():
+        file = recipe_dir / f"{stage}.toml"
+        implied = {"films": "none", "name": f"{variant}"}
+    if cls is None or not file.is_file():
+        raise ConfigError(f"{recipe_dir}: has no {file.name}. A recipe folder holds one file for each stage.")
+    places = {field: given.get(field, Path(source)) for field, source in WIRING[recipe].items()}
+    return load_config(cls, file, overrides, runs_dir=out / "runs", **implied, **places)
+
+
+def _link(link: Path, target: Path) -> None:
+    """Point `link` at `target`, relative, so that the folder can be moved."""
+    link.unlink(missing_ok=True)
+    link.symlink_to(target.resolve().relative_to(link.parent.resolve()), target_is_directory=True)

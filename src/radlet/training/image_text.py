@@ -1,0 +1,140 @@
+"""The objective of `pretrain`: films and reports that belong together, labels, and the language of the reports."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from radlet.core.config import Config
+from radlet.core.records import Example
+from radlet.models.image_text import ImageTextModel
+from radlet.models.prompts import IGNORED
+from radlet.models.sequences import encode_report, pad_right
+from radlet.training.augmentation import AugmentationConfig
+from radlet.training.films import FilmStore
+from radlet.training.loop import Batch
+from radlet.training.losses.contrastive import contrastive
+from radlet.training.losses.labels import label_cross_entropy
+from radlet.training.losses.language import next_token_cross_entropy
+from radlet.training.rows import rarity_weights
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class ImageTextLossConfig(Config):
+    """How much each part of the objective counts, and how rare labels are helped."""
+
+    contrastive: float = 1.0
+    """Weight of the contrastive loss between films and reports."""
+    labels: float = 1.0
+    """Weight of the label head's loss."""
+    language: float = 0.5
+    """Weight of the language model's loss on the reports."""
+    label_balance: float = 0.5
+    """A positive label weighs (negatives / positives) to this power; 0 counts films alike."""
+    row_balance: float = 0.0
+    """Films are drawn by the rarity of their rarest label to this power; 0 draws every film once an epoch."""
+    max_text_tokens: int = 128
+    """Longer reports are cut here."""
+
+
+class ImageTextObjective:
+    """Rows are single films with their study's report and labels.
+
+    Args:
+        model: What is trained, all of it.
+        tokenizer: Of the language model.
+        rows: One film each.
+        films: Holds every film of `rows`.
+        config: Weights of the parts.
+        augmentation: Of the films.
+    """
+
+    def __init__(
+        self,
+        model: ImageTextModel,
+        tokenizer: "PreTrainedTokenizerBase",
+        rows: Sequence[Example],
+        films: FilmStore,
+        config: ImageTextLossConfig,
+        augmentation: AugmentationConfig,
+    ) -> None:
+        self.model = model
+        self.num_rows = len(rows)
+        self._config, self._films, self._augmentation = config, films, augmentation
+        self._paths = [row.image_paths[0] for row in rows]
+        self._targets = label_matrix(rows, model.label_names)
+        self._texts = [encode_report(tokenizer, row.report, config.max_text_tokens) for row in rows]
+        self._pad = int(tokenizer.pad_token_id)
+        groups: dict[str, int] = {}
+        self._groups = [groups.setdefault(row.report or "", len(groups)) for row in rows]
+        self._positive_weight = _positive_weight(self._targets, config.label_balance)
+
+    def row_weights(self) -> NDArray[np.float64] | None:
+        """Draw films with rare labels more often, if the recipe says so."""
+        return rarity_weights(self._targets == 1, self._config.row_balance)
+
+    def batch(self, rows: NDArray[np.int64], generator: torch.Generator) -> Batch:
+        """Return pixel_values (B, 3, S, S), right-padded report tokens (B, T), label targets (B, L) and text groups."""
+        pixel_values = self._films.pixel_values([self._paths[row] for row in rows])
+        input_ids, attention_mask = pad_right([self._texts[row] for row in rows], self._pad)
+        return {
+            "pixel_values": self._augmentation.apply(pixel_values, generator),
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "targets": torch.from_numpy(self._targets[rows]),
+            "groups": torch.tensor([self._groups[row] for row in rows]),
+        }
+
+    def units(self, batch: Batch) -> int:
+        """Count films."""
+        return len(batch["targets"])
+
+    def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Return the weighted parts, each summed over the films of the batch."""
+        config, model = self._config, self.model
+        pooled = model.pooled(batch["pixel_values"])
+        losses = {}
+        if config.labels and model.label_names:
+            weight = self._positive_weight.to(pooled.device)
+            losses["labels"] = config.labels * label_cross_entropy(model.label_logits(pooled), batch["targets"], weight)
+        # A report is more than its begin and end tokens; films without one teach the label head alone.
+        with_text = batch["attention_mask"].sum(1) > 2
+        if not with_text.any() or not (config.contrastive or config.language):
+            return losses
+        input_ids, attention_mask = batch["input_ids"][with_text], batch["attention_mask"][with_text]
+        hidden = model.hidden_text(input_ids, attention_mask)
+        if config.contrastive:
+            losses["contrastive"] = config.contrastive * contrastive(
+                model.embed_images(pooled[with_text]),
+                model.embed_texts(hidden, attention_mask),
+                model.logit_scale,
+                batch["groups"][with_text],
+            )
+        if config.language:
+            labels = input_ids.masked_fill(attention_mask == 0, IGNORED)
+            head = model.language_model.get_output_embeddings()
+            num_targets = (labels[:, 1:] != IGNORED).sum()
+            per_token = next_token_cross_entropy(hidden, labels, head) / num_targets
+            losses["language"] = config.language * per_token * len(input_ids)
+        return losses
+
+    def train_mode(self) -> None:
+        """Train everything."""
+        self.model.train()
+
+
+def label_matrix(rows: Sequence[Example], names: Sequence[str]) -> NDArray[np.float32]:
+    """Return targets (rows, labels): 1, 0, or NaN where a row does not know a label."""
+    values = [[row.labels.get(name, np.nan) for name in names] for row in rows]
+    return np.array(values, np.float32).reshape(len(rows), len(names))
+
+
+def _positive_weight(targets: NDArray[np.float32], power: float) -> torch.Tensor:
+    positives = (targets == 1).sum(0)
+    negatives = (targets == 0).sum(0)
+    ratio = np.maximum(negatives, 1) / np.maximum(positives, 1)
+    return torch.from_numpy(np.clip(ratio**power, 1, 20).astype(np.float32))

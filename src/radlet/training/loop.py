@@ -1,0 +1,226 @@
+"""The one training loop: every stage that moves weights hands it an objective.
+
+It is exactly resumable: the order of the rows, the augmentation and the dropout of a step depend on the seed and the
+step alone, so a run killed at any moment and started again ends with the weights of an uninterrupted one.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from radlet.core.config import Config
+from radlet.core.console import Progress
+from radlet.core.errors import DataError
+from radlet.core.runs import Run
+from radlet.training.precision import Precision, autocast, pick_device
+from radlet.training.state import StateStore, TrainingState
+
+Batch = dict[str, torch.Tensor]
+
+
+class LoopConfig(Config):
+    """How long, how fast and how exactly to train."""
+
+    epochs: float = 1.0
+    """Passes over the training rows."""
+    max_steps: int | None = None
+    """Stop after so many optimiser steps, whatever `epochs` says; the schedule ends there too."""
+    micro_batch_size: int = 32
+    """Rows computed at once on one device."""
+    grad_accum_steps: int = 1
+    """Micro-batches to one optimiser step."""
+    lr: float = 1e-3
+    """Largest learning rate."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay of matrices; vectors are never decayed."""
+    warmup_share: float = 0.03
+    """Share of the steps over which the rate rises."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient of a step."""
+    precision: Precision = "auto"
+    """"bf16", "fp32", or "auto": bfloat16 where the hardware has it."""
+    num_evals: int = 4
+    """Validations, evenly spaced; the last one falls on the last step."""
+    save_every_steps: int = 100
+    """Steps between saved training states, from which a killed run resumes."""
+    keep: Literal["best", "last"] = "best"
+    """Which weights the stage delivers."""
+
+    @property
+    def global_batch_size(self) -> int:
+        """Rows to one optimiser step."""
+        return self.micro_batch_size * self.grad_accum_steps
+
+    def num_steps(self, num_rows: int) -> int:
+        """Return the number of optimiser steps for `num_rows` training rows."""
+        steps = max(1, math.ceil(self.epochs * num_rows / self.global_batch_size))
+        return min(steps, self.max_steps) if self.max_steps else steps
+
+    def lr_at(self, step: int, num_steps: int) -> float:
+        """Return the rate of a step (0-based): linear warm-up, then half a cosine down to zero."""
+        warmup = math.ceil(self.warmup_share * num_steps)
+        if step < warmup:
+            return self.lr * (step + 1) / warmup
+        return self.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, num_steps - warmup)))
+
+
+class Objective(Protocol):
+    """What is trained: a model, its rows, and a loss that sums over units."""
+
+    model: nn.Module
+    num_rows: int
+
+    def row_weights(self) -> NDArray[np.float64] | None:
+        """Return how often each row is drawn, relative to the others; None draws every row once an epoch."""
+
+    def batch(self, rows: NDArray[np.int64], generator: torch.Generator) -> Batch:
+        """Return the tensors of some rows; random changes come from `generator`."""
+
+    def units(self, batch: Batch) -> int:
+        """Return over how many units (rows, target tokens) the losses of this batch sum."""
+
+    def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Return the weighted sums whose total is minimised."""
+
+    def train_mode(self) -> None:
+        """Put what trains into training mode and what is frozen into evaluation mode."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How the loop judges the weights at hand.
+
+    Attributes:
+        measure: Returns named numbers; the model is in evaluation mode and no gradients are kept.
+        metric: Which of them picks the best weights.
+        higher_is_better: Its direction.
+    """
+
+    measure: Callable[[], dict[str, float]]
+    metric: str
+    higher_is_better: bool
+
+
+def epoch_rows(seed: int, epoch: int, num_rows: int, weights: NDArray[np.float64] | None) -> NDArray[np.int64]:
+    """Return the rows of an epoch in their order, from the seed and the epoch alone."""
+    generator = np.random.default_rng([seed, epoch])
+    if weights is None:
+        return generator.permutation(num_rows)
+    return generator.choice(num_rows, size=num_rows, p=weights / weights.sum())
+
+
+class _Rows:
+    """The endless sequence of rows, cut into micro-batches; any position is found without walking there."""
+
+    def __init__(self, objective: Objective, seed: int) -> None:
+        self._objective, self._seed = objective, seed
+        self._epoch, self._order = -1, np.empty(0, np.int64)
+
+    def take(self, start: int, count: int) -> NDArray[np.int64]:
+        return np.array([self._row(position) for position in range(start, start + count)])
+
+    def _row(self, position: int) -> np.int64:
+        epoch, offset = divmod(position, self._objective.num_rows)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = epoch_rows(self._seed, epoch, self._objective.num_rows, self._objective.row_weights())
+        return self._order[offset]
+
+
+def train(
+    objective: Objective, config: LoopConfig, run: Run, seed: int, validation: Validation, progress: Progress
+) -> int:
+    """Train the objective's model in place and return the step whose weights it now holds.
+
+    Rows of ``metrics.jsonl``: every step its losses, rate and gradient norm; every validation its numbers.
+
+    Raises:
+        DataError: There are no training rows, or the loss stopped being a number.
+    """
+    if objective.num_rows == 0:
+        raise DataError("No training rows are left. Look into the build run's summary.json for what was dropped.")
+    device = pick_device()
+    model = objective.model.to(device)
+    optimizer = _optimizer(model, config)
+    num_steps = config.num_steps(objective.num_rows)
+    store = StateStore(run, model, optimizer)
+    state = store.resume()
+    if state.step:
+        progress.console.print(f"  resuming after step {state.step} of {num_steps}")
+    rows = _Rows(objective, seed)
+    eval_steps = {round((i + 1) * num_steps / config.num_evals) for i in range(config.num_evals)} | {num_steps}
+    for step in progress.track(range(state.step, num_steps), "steps", num_steps - state.step):
+        torch.manual_seed(seed * 1_000_003 + step)
+        objective.train_mode()
+        lr = config.lr_at(step, num_steps)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        values = _step(objective, optimizer, config, rows, seed, step)
+        run.log(step=step + 1, lr=lr, **values)
+        if step + 1 in eval_steps:
+            state = _validate(model, run, validation, store, state.at(step + 1))
+        if (step + 1) % config.save_every_steps == 0 or step + 1 in eval_steps:
+            state = state.at(step + 1)
+            store.save(state)
+    if config.keep == "best":
+        store.load_best()
+    model.eval()
+    return state.best_step if config.keep == "best" else num_steps
+
+
+def _step(
+    objective: Objective, optimizer: torch.optim.Optimizer, config: LoopConfig, rows: _Rows, seed: int, step: int
+) -> dict[str, float]:
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+    device = next(objective.model.parameters()).device
+    first = step * config.global_batch_size
+    micro_batches = [
+        objective.batch(rows.take(first + i * config.micro_batch_size, config.micro_batch_size), generator)
+        for i in range(config.grad_accum_steps)
+    ]
+    # Dividing by the units of the whole step, not of each micro-batch, keeps the gradient that of one large batch.
+    units = sum(objective.units(batch) for batch in micro_batches)
+    sums: dict[str, float] = {}
+    for batch in micro_batches:
+        on_device = {name: tensor.to(device) for name, tensor in batch.items()}
+        with autocast(device, config.precision):
+            losses = objective.losses(on_device)
+        total = torch.stack(list(losses.values())).sum() / max(units, 1)
+        total.backward()  # type: ignore[no-untyped-call]
+        for name, value in losses.items():
+            sums[name] = sums.get(name, 0.0) + value.item() / max(units, 1)
+    norm = nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], config.clip_norm).item()
+    if not math.isfinite(norm):
+        raise DataError(f"The loss stopped being a number at step {step + 1}. Lower loop.lr, now {config.lr}.")
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return {"loss": sum(sums.values()), **{f"loss_{name}": value for name, value in sums.items()}, "grad_norm": norm}
+
+
+@torch.no_grad()
+def _validate(
+    model: nn.Module, run: Run, validation: Validation, store: StateStore, state: TrainingState
+) -> TrainingState:
+    model.eval()
+    numbers = validation.measure()
+    run.log(step=state.step, **{f"val_{name}": value for name, value in numbers.items()})
+    value = numbers[validation.metric] if validation.higher_is_better else -numbers[validation.metric]
+    if state.best_value is not None and value <= state.best_value:
+        return state
+    store.save_best()
+    return state.improved(value)
+
+
+def _optimizer(model: nn.Module, config: LoopConfig) -> torch.optim.AdamW:
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98), fused=True)

@@ -1,0 +1,114 @@
+"""What `align` and `finetune` share: rows into an objective, the loop, and the loss on the dev split."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from radlet.core.config import Config
+from radlet.core.console import Progress
+from radlet.core.errors import DataError
+from radlet.core.records import Example
+from radlet.core.runs import Run
+from radlet.data.images import ImageSettings
+from radlet.models.prompts import PromptConfig
+from radlet.models.report_model import ReportModel
+from radlet.training.augmentation import AugmentationConfig
+from radlet.training.films import FilmStore
+from radlet.training.loop import LoopConfig, Validation, train
+from radlet.training.reports import ReportObjective, ReportRowsConfig
+
+DraftScore = Callable[[ReportModel, Sequence[Example]], dict[str, float]]
+
+
+class ReportTrainingConfig(Config):
+    """How a report model is trained, whatever part of it trains."""
+
+    rows: ReportRowsConfig = ReportRowsConfig()
+    """How reports become training rows."""
+    augmentation: AugmentationConfig = AugmentationConfig()
+    """Random changes of the films."""
+    loop: LoopConfig = LoopConfig()
+    """The training loop."""
+    select: str = "loss"
+    """Which validation number picks the best weights: "loss", or a score of drafts written for the dev split."""
+    max_dev_rows: int = 400
+    """Rows of the dev split whose loss is measured in validation."""
+    num_dev_drafts: int = 0
+    """Dev reports drafted and scored in each validation."""
+
+
+@dataclass(frozen=True)
+class ReportRows:
+    """Rows with a target each, by split."""
+
+    train: Sequence[Example]
+    dev: Sequence[Example]
+
+    @classmethod
+    def of(cls, examples: Sequence[Example]) -> "ReportRows":
+        """Keep the examples that have a target.
+
+        Raises:
+            DataError: A split is empty.
+        """
+        with_target = [example for example in examples if example.target]
+        rows = cls(*([row for row in with_target if row.split == split] for split in ("train", "dev")))
+        if not rows.train or not rows.dev:
+            raise DataError(f"{len(rows.train)} train and {len(rows.dev)} dev reports; both are needed to train.")
+        return rows
+
+
+def train_on_reports(
+    report_model: ReportModel,
+    rows: ReportRows,
+    prompt: PromptConfig,
+    config: ReportTrainingConfig,
+    run: Run,
+    seed: int,
+    draft_score: DraftScore,
+    progress: Progress,
+) -> int:
+    """Train what is trainable in `report_model`, in place, and return the step whose weights it holds.
+
+    Args:
+        report_model: Its trainable parameters are trained.
+        rows: Training and validation rows.
+        prompt: The words around films and indication.
+        config: How to train.
+        run: Where metrics and states go.
+        seed: Of order, augmentation and dropout.
+        draft_score: Drafts the given dev rows and scores the drafts.
+        progress: Shown while training.
+    """
+    dev_rows = rows.dev[: config.max_dev_rows]
+    paths = [path for row in [*rows.train, *dev_rows] for path in row.image_paths]
+    settings = ImageSettings.model_validate(report_model.card.image)
+    films = FilmStore(paths, settings, progress) if paths else None
+    objective = ReportObjective(report_model, rows.train, films, prompt, config.rows, config.augmentation)
+    check = ReportObjective(report_model, dev_rows, films, prompt, config.rows, AugmentationConfig())
+
+    def measure() -> dict[str, float]:
+        numbers = {"loss": _mean_loss(check, config.loop.micro_batch_size)}
+        if config.num_dev_drafts:
+            numbers |= draft_score(report_model, dev_rows[: config.num_dev_drafts])
+        if config.select not in numbers:
+            raise DataError(f"select='{config.select}' is not measured. Measured are: {', '.join(numbers)}.")
+        return numbers
+
+    validation = Validation(measure, config.select, higher_is_better=config.select != "loss")
+    return train(objective, config.loop, run, seed, validation, progress)
+
+
+@torch.no_grad()
+def _mean_loss(objective: ReportObjective, batch_size: int) -> float:
+    """Return the cross-entropy of a target token, in nats."""
+    device = next(objective.model.parameters()).device
+    total, units = 0.0, 0
+    for start in range(0, objective.num_rows, batch_size):
+        batch = objective.batch(np.arange(start, min(start + batch_size, objective.num_rows)), torch.Generator())
+        units += objective.units(batch)
+        on_device = {name: tensor.to(device) for name, tensor in batch.items()}
+        total += sum(loss.item() for loss in objective.losses(on_device).values())
+    return total / units

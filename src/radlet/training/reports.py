@@ -1,0 +1,123 @@
+"""The objective of `align` and `finetune`: write the report of the films shown."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from radlet.core.config import Config
+from radlet.core.errors import DataError
+from radlet.core.records import OBSERVATIONS, Example, State
+from radlet.models.prompts import IGNORED, PromptConfig, encode_prompt, encode_target
+from radlet.models.report_model import ReportModel
+from radlet.models.sequences import pad_right
+from radlet.training.augmentation import AugmentationConfig
+from radlet.training.films import FilmStore
+from radlet.training.loop import Batch
+from radlet.training.losses.language import next_token_cross_entropy
+from radlet.training.rows import rarity_weights
+
+
+class ReportRowsConfig(Config):
+    """How reports become training rows."""
+
+    max_target_tokens: int = 256
+    """Longer reports are cut here."""
+    row_balance: float = 0.0
+    """Rows are drawn by the rarity of their rarest positive observation to this power; 0 draws each once an epoch."""
+
+
+class ReportObjective:
+    """Rows are studies: the films shown, the prompt, and the report to be written.
+
+    Args:
+        report_model: Its trainable parameters are trained, the others left alone.
+        rows: With a target each.
+        films: Holds every film of `rows`; None for rows without films.
+        prompt: The words around films and indication.
+        config: How rows are cut and drawn.
+        augmentation: Of the films.
+    """
+
+    def __init__(
+        self,
+        report_model: ReportModel,
+        rows: Sequence[Example],
+        films: FilmStore | None,
+        prompt: PromptConfig,
+        config: ReportRowsConfig,
+        augmentation: AugmentationConfig,
+    ) -> None:
+        self.model = report_model.model
+        self.num_rows = len(rows)
+        self._films, self._augmentation, self._config = films, augmentation, config
+        self._rows = rows
+        self._image_token_id = self.model.config.image_token_id
+        self._num_image_tokens = report_model.num_image_tokens
+        tokenizer = report_model.tokenizer
+        self._pad = int(tokenizer.pad_token_id)
+        self._prompts = [
+            encode_prompt(tokenizer, prompt.render(len(row.image_paths), row.indication), self._num_image_tokens)
+            for row in rows
+        ]
+        self._targets = [encode_target(tokenizer, row.target or "")[: config.max_target_tokens] for row in rows]
+        self._frozen = [module for module in self.model.modules() if _is_frozen(module)]
+
+    def row_weights(self) -> NDArray[np.float64] | None:
+        """Draw rows with rare observations more often, if the recipe says so."""
+        names = [name for name in OBSERVATIONS if name != "No Finding"]
+        positive = np.array([[row.observations.get(n) == State.POSITIVE for n in names] for row in self._rows])
+        return rarity_weights(positive.reshape(len(self._rows), len(names)), self._config.row_balance)
+
+    def batch(self, rows: NDArray[np.int64], generator: torch.Generator) -> Batch:
+        """Return input_ids, attention_mask and labels (B, T), right-padded, and pixel_values (films, 3, S, S).
+
+        Raises:
+            DataError: A prompt's image tokens do not match its films.
+        """
+        sequences = [self._prompts[row] + self._targets[row] for row in rows]
+        labels = [[IGNORED] * len(self._prompts[row]) + self._targets[row] for row in rows]
+        input_ids, attention_mask = pad_right(sequences, self._pad)
+        batch = {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "labels": pad_right(labels, IGNORED)[0],
+        }
+        self._check_image_tokens(input_ids, rows)
+        paths = [path for row in rows for path in self._rows[row].image_paths]
+        if paths and self._films is not None:
+            batch["pixel_values"] = self._augmentation.apply(self._films.pixel_values(paths), generator)
+        return batch
+
+    def units(self, batch: Batch) -> int:
+        """Count target tokens."""
+        return int((batch["labels"] != IGNORED).sum())
+
+    def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Return the cross-entropy summed over the target tokens of the batch."""
+        labels = batch["labels"]
+        inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
+        hidden = self.model.model(**inputs, use_cache=False).last_hidden_state
+        return {"language": next_token_cross_entropy(hidden, labels, self.model.lm_head)}
+
+    def train_mode(self) -> None:
+        """Train what has trainable weights; a frozen part keeps its running statistics and drops nothing."""
+        self.model.train()
+        for module in self._frozen:
+            module.eval()
+
+    def _check_image_tokens(self, input_ids: torch.Tensor, rows: NDArray[np.int64]) -> None:
+        found = (input_ids == self._image_token_id).sum(1).tolist()
+        for row, num_tokens in zip(rows, found, strict=True):
+            example = self._rows[row]
+            if num_tokens != len(example.image_paths) * self._num_image_tokens:
+                raise DataError(
+                    f"Example {example.example_id}: {num_tokens} image tokens for {len(example.image_paths)} films of "
+                    f"{self._num_image_tokens}. The report must not contain the image token."
+                )
+
+
+def _is_frozen(module: torch.nn.Module) -> bool:
+    parameters = list(module.parameters())
+    return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
