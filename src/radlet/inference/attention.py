@@ -5,6 +5,7 @@ token, the weights of the position that predicted it are averaged over heads and
 where words are decided. Attention shows what was read, not what caused the word.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,4 +80,4 @@ def attend(report_model: ReportModel, prompt: list[int], pixel_values: torch.Ten
 def _token_texts(report_model: ReportModel, target: list[int]) -> list[str]:
     """Decode prefixes, so that the pieces joined are the text even where a character spans tokens."""
     texts = [report_model.tokenizer.decode(target[:end]) for end in range(len(target) + 1)]
-    return [after[len(before) :] for before, after in zip(texts, texts[1:], strict=False)]
+    return [after[len(before) :] for before, after in itertools.pairwise(texts)]

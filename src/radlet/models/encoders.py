@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field
 from torch import nn
-from transformers import AutoConfig, AutoModel, DPTConfig, ResNetConfig
+from transformers import AutoConfig, AutoModel, DPTConfig, PreTrainedModel, ResNetConfig
 
 from radlet.core.config import Config
 from radlet.core.errors import CheckpointError, ConfigError
@@ -44,9 +44,9 @@ class HybridEncoderConfig(Config):
     @property
     def stride_px(self) -> int:
         """Pixels of the film to one token, along each side."""
-        return 4 * 2 ** (len(self.widths) - 1)
+        return 2 ** (len(self.widths) + 1)
 
-    def build(self, size_px: int) -> nn.Module:
+    def build(self, size_px: int) -> PreTrainedModel:
         """Make the tower with random weights for square films of `size_px`.
 
         Raises:
@@ -97,7 +97,7 @@ class TransformersEncoderConfig(Config):
     feature_layer: int = -2
     """Which hidden state the projector reads."""
 
-    def build(self, size_px: int) -> nn.Module:
+    def build(self, size_px: int) -> PreTrainedModel:
         """Load the tower from `path`, or make it with random weights for square films of `size_px`.
 
         Raises:
@@ -120,19 +120,19 @@ class TransformersEncoderConfig(Config):
 EncoderConfig = Annotated[HybridEncoderConfig | TransformersEncoderConfig, Field(discriminator="kind")]
 
 
-def tower_tokens(tower: nn.Module, pixel_values: torch.Tensor, feature_layer: int) -> torch.Tensor:
+def tower_tokens(tower: PreTrainedModel, pixel_values: torch.Tensor, feature_layer: int) -> torch.Tensor:
     """Return the hidden state (B, N, D) that the projector reads, class token included.
 
     Raises:
         ConfigError: The tower's hidden states are not token sequences.
     """
-    hidden = tower(pixel_values, output_hidden_states=True).hidden_states[feature_layer]
+    hidden: torch.Tensor = tower(pixel_values, output_hidden_states=True).hidden_states[feature_layer]
     if hidden.ndim != 3:
         raise ConfigError(f"The encoder's hidden states have shape {tuple(hidden.shape)}; (B, N, D) is needed.")
     return hidden
 
 
-def token_layout(tower: nn.Module, size_px: int, feature_layer: int) -> tuple[int, int]:
+def token_layout(tower: PreTrainedModel, size_px: int, feature_layer: int) -> tuple[int, int]:
     """Return (tokens that are not patches, patches along one side) for square films of `size_px`.
 
     Found by running one blank film, so that it holds for every architecture.

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own convention
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoModel, PreTrainedTokenizerBase
+from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from radlet.core.errors import CheckpointError
 from radlet.models.encoders import token_layout, tower_tokens
@@ -31,10 +31,13 @@ class ImageTextModel(nn.Module):
         size_px: Side of the films.
     """
 
+    encoder: PreTrainedModel
+    language_model: PreTrainedModel
+
     def __init__(
         self,
-        encoder: nn.Module,
-        language_model: nn.Module,
+        encoder: PreTrainedModel,
+        language_model: PreTrainedModel,
         label_names: tuple[str, ...],
         embed_dim: int,
         feature_layer: int,

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from radlet.core.config import Config
 from radlet.core.errors import CheckpointError, ConfigError
@@ -30,7 +29,7 @@ class LanguageModelConfig(Config):
     vocab_size: int = 2048
     """Entries of the tokenizer learnt on the reports."""
 
-    def build(self, texts: Callable[[], Iterable[str]]) -> tuple[nn.Module, PreTrainedTokenizerBase]:
+    def build(self, texts: Callable[[], Iterable[str]]) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         """Load the model and its tokenizer, or make both; `texts` gives the corpus if a tokenizer must be learnt.
 
         Raises:
@@ -55,7 +54,7 @@ class LanguageModelConfig(Config):
         return AutoModelForCausalLM.from_config(config), tokenizer
 
 
-def load_language_model(path: Path) -> tuple[nn.Module, PreTrainedTokenizerBase]:
+def load_language_model(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a causal language model and its tokenizer from a local folder, with room for the image token.
 
     Raises:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
 from transformers import (
     AutoTokenizer,
     CLIPImageProcessorPil,
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
@@ -78,7 +78,7 @@ class ReportModel:
 
 
 def assemble(
-    encoder: nn.Module, language_model: nn.Module, tokenizer: PreTrainedTokenizerBase, card: ModelCard
+    encoder: PreTrainedModel, language_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, card: ModelCard
 ) -> ReportModel:
     """Join an encoder and a language model with a fresh two-layer projector; every weight is loaded strictly."""
     image_token_id = add_image_token(tokenizer)

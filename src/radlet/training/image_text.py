@@ -62,7 +62,7 @@ class ImageTextObjective:
         config: ImageTextLossConfig,
         augmentation: AugmentationConfig,
     ) -> None:
-        self.model = model
+        self._model = model
         self.num_rows = len(rows)
         self._config, self._films, self._augmentation = config, films, augmentation
         self._paths = [row.image_paths[0] for row in rows]
@@ -72,6 +72,11 @@ class ImageTextObjective:
         groups: dict[str, int] = {}
         self._groups = [groups.setdefault(row.report or "", len(groups)) for row in rows]
         self._positive_weight = _positive_weight(self._targets, config.label_balance)
+
+    @property
+    def model(self) -> ImageTextModel:
+        """The pair of encoders."""
+        return self._model
 
     def row_weights(self) -> NDArray[np.float64] | None:
         """Draw films with rare labels more often, if the recipe says so."""

@@ -73,8 +73,11 @@ class LoopConfig(Config):
 class Objective(Protocol):
     """What is trained: a model, its rows, and a loss that sums over units."""
 
-    model: nn.Module
     num_rows: int
+
+    @property
+    def model(self) -> nn.Module:
+        """The model whose trainable parameters are trained."""
 
     def row_weights(self) -> NDArray[np.float64] | None:
         """Return how often each row is drawn, relative to the others; None draws every row once an epoch."""
@@ -125,12 +128,12 @@ class _Rows:
     def take(self, start: int, count: int) -> NDArray[np.int64]:
         return np.array([self._row(position) for position in range(start, start + count)])
 
-    def _row(self, position: int) -> np.int64:
+    def _row(self, position: int) -> int:
         epoch, offset = divmod(position, self._objective.num_rows)
         if epoch != self._epoch:
             self._epoch = epoch
             self._order = epoch_rows(self._seed, epoch, self._objective.num_rows, self._objective.row_weights())
-        return self._order[offset]
+        return int(self._order[offset])
 
 
 def train(

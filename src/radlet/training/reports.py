@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from transformers import LlavaForConditionalGeneration
 
 from radlet.core.config import Config
 from radlet.core.errors import DataError
@@ -49,7 +50,7 @@ class ReportObjective:
         config: ReportRowsConfig,
         augmentation: AugmentationConfig,
     ) -> None:
-        self.model = report_model.model
+        self._model = report_model.model
         self.num_rows = len(rows)
         self._films, self._augmentation, self._config = films, augmentation, config
         self._rows = rows
@@ -63,6 +64,11 @@ class ReportObjective:
         ]
         self._targets = [encode_target(tokenizer, row.target or "")[: config.max_target_tokens] for row in rows]
         self._frozen = [module for module in self.model.modules() if _is_frozen(module)]
+
+    @property
+    def model(self) -> LlavaForConditionalGeneration:
+        """The report model."""
+        return self._model
 
     def row_weights(self) -> NDArray[np.float64] | None:
         """Draw rows with rare observations more often, if the recipe says so."""
