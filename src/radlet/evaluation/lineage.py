@@ -50,8 +50,12 @@ class UpstreamRun:
 
     @property
     def refusals(self) -> dict[str, int]:
-        """How many items ``rejected.jsonl`` names for each reason, most first."""
-        reasons = Counter(str(row.get("reason", "unknown")) for row in _jsonl(self.path / "rejected.jsonl"))
+        """How many items the run refused or dropped for each reason, most first."""
+        reasons = Counter(
+            str(row.get("reason", "no reason given"))
+            for name in ("rejected.jsonl", "dropped.jsonl")
+            for row in _jsonl(self.path / name)
+        )
         return dict(reasons.most_common())
 
     @property

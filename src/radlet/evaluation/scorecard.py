@@ -57,6 +57,7 @@ class Scorecard(Record):
 
     version: int = SCORECARD_VERSION
     task: str
+    task_version: int = 1
     split: str | None
     num_studies: int
     num_reports: int

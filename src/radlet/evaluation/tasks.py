@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from radlet.core.records import Example
-from radlet.core.registry import Registry
 
 if TYPE_CHECKING:
     from radlet.inference.drafter import DraftRequest
-
-TASKS = Registry("tasks", {"findings": "radlet.evaluation.tasks:Findings"})
 
 
 class Task(ABC):

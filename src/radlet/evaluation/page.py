@@ -1,0 +1,220 @@
+"""Render a scorecard as one self-contained HTML file: no script, no font, no image and no request from outside.
+
+Cases are named by their row in ``predictions.jsonl`` and runs by their folder's name, so that the page holds no
+identifier and no path.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from radlet.core.records import OBSERVATIONS_5
+from radlet.evaluation.charts import HEIGHT, WIDTH, Bar, bar, loss_chart, row_scale
+from radlet.evaluation.lineage import UpstreamRun
+from radlet.evaluation.marks import mark_draft, mark_reference
+from radlet.evaluation.pictures import Picture
+from radlet.evaluation.scorecard import ObservationResult, PairedResult, Scorecard
+from radlet.metrics import METRICS
+from radlet.metrics.resampling import Estimate
+from radlet.metrics.retrieval import RECALL_AT
+
+SYSTEM_TITLES = {
+    "constant": "Constant",
+    "no_image": "No image",
+    "shuffled_image": "Shuffled image",
+    "nearest_neighbour": "Nearest neighbour",
+}
+SYSTEM_HINTS = {
+    "constant": "the training report that scores best as everyone's answer",
+    "no_image": "the same recipe tuned and asked without any film",
+    "shuffled_image": "the model given another patient's film",
+    "nearest_neighbour": "the report of the training film nearest in the encoder's embedding",
+}
+GROUPS: dict[str, dict[str, str]] = {
+    "Findings, against the exact truth": {
+        "truth_f1_micro": "F1, micro",
+        "truth_f1_macro": "F1, macro",
+        "truth_precision_micro": "Precision",
+        "truth_recall_micro": "Recall",
+        "truth_laterality": "Right side, of one-sided findings",
+    },
+    "Findings, against the reference report": {
+        "observation_f1_micro_14": "F1, micro, 14 observations",
+        "observation_f1_macro_14": "F1, macro, 14",
+        "observation_f1_micro_5": "F1, micro, 5",
+        "observation_f1_macro_5": "F1, macro, 5",
+        "observation_precision_micro_14": "Precision, micro, 14",
+        "observation_recall_micro_14": "Recall, micro, 14",
+        "observation_f1_micro_14_with_uncertain": "F1, micro, 14, uncertain counts",
+        "observation_f1_macro_14_with_uncertain": "F1, macro, 14, uncertain counts",
+        "laterality": "Right side, of one-sided findings",
+    },
+    "Words": {"bleu_1": "BLEU-1", "bleu_4": "BLEU-4", "rouge_l": "ROUGE-L"},
+    "Shape of the text": {"length_words": "Words a draft", "length_ratio": "Length over reference"},
+}
+NOTABLE_PACKAGES = ("torch", "transformers", "peft", "numpy", "pydicom", "sacrebleu", "rouge-score")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One score of the table."""
+
+    estimate: Estimate
+    bar: Bar
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One metric of the table: the model, the baselines in order, and the paired comparison."""
+
+    name: str
+    label: str
+    model: Cell
+    baselines: tuple[Cell | None, ...]
+    paired: PairedResult | None
+    scale: float
+
+
+@dataclass(frozen=True)
+class ObservationRow:
+    """One observation of the table."""
+
+    name: str
+    result: ObservationResult
+    bar: Bar
+    in_five: bool
+
+
+def render_page(
+    card: Scorecard,
+    model_name: str,
+    upstream: Sequence[UpstreamRun],
+    typical: Sequence[Picture] = (),
+    worst: Sequence[Picture] = (),
+) -> str:
+    """Return the page.
+
+    Args:
+        card: The numbers.
+        model_name: Heading.
+        upstream: The runs the model was made from, for curves, counts and lineage.
+        typical: Films drawn at random, with attention.
+        worst: Films of the worst drafts.
+    """
+    environment = Environment(
+        loader=PackageLoader("radlet.evaluation"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.globals |= {"mark_draft": mark_draft, "mark_reference": mark_reference, "chart_size": (WIDTH, HEIGHT)}
+    environment.filters |= {"score": _score, "signed": _signed, "p_value": _p_value, "bar": bar}
+    return environment.get_template("page.html.j2").render(
+        card=card,
+        model_name=model_name,
+        date=datetime.now(UTC).date().isoformat(),
+        headline=_headline(card),
+        systems=[(name, SYSTEM_TITLES.get(name, name), SYSTEM_HINTS.get(name, "")) for name in card.baselines],
+        groups=_groups(card),
+        observations=_observation_rows(card),
+        against_truth=bool(card.truth_support),
+        retrieval=_retrieval(card),
+        charts=[chart for run in upstream if (chart := loss_chart(run))],
+        typical=typical,
+        worst=worst,
+        upstream=upstream,
+        environment=_environment(upstream),
+    )
+
+
+def primary_metric(card: Scorecard) -> str:
+    """Return the metric that heads the page: F1 against the truth where it is known, else against the references."""
+    return next(name for name in ("truth_f1_micro", "observation_f1_micro_14", *card.metrics) if name in card.metrics)
+
+
+def _headline(card: Scorecard) -> dict[str, Any]:
+    name = primary_metric(card)
+    paired = card.paired.get(name)
+    side = next((n for n in ("truth_laterality", "laterality") if n in card.metrics), None)
+    return {
+        "primary": card.metrics[name],
+        "against": "the exact truth" if name.startswith("truth") else "the reference reports",
+        "rivals": [(SYSTEM_TITLES.get(system, system), bar(scores[name])) for system, scores in card.baselines.items()],
+        "paired": paired,
+        "rival": SYSTEM_TITLES.get(paired.baseline, paired.baseline).lower() if paired else None,
+        "side": card.metrics[side] if side else None,
+        "words": card.metrics.get("rouge_l"),
+    }
+
+
+def _groups(card: Scorecard) -> list[tuple[str, list[TableRow]]]:
+    shown = {name for names in GROUPS.values() for name in names}
+    others = {name: name for name in card.metrics if name in METRICS and name not in shown and "_with_" not in name}
+    tables = [(title, _table_rows(card, names)) for title, names in [*GROUPS.items(), ("Other", others)]]
+    return [(title, rows) for title, rows in tables if rows]
+
+
+def _table_rows(card: Scorecard, names: dict[str, str]) -> list[TableRow]:
+    rows = []
+    for name, label in names.items():
+        if name not in card.metrics:
+            continue
+        others = [scores.get(name) for scores in card.baselines.values()]
+        scale = row_scale([card.metrics[name], *(other for other in others if other)])
+        cells = tuple(Cell(other, bar(other, scale)) if other else None for other in others)
+        model = Cell(card.metrics[name], bar(card.metrics[name], scale))
+        rows.append(TableRow(name, label, model, cells, card.paired.get(name), scale))
+    return rows
+
+
+def _observation_rows(card: Scorecard) -> list[ObservationRow]:
+    results = card.truth_support or card.support
+    rows = [ObservationRow(name, result, bar(result.f1), name in OBSERVATIONS_5) for name, result in results.items()]
+    return sorted(rows, key=lambda row: -row.result.support)
+
+
+def _retrieval(card: Scorecard) -> list[tuple[str, list[dict[str, Any]]]]:
+    ways = (("image_to_text", "Film → report"), ("text_to_image", "Report → film"))
+    return [
+        (
+            title,
+            [
+                {
+                    "k": k,
+                    "estimate": card.metrics[f"{way}_recall_at_{k}"],
+                    "chance": card.retrieval[f"chance_{way}_recall_at_{k}"],
+                    "times": card.retrieval[f"times_chance_{way}_recall_at_{k}"],
+                }
+                for k in RECALL_AT
+            ],
+        )
+        for way, title in ways
+        if f"{way}_recall_at_1" in card.metrics
+    ]
+
+
+def _environment(upstream: Sequence[UpstreamRun]) -> dict[str, str]:
+    if not upstream:
+        return {}
+    recorded = upstream[-1].environment
+    packages = recorded.get("packages", {})
+    shown = {"radlet": recorded.get("radlet"), "Python": recorded.get("python"), "CPUs": recorded.get("num_cpus")}
+    shown |= {name: packages.get(name) for name in NOTABLE_PACKAGES}
+    return {name: str(version) for name, version in shown.items() if version is not None}
+
+
+def _score(value: float, digits: int = 3) -> str:
+    """Write a score; large ones (word counts) with one digit."""
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.{digits}f}"
+
+
+def _signed(value: float, digits: int = 2) -> str:
+    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _p_value(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
