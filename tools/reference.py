@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -94,15 +94,17 @@ def config_tables(config: type[BaseModel], prefix: str = "") -> Iterator[str]:
         yield f"| `{prefix}{key}` | {type_text(field)} | {default_text(field, bool(models))} | {meaning} |"
     yield ""
     for key, model in nested:
-        yield f"### `[{key}]`\n\n{first_paragraph(model)}\n"
+        several = sum(other == key for other, _ in nested) > 1
+        kind: Any = model.model_fields["kind"].annotation if several and "kind" in model.model_fields else None
+        yield f"### `[{key}]`{''.join(f' of kind `{word}`' for word in get_args(kind))}\n\n{first_paragraph(model)}\n"
         yield from config_tables(model, f"{key}.")
 
 
 def type_text(field: FieldInfo) -> str:
     """Return the type of a field with its bounds, as a table cell."""
     annotation = field.annotation
-    name = annotation.__name__ if type(annotation) is type else str(annotation)
-    name = re.sub(r"\b(?:[a-z_]+\.)+", "", name if isinstance(annotation, type) else name.replace("typing.", ""))
+    name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    name = re.sub(r"\b(?:\w+\.)+(?=\w)", "", name)
     bounds = [
         f"{sign} {getattr(item, attribute)}"
         for item in field.metadata

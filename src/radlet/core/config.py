@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from radlet.core.errors import ConfigError
+from radlet.core.errors import ConfigError, UnknownNameError
 from radlet.core.registry import nearest
 
 
@@ -44,16 +44,19 @@ def load_config(cls: type[C], recipe: Path | None, overrides: list[str] | None =
 
     Raises:
         ConfigError: The file cannot be read, or a value or key is not allowed.
+        UnknownNameError: A ``kind`` names nothing in its registry.
     """
     values = read_toml(recipe) if recipe else {}
     values.update(copy.deepcopy(given))
     for override in overrides or []:
         _apply_override(values, override)
+    where = str(recipe) if recipe else cls.__name__
     try:
         return cls.model_validate(values)
     except ValidationError as error:
-        where = str(recipe) if recipe else cls.__name__
         raise ConfigError(f"{where}: {_explain(cls, error)}") from None
+    except (ConfigError, UnknownNameError) as error:  # from a component that a validator looked up and loaded
+        raise type(error)(f"{where}: {error}") from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from radlet.core.config import Config, StageConfig, load_config, read_toml, resolved_json
-from radlet.core.errors import ConfigError
+from radlet.core.errors import ConfigError, UnknownNameError
+from radlet.core.registry import Registry
 
 
 class Lora(Config):
@@ -46,6 +47,19 @@ class Recipe(StageConfig):
 
 class Needy(Config):
     examples: Path
+
+
+TUNINGS = Registry("tunings", {"lora": "never:imported"})
+
+
+class Plugged(Config):
+    tuning: Lora
+
+    @field_validator("tuning", mode="before")
+    @classmethod
+    def _of_its_kind(cls, value):
+        assert value["kind"] in TUNINGS or TUNINGS[value["kind"]]
+        return load_config(Lora, None, **value)
 
 
 def write(path: Path, text: str) -> Path:
@@ -165,6 +179,18 @@ def test_a_wrong_recipe_is_named_in_the_message(tmp_path):
     recipe = write(tmp_path / "wrong.toml", "sed = 1")
     with pytest.raises(ConfigError, match=r"wrong\.toml: unknown key 'sed'\. Did you mean 'seed'\?"):
         load_config(Recipe, recipe)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ('kind = "lora"\nrnk = 1', ConfigError, r"plug\.toml: Lora: unknown key 'rnk'\. Did you mean 'rank'\?"),
+        ('kind = "lorra"', UnknownNameError, r"plug\.toml: No tunings entry is called 'lorra'\. Did you mean 'lora'\?"),
+    ],
+)
+def test_a_fault_in_a_looked_up_component_names_the_recipe_too(tmp_path, text, error, message):
+    with pytest.raises(error, match=message):
+        load_config(Plugged, write(tmp_path / "plug.toml", f"[tuning]\n{text}\n"))
 
 
 def test_a_missing_recipe_is_refused(tmp_path):
