@@ -63,7 +63,7 @@ def sample_anatomy(rng: np.random.Generator, sex: Sex, age_years: int) -> Anatom
         habitus=habitus,
         chest_half_width=half_width,
         chest_depth=float(rng.normal(176 if man else 160, 9) + 22 * habitus),
-        apex_y=float(rng.normal(-132, 6)),
+        apex_y=float(rng.normal(-138, 6)),
         dome_y_right=dome,
         dome_y_left=dome + float(rng.normal(11, 4)),
         widest_y=float(rng.normal(62, 8)),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, zoom
 
-FIELD_MM = 380.0
+FIELD_MM = 350.0
 """Side of the square field that a film covers."""
 
 Map = NDArray[np.float32]
@@ -32,7 +32,10 @@ class Canvas:
 
     def column(self, knots_y: Any, values: Any) -> Map:
         """Return (H, 1) values interpolated over y."""
-        return np.interp(self.y, knots_y, values).astype(np.float32)
+        line = np.interp(self.y[:, 0], knots_y, values).astype(np.float32)
+        # The knots' corners would show as corners of the body.
+        smooth: Map = gaussian_filter(line, 9 / self.px_mm, mode="nearest")[:, None]
+        return smooth
 
     def window(self, x: float, y: float, radius_mm: float) -> tuple[slice, slice]:
         """Return the (rows, columns) around a point, clipped to the film; possibly empty."""
@@ -86,19 +89,28 @@ def splat(grid: Canvas, x: Any, y: Any, volume_mm3: Any, sigma_mm: float) -> Map
         sigma_mm: Width of the blur.
     """
     size = grid.size_px
+    image: Map = np.zeros((size, size), np.float32)
     column, row = grid.pixel(np.asarray(x), np.asarray(y))
+    inside = (column > -1) & (column < size) & (row > -1) & (row < size)
+    if not inside.any():
+        return image
+    column, row, volume = column[inside], row[inside], np.asarray(volume_mm3)[inside] / grid.px_mm**2
+    # Only the window around the points is worked on: most structures are small.
+    sigma = max(sigma_mm / grid.px_mm, 0.45)
+    margin = int(3 * sigma) + 2
+    c_low, r_low = int(column.min()) - margin, int(row.min()) - margin
+    width, height = int(column.max()) + margin + 2 - c_low, int(row.max()) + margin + 2 - r_low
     c0, r0 = np.floor(column).astype(np.int64), np.floor(row).astype(np.int64)
     fc, fr = column - c0, row - r0
-    total = np.zeros((size + 2) * (size + 2))
-    volume = np.asarray(volume_mm3) / grid.px_mm**2
-    inside = (c0 >= -1) & (c0 < size) & (r0 >= -1) & (r0 < size)
-    for dr, weight_r in ((0, 1 - fr), (1, fr)):
-        for dc, weight_c in ((0, 1 - fc), (1, fc)):
-            index = ((r0 + dr + 1) * (size + 2) + c0 + dc + 1)[inside]
-            total += np.bincount(index, (weight_r * weight_c * volume)[inside], total.size)
-    image = total.reshape(size + 2, size + 2)[1:-1, 1:-1].astype(np.float32)
-    blurred: Map = gaussian_filter(image, max(sigma_mm / grid.px_mm, 0.45), truncate=3)
-    return blurred
+    corner = (r0 - r_low) * width + (c0 - c_low)
+    index = np.concatenate([corner, corner + 1, corner + width, corner + width + 1])
+    share = np.concatenate([(1 - fr) * (1 - fc), (1 - fr) * fc, fr * (1 - fc), fr * fc])
+    patch = np.bincount(index, share * np.tile(volume, 4), width * height).reshape(height, width).astype(np.float32)
+    patch = gaussian_filter(patch, sigma, truncate=3, mode="constant")
+    top, left = max(r_low, 0), max(c_low, 0)
+    part = patch[top - r_low : size - r_low, left - c_low : size - c_low]
+    image[top : top + part.shape[0], left : left + part.shape[1]] = part
+    return image
 
 
 def tube(grid: Canvas, points: Any, radius_mm: float) -> Map:

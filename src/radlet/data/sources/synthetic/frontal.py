@@ -44,7 +44,7 @@ class Frontal:
         self.soft = self._soft(rng)
         self.bone = self._bone()
         self.metal: Map = np.zeros((grid.size_px, grid.size_px), np.float32)
-        self.vessels = vessel_tree(grid, anatomy, ((-36, -2), (38, -14))) * np.float32(anatomy.vessel_scale)
+        self.vessels = vessel_tree(grid, anatomy, ((-36, -2), (38, -14))) * np.float32(1.5 * anatomy.vessel_scale)
 
     def attenuation(self) -> Map:
         """Return the line integral of attenuation, dimensionless."""
@@ -64,21 +64,21 @@ class Frontal:
         depth = anatomy.chest_depth * (0.25 + 0.75 * np.sqrt(1 - rise**2))
         lung *= depth.astype(np.float32)
         medial = self._medial()
-        lung *= 0.10 + 0.90 * ramp(grid.abs_x - medial, 7)
+        lung *= 0.10 + 0.90 * ramp(grid.abs_x - medial, 11)
         below = self.base - grid.y
         # Behind the dome the lung reaches deeper: a thin wedge shows through the liver.
         wedge = 0.13 * np.clip(1 + below * np.float32(1 / 38), 0, 1)
         front = 0.74 + 0.26 * np.clip(below * np.float32(1 / 70), 0, 1)
         lung *= wedge + ramp(below, 3.5) * (front - wedge)
-        lung -= self.heart * np.float32(0.62 * anatomy.chest_depth)
+        lung -= self.heart * np.float32(0.72 * anatomy.chest_depth)
         result: Map = np.maximum(lung, 0)
         return result
 
     def _medial(self) -> Map:
         grid, anatomy = self.grid, self.anatomy
-        edge = anatomy.mediastinum_half_width + 30 * np.exp(-(grid.y - anatomy.apex_y) / 13.0)
+        edge = anatomy.mediastinum_half_width + 46 * np.exp(-(grid.y - anatomy.apex_y) / 17.0)
         widen = max(anatomy.mediastinum_half_width - 26, 0)
-        edge = edge - widen * np.clip((grid.y + 10) / 60, 0, 0.9)
+        edge = edge - widen * np.clip((grid.y + 42) / 50, 0, 0.95)
         knob = anatomy.aortic_knob * half_chord(((grid.y + 58) / (anatomy.aortic_knob + 4)) ** 2)
         trunk = 8 * np.exp(-(((grid.y + 22) / 14) ** 2))
         result: Map = np.where(self.left, edge + 0.62 * knob + trunk, edge).astype(np.float32)
@@ -94,10 +94,10 @@ class Frontal:
         )
         depth = grid.column(
             [-190, -150, -125, -70, 40, 100, 190],
-            np.array([104, 112, 138, 190, 214, 218, 224]) + 1.2 * wall + np.array([0, 0, 10, 18, 34, 52, 62]) * heavy,
+            np.array([128, 140, 170, 196, 214, 220, 228]) + 1.2 * wall + np.array([0, 0, 10, 18, 34, 52, 62]) * heavy,
         )
         self._body: Map = depth * half_chord(np.abs(grid.x / half_width) ** 2.6)
-        soft = tube(grid, [(0, -200), (1, -120), (3, -52)], 8.5) * np.float32(-1.0)
+        soft = tube(grid, [(0, -200), (1, -120), (3, -52)], 8.5) * np.float32(-1.7)
         for end in ((-26, -26), (30, -24)):
             soft -= tube(grid, [(3, -52), end], 6) * np.float32(0.7)
         arms = half_chord(((grid.abs_x - (torso + 52) - 0.12 * grid.y) / 34) ** 2) * ramp(grid.y + 105, 90)
@@ -182,7 +182,7 @@ def rib_profile(offset: Map) -> Map:
     """Return mm of mineral at a distance across a rib: a thin plate with brighter cortical rims."""
     u = np.abs(offset) * np.float32(1 / 5.6)
     body = ramp(1 - u, 0.35)
-    result: Map = body * (2.5 + 4.2 * u**4)
+    result: Map = body * (3.3 + 4.8 * u**4)
     return result
 
 
@@ -220,8 +220,8 @@ def spine(grid: Canvas) -> Map:
     within = np.abs(phase - np.round(phase)) * 2
     plates = 1 - 0.40 * ramp(np.float32(0.16) - within, 0.16) + 0.22 * np.exp(-(((within - 0.26) / 0.1) ** 2))
     width = 13 + 0.016 * (grid.y + 190)
-    body = 9 * half_chord(np.abs(grid.x / width) ** 5) * plates
-    pedicles = 5 * np.exp(-(((grid.abs_x - 0.62 * width) / 3.0) ** 2) - ((within - 0.72) / 0.28) ** 2)
+    body = 5.5 * half_chord(np.abs(grid.x / width) ** 5) * plates
+    pedicles = 3.2 * np.exp(-(((grid.abs_x - 0.62 * width) / 3.0) ** 2) - ((within - 0.72) / 0.28) ** 2)
     result: Map = (body + pedicles).astype(np.float32)
     return result
 
@@ -232,7 +232,7 @@ def _clavicle(grid: Canvas, anatomy: Anatomy, side: int) -> Map:
         [(side * 16, inner), (side * 58, inner - 13), (side * 105, inner - 26), (side * 150, inner - 26)]
     )
     # A hollow shaft: the tube less its marrow leaves the rims bright.
-    return np.asarray(0.55 * tube(grid, points, 6.2) - 0.42 * tube(grid, points, 3.4), dtype=np.float32)
+    return np.asarray(1.05 * tube(grid, points, 6.4) - 1.0 * tube(grid, points, 3.6), dtype=np.float32)
 
 
 def _shoulder(grid: Canvas, anatomy: Anatomy, side: int) -> Map:
@@ -245,6 +245,6 @@ def _shoulder(grid: Canvas, anatomy: Anatomy, side: int) -> Map:
     border = smooth_path(
         [(side * (edge + 22), head[1] + 4), (side * (edge + 2), head[1] + 58), (side * (edge + 4), head[1] + 126)]
     )
-    bone += 0.5 * tube(grid, border, 3.2)
+    bone += 0.9 * tube(grid, border, 3.2)
     spine_of_scapula = smooth_path([(side * (edge + 40), head[1] - 14), (side * (edge - 30), head[1] + 18)])
-    return np.asarray(bone + 0.32 * tube(grid, spine_of_scapula, 3.6), dtype=np.float32)
+    return np.asarray(bone + 0.6 * tube(grid, spine_of_scapula, 3.6), dtype=np.float32)

@@ -4,8 +4,11 @@ import numpy as np
 
 from radlet.data.sources.synthetic.anatomy import Anatomy
 from radlet.data.sources.synthetic.canvas import Canvas, Map, ellipse, half_chord, ramp, smooth_path, tube
-from radlet.data.sources.synthetic.frontal import LUNG_DENSITY, MU_BONE, MU_SOFT
+from radlet.data.sources.synthetic.frontal import LUNG_DENSITY
 from radlet.data.sources.synthetic.vessels import vessel_tree
+
+MU_SOFT, MU_BONE = 0.0128, 0.026
+"""Effective attenuation per mm; lower than frontal because thicker bodies are exposed with harder rays."""
 
 
 class Lateral:
@@ -64,7 +67,7 @@ class Lateral:
         central = np.exp(-(((grid.x - 2) / 34) ** 2 + ((grid.y + 18) / 62) ** 2))
         upper = np.exp(-(((grid.x - 6) / 40) ** 2)) * ramp(-95 - grid.y, 50)
         lung *= 1 - 0.24 * central - 0.45 * upper
-        lung -= self.heart * np.float32(0.62 * anatomy.chest_half_width)
+        lung -= self.heart * np.float32(0.46 * anatomy.chest_half_width)
         result: Map = np.maximum(lung, 0)
         return result
 
@@ -76,6 +79,7 @@ class Lateral:
             [-190, -150, -110, -50, 40, 190],
             -np.array([48, 44, half * 0.8 + wall, half + wall + 4, half + wall + 6, half + wall + 26 * heavy]),
         )
+        front -= anatomy.breast * np.exp(-(((grid.y - 40) / 36) ** 2))
         back = grid.column(
             [-190, -150, -100, 0, 80, 190],
             np.array([48, 66, half + wall + 16, half + wall + 26, half + wall + 22, half + wall + 6]),
@@ -87,9 +91,8 @@ class Lateral:
         arch = smooth_path([(-18, -28), (-10, -56), (14, -66), (34, -48), (44, 20), (46, 90)])
         soft += 0.55 * tube(grid, arch, 9.5)
         soft += 14 * half_chord(ellipse(grid, (2, -10), (15, 13)))
-        soft += 90 * half_chord(ellipse(grid, (-70 + float(rng.normal(0, 8)), -168), (75, 40), 0.5))
-        if anatomy.breast:
-            soft += 1.6 * anatomy.breast * half_chord(ellipse(grid, (-half - wall + 2, 46), (26 + 12 * heavy, 52), 0.1))
+        raised = [(half * 0.1, -150), (-60, -166), (-150, -150 + float(rng.normal(0, 14)))]
+        soft += 1.1 * tube(grid, smooth_path(raised), 38)
         if anatomy.gas_bubble:
             bubble = half_chord(ellipse(grid, (8, anatomy.dome_y_left + 30), (30, anatomy.gas_bubble)))
             soft -= 60 * bubble * ramp(grid.y - self.base - 8, 4)
@@ -97,11 +100,11 @@ class Lateral:
 
     def _bone(self) -> Map:
         grid, anatomy = self.grid, self.anatomy
-        column = self.back - 14
+        column = self.back - 20
         phase = (grid.y + 190 + 0.12 * (grid.x - 70)) / 23.5
         within = np.abs(phase - np.round(phase)) * 2
         plates = ramp(within - 0.2, 0.14) * (0.75 + 0.6 * np.exp(-(((within - 0.3) / 0.1) ** 2)))
-        body = 13 * half_chord(np.abs((grid.x - column) / 15.5) ** 6) * plates
+        body = 9 * half_chord(np.abs((grid.x - column) / 15.5) ** 6) * plates
         arches = 6 * np.exp(-(((grid.x - column - 25) / 8) ** 2)) * (0.4 + 0.6 * ramp(within - 0.5, 0.4))
         bone = body + arches
         offset = grid.y + anatomy.apex_y * -1 + 8 - 0.62 * (60 - grid.x) * -1 - 0.0022 * (grid.x - 60) ** 2
@@ -121,4 +124,4 @@ def _heart(anatomy: Anatomy) -> tuple[tuple[float, float], tuple[float, float]]:
     depth = 2 * anatomy.chest_half_width * anatomy.cardiothoracic_ratio
     radius = 0.44 * depth
     dome = 0.5 * (anatomy.dome_y_left + anatomy.dome_y_right)
-    return (-0.5 * anatomy.chest_depth + 0.92 * radius, dome - 0.72 * radius), (radius, 0.86 * radius)
+    return (-0.5 * anatomy.chest_depth + 0.86 * radius, dome - 0.66 * radius), (1.08 * radius, 0.84 * radius)

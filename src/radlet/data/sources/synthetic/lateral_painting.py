@@ -87,7 +87,7 @@ def nodule(scene: Lateral, lesion: Lesion, rng: np.random.Generator) -> Map:
     """Draw a round lesion."""
     radius = 0.5 * (lesion.size_mm or 20)
     ball = half_chord(ellipse(scene.grid, _spot(scene, lesion, rng), (radius, radius)))
-    scene.soft += (26 + 1.0 * radius) * ball
+    scene.soft += (40 + 1.2 * radius) * ball
     return ball
 
 

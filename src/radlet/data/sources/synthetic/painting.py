@@ -57,7 +57,7 @@ def _spot(
     sign = 1 if lesion.side == "left" else -1
     bottom = anatomy.dome_y_left if sign > 0 else anatomy.dome_y_right
     top = anatomy.apex_y + 22
-    low, high = {"upper": (0.06, 0.24), "mid": (0.42, 0.58), "lower": (0.76, 0.95)}[lesion.zone or "mid"]
+    low, high = {"upper": (0.13, 0.26), "mid": (0.42, 0.58), "lower": (0.76, 0.95)}[lesion.zone or "mid"]
     y = top + (bottom - top) * float(rng.uniform(low, high))
     wall = float(np.interp(y, grid.y[:, 0], scene.x_lat[:, 0]))
     inner = anatomy.mediastinum_half_width + (30 if sign > 0 and lesion.zone == "lower" else 8)
@@ -84,7 +84,7 @@ def effusion(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> Map:
         along = np.clip((grid.x * sign - 12) / (wall - 12), 0, 1)
         drop = 30 if _grade(lesion) else 40
         surface = angle_y - float(rng.uniform(*height)) + drop * (1 - along**2.2)
-        wet = ramp(grid.y - surface, 11) * scene.side_mask("left" if sign > 0 else "right")
+        wet = ramp(grid.y - surface, 13 + 5 * _grade(lesion)) * scene.side_mask("left" if sign > 0 else "right")
         region += _fill(scene, scene.lung * wet) > 12
     return region
 
@@ -189,7 +189,7 @@ def nodule(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> Map:
     lobes = 1 + (0.09 if radius > 15 else 0.03) * np.sin(3 * angle + float(rng.uniform(0, 6)))
     lobes += (0.05 if radius > 15 else 0.0) * np.sin(5 * angle + float(rng.uniform(0, 6)))
     ball = half_chord(ellipse(scene.grid, (x, y), (radius, radius * float(rng.uniform(0.9, 1.1)))) / lobes**2)
-    scene.soft += (26 + 1.0 * radius) * ball
+    scene.soft += (34 + 1.0 * radius) * ball
     return ball
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from scipy.ndimage import affine_transform, gaussian_filter
+from scipy.ndimage import gaussian_filter
 
 from radlet.data.sources.synthetic.canvas import Canvas, Map
 
@@ -42,6 +42,10 @@ STYLES: Mapping[str, Style] = {
 }
 
 
+_BODY = 0.9
+"""Attenuation above which a ray has passed through the trunk."""
+
+
 @dataclass(frozen=True)
 class Pose:
     """Where the body lies on the film: rotation in degrees, shift in mm, magnification."""
@@ -57,19 +61,21 @@ def sample_pose(rng: np.random.Generator, view: str) -> Pose:
     return Pose(
         rotation=float(rng.normal(0, 1.2) * spread),
         shift=(float(rng.normal(0, 4) * spread), float(rng.normal(0, 5) * spread)),
-        scale=float(rng.uniform(0.95, 1.05)),
+        scale=float(rng.uniform(0.96, 1.07)),
     )
 
 
-def placed(image: Map, grid: Canvas, pose: Pose, order: int = 1) -> Map:
-    """Move a map computed in the body's frame to where the body lies on the film."""
+def placed(image: Map, grid: Canvas, pose: Pose) -> Map:
+    """Move a map computed in the body's frame to where the body lies on the film (bilinear, edges repeated)."""
     angle = np.deg2rad(pose.rotation)
-    matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / pose.scale
-    middle = (grid.size_px - 1) / 2
-    shift = np.array(pose.shift[::-1]) / grid.px_mm
-    offset = middle - matrix @ (middle + shift)
-    result: Map = affine_transform(image, matrix, offset, order=order, mode="nearest", output=np.float32)
-    return result
+    cos, sin = np.cos(angle) / pose.scale, np.sin(angle) / pose.scale
+    margin = grid.size_px // 8
+    middle = grid.size_px / 2
+    x, y = middle + pose.shift[0] / grid.px_mm, middle + pose.shift[1] / grid.px_mm
+    back = (cos, sin, middle + margin - cos * x - sin * y, -sin, cos, middle + margin + sin * x - cos * y)
+    padded = Image.fromarray(np.pad(image, margin, mode="edge"))
+    moved = padded.transform((grid.size_px, grid.size_px), Image.Transform.AFFINE, back, Image.Resampling.BILINEAR)
+    return np.asarray(moved, dtype=np.float32)
 
 
 def expose(attenuation: Map, grid: Canvas, style: Style, rng: np.random.Generator, noise: float) -> NDArray[np.uint8]:
@@ -87,19 +93,19 @@ def expose(attenuation: Map, grid: Canvas, style: Style, rng: np.random.Generato
     log_signal = np.log(signal)
     if noise:
         # Quantum noise: the variance of the count equals the count, so that of its logarithm is its inverse.
-        sigma = np.float32(noise * 0.0042 * np.exp(rng.normal(0, 0.3)) / grid.px_mm)
+        sigma = np.float32(noise * 0.0026 * np.exp(rng.normal(0, 0.3)) / grid.px_mm)
         log_signal += rng.standard_normal(signal.shape, dtype=np.float32) * sigma / np.sqrt(signal)
     density = -log_signal
     density -= style.enhancement * _blurred(density, grid, 26)
     if style.sharpening:
         density += style.sharpening * (density - gaussian_filter(density, max(2.2 / grid.px_mm, 0.5), truncate=2))
-    return _tone(density, style, rng)
+    # The window is set by what lies behind the body, as automatic exposure does; the air around it turns black.
+    body = density[::3, ::3][attenuation[::3, ::3] > _BODY]
+    return _tone(density, body, style, rng)
 
 
-def _tone(density: Map, style: Style, rng: np.random.Generator) -> NDArray[np.uint8]:
-    size = density.shape[0]
-    body = density[size // 8 : -size // 8 : 3, size // 6 : -size // 6 : 3]
-    low, high = np.percentile(body, (3, 97))
+def _tone(density: Map, body: Map, style: Style, rng: np.random.Generator) -> NDArray[np.uint8]:
+    low, high = np.percentile(body, (2, 98))
     dark, bright = 0.16 + rng.uniform(-0.05, 0.05), 0.88 + rng.uniform(-0.05, 0.05)
     grey = (density - low) * np.float32((bright - dark) / max(high - low, 1e-3)) + np.float32(dark)
     grey = np.clip(grey, 0, 1.15) / np.float32(1.06)
