@@ -90,6 +90,8 @@ def _quiet_libraries() -> Iterator[None]:
 
 def _parse(data: bytes) -> Dataset:
     header = dcmread(BytesIO(data), force=True)
+    if "PixelData" not in header:
+        _refuse_without_pixels(data)
     if not header.file_meta.get("TransferSyntaxUID"):
         header.file_meta.TransferSyntaxUID = _syntax_as_read(header)
     return header
@@ -104,11 +106,6 @@ def _syntax_as_read(header: Dataset) -> UID:
 
 def _refuse_unreadable(header: Dataset) -> None:
     """Refuse objects that are not one film of 8 to 16 bits (PS3.3 C.7.6.3)."""
-    if "PixelData" not in header:
-        raise DicomError(
-            f"The object ({_object_class(header)}) holds no integer Pixel Data: it is not an image, "
-            "or the file is truncated. Give an image object, or fetch the file again."
-        )
     frames = number(header, "NumberOfFrames") or 1
     if frames > 1:
         raise DicomError(f"The object is multi-frame ({frames:g} frames). Give single films, one object each.")
@@ -125,9 +122,15 @@ def _refuse_unreadable(header: Dataset) -> None:
         raise DicomError("Only 8 or 16 Bits Allocated with 2 or more Bits Stored are read; re-encode the object.")
 
 
-def _object_class(header: Dataset) -> str:
+def _refuse_without_pixels(data: bytes) -> None:
+    """Say why there is no Pixel Data."""
+    # Of a file that ends inside a compressed film the parser keeps nothing, so the header is read again on its own.
+    header = dcmread(BytesIO(data), force=True, stop_before_pixels=True)
+    if "Rows" in header:
+        raise DicomError("The pixel data is truncated or missing: the file ends before it does. Fetch the file again.")
     uid = UID(text(header, "SOPClassUID"))
-    return uid.name if uid.name != uid else "of unknown SOP class"
+    named = f" ({uid.name})" if uid.name != uid else ""
+    raise DicomError(f"The object{named} holds no film, or the file is truncated in its header. Give an image object.")
 
 
 def _display_grey(header: Dataset) -> NDArray[np.uint8]:

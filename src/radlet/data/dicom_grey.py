@@ -196,11 +196,11 @@ def _central_range(modality: Floats, counts: NDArray[np.int64]) -> tuple[float, 
     order = np.argsort(modality, kind="stable")
     order = order[counts[order] > 0]
     cumulative = np.cumsum(counts[order])
-    last = len(order) - 1
-    low = min(int(np.searchsorted(cumulative, TAIL * cumulative[-1], side="right")), last)
-    high = min(int(np.searchsorted(cumulative, (1 - TAIL) * cumulative[-1])), last)
+    clipped = int(TAIL * cumulative[-1])
+    low = int(np.searchsorted(cumulative, clipped, side="right"))
+    high = int(np.searchsorted(cumulative, cumulative[-1] - clipped))
     if low >= high:
-        low, high = 0, last
+        low, high = 0, len(order) - 1
     return float(modality[order[low]]), float(modality[order[high]])
 
 

@@ -7,7 +7,7 @@ The settings of the last two are hashed into every checkpoint (`ImageSettings.di
 import hashlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ _HEAD_BYTES = 132
 _BICUBIC = Image.Resampling.BICUBIC
 
 Triple = tuple[float, float, float]
+Positive = Annotated[float, Field(gt=0)]
 
 
 class ImageSettings(Config):
@@ -49,7 +50,7 @@ class ImageSettings(Config):
     """crop: shortest edge to size, then the centre (LLaVA-Rad's); pad: whole film on black; squash: aspect not kept."""
     mean: Triple = (0.48145466, 0.4578275, 0.40821073)
     """Mean of the three channels, in units of 0..1; the default is CLIP's."""
-    std: Triple = (0.26862954, 0.26130258, 0.27577711)
+    std: tuple[Positive, Positive, Positive] = (0.26862954, 0.26130258, 0.27577711)
     """Standard deviation of the three channels, in units of 0..1; the default is CLIP's."""
 
     @property

@@ -35,7 +35,7 @@ def read_raster(data: bytes) -> NDArray[np.uint8]:
     with warnings.catch_warnings(), refusing("The image file is truncated or damaged; fetch it again", DataError):
         warnings.simplefilter("ignore")
         try:
-            image = Image.open(BytesIO(data), formats=("PNG", "JPEG", "MPO"))
+            image = Image.open(BytesIO(data), formats=("PNG", "JPEG"))
         except UnidentifiedImageError:
             if not data.startswith(JPEG_SIGNATURE):
                 raise
