@@ -1,5 +1,6 @@
 """The millimetre grid every projection is computed on, and the few ways of drawing into it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -78,6 +79,16 @@ def ellipse(grid: Canvas, centre: tuple[float, float], radii: tuple[float, float
     return result
 
 
+def add_ball(
+    image: Map, grid: Canvas, centre: tuple[float, float], radii: tuple[float, float], thickness: float
+) -> None:
+    """Add, in place, the path through an ellipsoid that is `thickness` mm thick in its middle."""
+    rows, columns = grid.window(*centre, max(radii) + grid.px_mm)
+    dx = (grid.x[:, columns] - np.float32(centre[0])) * np.float32(1 / radii[0])
+    dy = (grid.y[rows] - np.float32(centre[1])) * np.float32(1 / radii[1])
+    image[rows, columns] += np.float32(thickness) * half_chord(dx * dx + dy * dy)
+
+
 def splat(grid: Canvas, x: Any, y: Any, volume_mm3: Any, sigma_mm: float) -> Map:
     """Spread material along points and blur it; returns mm of path per pixel.
 
@@ -115,14 +126,23 @@ def splat(grid: Canvas, x: Any, y: Any, volume_mm3: Any, sigma_mm: float) -> Map
 
 def tube(grid: Canvas, points: Any, radius_mm: float) -> Map:
     """Return the path through a tube along a polyline of (N, 2) points in mm."""
-    points = np.asarray(points, dtype=np.float64)
-    lengths = np.hypot(*np.diff(points, axis=0).T)
-    reach = np.concatenate([[0.0], np.cumsum(lengths)])
-    count = max(int(reach[-1] / (0.5 * grid.px_mm)), 2)
+    return tubes(grid, (points,), radius_mm)
+
+
+def tubes(grid: Canvas, lines: Sequence[Any], radius_mm: float) -> Map:
+    """Return the path through several tubes of one radius, each along a polyline of (N, 2) points in mm."""
+    parts = [_along(np.asarray(line, dtype=np.float64), 0.5 * grid.px_mm) for line in lines]
+    x, y, step = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    return splat(grid, x, y, np.pi * radius_mm**2 * step, 0.6 * radius_mm)
+
+
+def _along(points: NDArray[np.float64], spacing: float) -> tuple[NDArray[np.float64], ...]:
+    """Return x, y and length of the steps of about `spacing` mm along a polyline."""
+    reach = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+    count = max(int(reach[-1] / spacing), 2)
     along = np.linspace(0, reach[-1], count)
-    x, y = np.interp(along, reach, points[:, 0]), np.interp(along, reach, points[:, 1])
-    volume = np.full(count, np.pi * radius_mm**2 * reach[-1] / count)
-    return splat(grid, x, y, volume, 0.6 * radius_mm)
+    step = np.full(count, reach[-1] / count)
+    return np.interp(along, reach, points[:, 0]), np.interp(along, reach, points[:, 1]), step
 
 
 def smooth_path(points: Any, count: int = 24) -> NDArray[np.float64]:

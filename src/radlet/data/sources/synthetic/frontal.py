@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from radlet.data.sources.synthetic.anatomy import Anatomy
-from radlet.data.sources.synthetic.canvas import Canvas, Map, ellipse, half_chord, ramp, smooth_path, tube
+from radlet.data.sources.synthetic.canvas import Canvas, Map, add_ball, ellipse, half_chord, ramp, smooth_path, tube, tubes
 from radlet.data.sources.synthetic.vessels import vessel_tree
 
 MU_SOFT, MU_BONE = 0.0175, 0.032
@@ -98,8 +98,7 @@ class Frontal:
         )
         self._body: Map = depth * half_chord(np.abs(grid.x / half_width) ** 2.6)
         soft = tube(grid, [(0, -200), (1, -120), (3, -52)], 8.5) * np.float32(-1.7)
-        for end in ((-26, -26), (30, -24)):
-            soft -= tube(grid, [(3, -52), end], 6) * np.float32(0.7)
+        soft -= tubes(grid, [[(3, -52), (-26, -26)], [(3, -52), (30, -24)]], 6) * np.float32(0.7)
         arms = half_chord(((grid.abs_x - (torso + 52) - 0.12 * grid.y) / 34) ** 2) * ramp(grid.y + 105, 90)
         soft += 66 * arms
         if anatomy.breast:
@@ -109,27 +108,23 @@ class Frontal:
                 soft += anatomy.breast * breast * (0.45 + 0.55 * ramp(grid.y - centre[1] + 18, 66))
         else:
             for side in (-1, 1):
-                pectoral = half_chord(ellipse(grid, (side * 92.0, -48), (60, 44), side * 0.5))
-                soft += 11 * pectoral
+                add_ball(soft, grid, (side * 92.0, -48), (58, 46), 11)
         if anatomy.gas_bubble:
             centre = (62, anatomy.dome_y_left + anatomy.gas_bubble + 7)
             radii = (1.5 * anatomy.gas_bubble, anatomy.gas_bubble)
             bubble = half_chord(ellipse(grid, centre, radii, -0.15))
             soft -= 70 * bubble * ramp(grid.y - self.base - 6, 4)
         for _ in range(int(rng.integers(2, 6))):
-            at = (float(rng.uniform(-100, 100)), float(rng.uniform(150, 188)))
-            soft -= float(rng.uniform(14, 34)) * half_chord(
-                ellipse(grid, at, (float(rng.uniform(9, 24)), float(rng.uniform(6, 12))), float(rng.uniform(-0.6, 0.6)))
-            )
+            bowel = (float(rng.uniform(-100, 100)), float(rng.uniform(140, 172)))
+            add_ball(soft, grid, bowel, (rng.uniform(9, 24), rng.uniform(6, 12)), -rng.uniform(14, 34))
         return soft
 
     def _bone(self) -> Map:
         grid = self.grid
         bone = posterior_ribs(grid, self.anatomy, self.x_lat) + anterior_ribs(grid, self.anatomy, self.x_lat)
         bone += spine(grid)
-        for side in (-1, 1):
-            bone += _clavicle(grid, self.anatomy, side)
-            bone += _shoulder(grid, self.anatomy, side)
+        bone += _clavicles(grid, self.anatomy)
+        _add_shoulders(bone, grid, self.anatomy)
         return bone
 
 
@@ -180,9 +175,9 @@ def rib_line(anatomy: Anatomy, x: Map, index: Map | float) -> Map:
 
 def rib_profile(offset: Map) -> Map:
     """Return mm of mineral at a distance across a rib: a thin plate with brighter cortical rims."""
-    u = np.abs(offset) * np.float32(1 / 5.6)
-    body = ramp(1 - u, 0.35)
-    result: Map = body * (3.3 + 4.8 * u**4)
+    u_squared = np.square(offset * np.float32(1 / 5.6))
+    body = ramp(1 - u_squared, 0.7)
+    result: Map = body * (3.3 + 4.8 * np.square(u_squared))
     return result
 
 
@@ -226,25 +221,19 @@ def spine(grid: Canvas) -> Map:
     return result
 
 
-def _clavicle(grid: Canvas, anatomy: Anatomy, side: int) -> Map:
+def _clavicles(grid: Canvas, anatomy: Anatomy) -> Map:
     inner = anatomy.apex_y + 30
-    points = smooth_path(
-        [(side * 16, inner), (side * 58, inner - 13), (side * 105, inner - 26), (side * 150, inner - 26)]
-    )
+    course = [(16, inner), (58, inner - 13), (105, inner - 26), (150, inner - 26)]
+    lines = [smooth_path([(side * x, y) for x, y in course]) for side in (-1, 1)]
     # A hollow shaft: the tube less its marrow leaves the rims bright.
-    return np.asarray(1.05 * tube(grid, points, 6.4) - 1.0 * tube(grid, points, 3.6), dtype=np.float32)
+    return np.asarray(1.05 * tubes(grid, lines, 6.4) - 1.0 * tubes(grid, lines, 3.6), dtype=np.float32)
 
 
-def _shoulder(grid: Canvas, anatomy: Anatomy, side: int) -> Map:
-    edge = anatomy.chest_half_width + 10
-    head = (side * (edge + 50), anatomy.apex_y + 24)
-    rows, columns = grid.window(*head, 30)
-    bone: Map = np.zeros((grid.size_px, grid.size_px), np.float32)
-    full = ellipse(grid, head, (25, 27))
-    bone[rows, columns] = (14 * half_chord(full))[rows, columns]
-    border = smooth_path(
-        [(side * (edge + 22), head[1] + 4), (side * (edge + 2), head[1] + 58), (side * (edge + 4), head[1] + 126)]
-    )
-    bone += 0.9 * tube(grid, border, 3.2)
-    spine_of_scapula = smooth_path([(side * (edge + 40), head[1] - 14), (side * (edge - 30), head[1] + 18)])
-    return np.asarray(bone + 0.6 * tube(grid, spine_of_scapula, 3.6), dtype=np.float32)
+def _add_shoulders(bone: Map, grid: Canvas, anatomy: Anatomy) -> None:
+    edge, top = anatomy.chest_half_width + 10, anatomy.apex_y + 24
+    border = [(edge + 22, top + 4), (edge + 2, top + 58), (edge + 4, top + 126)]
+    ridge = [(edge + 40, top - 14), (edge - 30, top + 18)]
+    lines = [smooth_path([(side * x, y) for x, y in line]) for side in (-1, 1) for line in (border, ridge)]
+    bone += 0.75 * tubes(grid, lines, 3.3)
+    for side in (-1, 1):
+        add_ball(bone, grid, (side * (edge + 50), top), (25, 27), 14)

@@ -89,11 +89,11 @@ def expose(attenuation: Map, grid: Canvas, style: Style, rng: np.random.Generato
         noise: 0 for none; 1 is a usual exposure.
     """
     primary = np.exp(-attenuation)
-    signal = primary + style.scatter * np.exp(rng.normal(0, 0.2)) + 0.18 * _blurred(primary, grid, 30)
+    signal = primary + style.scatter * float(np.exp(rng.normal(0, 0.2))) + 0.18 * _blurred(primary, grid, 30)
     log_signal = np.log(signal)
     if noise:
         # Quantum noise: the variance of the count equals the count, so that of its logarithm is its inverse.
-        sigma = np.float32(noise * 0.0026 * np.exp(rng.normal(0, 0.3)) / grid.px_mm)
+        sigma = np.float32(noise * 0.0026 * float(np.exp(rng.normal(0, 0.3))) / grid.px_mm)
         log_signal += rng.standard_normal(signal.shape, dtype=np.float32) * sigma / np.sqrt(signal)
     density = -log_signal
     density -= style.enhancement * _blurred(density, grid, 26)
