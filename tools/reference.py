@@ -32,7 +32,7 @@ def main() -> int:
     """Write the pages, or compare them; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
-    pages = dict(make_pages())
+    pages = {name: f"{NOTICE}\n{text.strip()}\n" for name, text in make_pages()}
     if parser.parse_args().check:
         return check(pages)
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -59,10 +59,10 @@ def make_pages() -> Iterator[tuple[str, str]]:
         config = stage_config(name)
         if config:
             title = f"# Recipe of `{name}`\n\n{first_paragraph(config)}\n"
-            yield f"{name}.md", f"{NOTICE}\n{title}\n" + "\n".join(config_tables(config))
+            yield f"{name}.md", f"{title}\n" + "\n".join(config_tables(config))
     for kind, registry in sorted(find_registries().items()):
-        yield f"{kind}.md", f"{NOTICE}\n# {kind.capitalize()}\n\n" + "\n".join(registry_entries(registry))
-    yield "cli.md", f"{NOTICE}\n{command_line()}"
+        yield f"{kind}.md", f"# {kind.capitalize()}\n\n" + "\n".join(registry_entries(registry))
+    yield "cli.md", command_line()
 
 
 def find_registries() -> dict[str, Registry]:
@@ -152,7 +152,7 @@ def command_line() -> str:
     ]
     environment = os.environ | {"NO_COLOR": "1", "COLUMNS": "100", "TERM": "dumb"}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    return done.stdout.strip() + "\n"
+    return done.stdout
 
 
 if __name__ == "__main__":
