@@ -6,6 +6,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+pytest_plugins = ["tests.fixtures.tiny"]
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # No test may reach a model hub; set before transformers is imported, and inherited by every process a test starts.

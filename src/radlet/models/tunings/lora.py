@@ -56,9 +56,7 @@ class LoraTuning(Tuning):
                 module.merge()
                 parent, _, leaf = name.rpartition(".")
                 setattr(model.get_submodule(parent), leaf, module.get_base_layer())
-        for attribute in ("peft_config", "_hf_peft_config_loaded"):
-            if hasattr(model, attribute):
-                delattr(model, attribute)
+        vars(model).pop("peft_config", None)
         return model
 
     def num_trainable(self, model: LlavaForConditionalGeneration) -> int:

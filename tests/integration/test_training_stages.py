@@ -1,0 +1,188 @@
+"""The training stages on the smallest studies: they run, the loss falls, and a killed run ends like a calm one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.fixtures.tiny import ENCODER, LANGUAGE_MODEL, SETTINGS
+
+from radlet.core.config import StageConfig, load_config
+from radlet.core.errors import ConfigError, DataError, UnknownNameError
+from radlet.core.records import Example
+from radlet.core.runs import open_run
+from radlet.data.manifests import EXAMPLES, write_records
+from radlet.inference.drafter import Drafter, DraftRequest
+from radlet.stages import align, finetune, pretrain
+
+STEPS = 6
+
+
+@pytest.fixture
+def build_run(tmp_path: Path, tiny_examples: list[Example]) -> Path:
+    run = open_run(StageConfig(name="tiny", runs_dir=tmp_path / "runs"), "build")
+    relative = [
+        example.model_copy(update={"image_paths": tuple(os.path.relpath(p, run.path) for p in example.image_paths)})
+        for example in tiny_examples
+    ]
+    write_records(run.path / EXAMPLES, relative)
+    run.finish()
+    return run.path
+
+
+def loop(steps: int = STEPS, **changes: object) -> dict[str, object]:
+    return {"max_steps": steps, "epochs": 100, "micro_batch_size": 2, "num_evals": 2, "save_every_steps": 2, **changes}
+
+
+def run_pretrain(build_run: Path, **changes: object) -> Path:
+    values = {
+        "name": "tiny",
+        "runs_dir": build_run.parent.parent,
+        "examples": build_run,
+        "image": SETTINGS.model_dump(),
+        "encoder": ENCODER.model_dump(),
+        "language_model": LANGUAGE_MODEL.model_dump(),
+        "embed_dim": 8,
+        "loop": loop(),
+    }
+    return pretrain.run(load_config(pretrain.PretrainConfig, None, None, **(values | changes)))
+
+
+def run_align(build_run: Path, encoder: Path, **changes: object) -> Path:
+    values = {"name": "tiny", "runs_dir": build_run.parent.parent, "examples": build_run, "encoder": encoder}
+    return align.run(load_config(align.AlignConfig, None, None, **(values | {"training": {"loop": loop()}} | changes)))
+
+
+def finetune_values(build_run: Path, aligned: Path) -> dict[str, object]:
+    runs = build_run.parent.parent
+    return {
+        "name": "tiny",
+        "runs_dir": runs,
+        "examples": build_run,
+        "checkpoint": aligned,
+        "training": {"loop": loop()},
+    }
+
+
+def run_finetune(build_run: Path, aligned: Path, **changes: object) -> Path:
+    values = finetune_values(build_run, aligned) | changes
+    return finetune.run(load_config(finetune.FinetuneConfig, None, None, **values))
+
+
+def losses(run: Path) -> list[float]:
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [row["loss"] for row in rows if "loss" in row]
+
+
+def test_the_stages_chain_and_their_losses_fall(build_run: Path, tiny_films: list[Path]) -> None:
+    encoder = run_pretrain(build_run, loop=loop(30, lr=5e-3))
+    assert losses(encoder)[-1] < losses(encoder)[0]
+    aligned = run_align(build_run, encoder)
+    tuned = run_finetune(build_run, aligned, training={"loop": loop(30, lr=5e-3), "num_dev_drafts": 2})
+    assert losses(tuned)[-1] < losses(tuned)[0]
+    draft = Drafter.load(tuned).draft([DraftRequest((tiny_films[0],))])
+    assert isinstance(draft[0], str)
+    assert not (tuned / "training_state").exists()
+
+
+def test_each_stage_moves_only_its_part(build_run: Path) -> None:
+    encoder = run_pretrain(build_run)
+    aligned = run_align(build_run, encoder)
+    tuned = run_finetune(build_run, aligned)
+    before = load_file(encoder / "checkpoint" / "encoder" / "model.safetensors")
+    align_weights = load_file(aligned / "checkpoint" / "model.safetensors")
+    tuned_weights = load_file(tuned / "checkpoint" / "model.safetensors")
+    changed = {name for name in align_weights if not torch.equal(align_weights[name], tuned_weights[name])}
+    assert any("multi_modal_projector" in name for name in changed)
+    assert any("language_model" in name for name in changed)
+    assert not any("vision_tower" in name for name in changed)
+    towers = {name: tensor for name, tensor in align_weights.items() if "vision_tower" in name}
+    assert len(towers) == len(before)
+    assert all(any(name.endswith(key) and torch.equal(t, before[key]) for key in before) for name, t in towers.items())
+
+
+def test_finetune_with_lora_leaves_a_plain_checkpoint(build_run: Path, tiny_films: list[Path]) -> None:
+    aligned = run_align(build_run, run_pretrain(build_run))
+    tuned = run_finetune(build_run, aligned, tuning={"kind": "lora", "rank": 2, "alpha": 4})
+    assert not [name for name in load_file(tuned / "checkpoint" / "model.safetensors") if "lora" in name]
+    assert Drafter.load(tuned).draft([DraftRequest((tiny_films[0],))])
+
+
+def test_the_text_only_baseline_needs_no_film(build_run: Path) -> None:
+    tuned = run_finetune(build_run, run_align(build_run, run_pretrain(build_run)), films="none")
+    drafter = Drafter.load(tuned)
+    assert drafter.card.films == "none"
+    assert drafter.draft([DraftRequest((), "Cough.")])
+
+
+def test_a_finished_stage_is_not_done_again(build_run: Path) -> None:
+    first = run_pretrain(build_run)
+    weights = (first / "checkpoint" / "heads.safetensors").stat().st_mtime_ns
+    assert run_pretrain(build_run) == first
+    assert (first / "checkpoint" / "heads.safetensors").stat().st_mtime_ns == weights
+    assert run_pretrain(build_run, seed=5) != first
+
+
+def test_accumulation_equals_one_large_batch(build_run: Path) -> None:
+    encoder = run_pretrain(build_run)
+    weights = []
+    for micro, accumulate in ((6, 1), (2, 3)):
+        changes = {"micro_batch_size": micro, "grad_accum_steps": accumulate, "precision": "fp32", "keep": "last"}
+        aligned = run_align(build_run, encoder, training={"loop": loop(3, lr=1e-2, **changes)})
+        weights.append(load_file(aligned / "checkpoint" / "model.safetensors"))
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(weights[1][name], tensor, atol=2e-5, rtol=1e-4)
+
+
+def test_killed_and_resumed_equals_uninterrupted(build_run: Path) -> None:
+    aligned = run_align(build_run, run_pretrain(build_run))
+    values = finetune_values(build_run, aligned)
+    augmentation = {"rotation_deg": 5.0, "contrast": 0.2}
+    values["training"] = {"augmentation": augmentation, "loop": loop(400, num_evals=4, save_every_steps=10)}
+    values["tuning"] = {"kind": "lora", "rank": 2, "alpha": 4, "dropout": 0.2}
+    values_file = build_run.parent / "values.json"
+    values_file.write_text(json.dumps(values, default=str))
+    script = (
+        "import json, pathlib; from radlet.core.config import load_config;"
+        "from radlet.stages.finetune import FinetuneConfig, run;"
+        f"values = json.loads(pathlib.Path({str(values_file)!r}).read_text());"
+        "run(load_config(FinetuneConfig, None, None, **values))"
+    )
+    command = [sys.executable, "-c", script]
+    runs = build_run.parent.parent / "finetune"
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(runs.glob("tiny-*/training_state/step-*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    interrupted = next(runs.glob("tiny-*"))
+    assert not (interrupted / "DONE").exists()
+    resumed = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "resuming after step" in resumed.stderr
+    first = load_file(interrupted / "checkpoint" / "model.safetensors")
+    interrupted.rename(interrupted.with_name("first"))
+    subprocess.run(command, capture_output=True, check=True)
+    second = load_file(next(runs.glob("tiny-*")) / "checkpoint" / "model.safetensors")
+    assert all(torch.equal(first[name], second[name]) for name in second)
+
+
+def test_what_cannot_be_trained_is_said(build_run: Path) -> None:
+    encoder = run_pretrain(build_run)
+    aligned = run_align(build_run, encoder)
+    with pytest.raises(UnknownNameError, match="lora"):
+        run_finetune(build_run, aligned, tuning={"kind": "lorra"})
+    with pytest.raises(ConfigError, match="rank"):
+        run_finetune(build_run, aligned, tuning={"kind": "lora", "rank": "many"})
+    with pytest.raises(DataError, match="does not exist"):
+        run_finetune(build_run, build_run.parent / "nothing")
+    with pytest.raises(DataError, match="not measured"):
+        run_align(build_run, encoder, training={"loop": loop(), "select": "beauty"})

@@ -1,0 +1,119 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.fixtures.tiny import SETTINGS
+
+from radlet.core.errors import CheckpointError, DataError
+from radlet.data.images import ImageSettings
+from radlet.inference.drafter import Drafter, DraftRequest, processor_options
+from radlet.inference.engines.base import Sampling
+from radlet.models.prompts import PromptConfig, encode_prompt
+from radlet.models.report_model import CARD, ReportModel, save_report_model
+
+SHORT = Sampling(max_new_tokens=24)
+
+
+def requests_of(films: list[Path]) -> list[DraftRequest]:
+    reasons = [None, "Cough.", "Fever and a productive cough for three weeks, evaluate for pneumonia."]
+    return [DraftRequest((film,), reasons[number % 3]) for number, film in enumerate(films)]
+
+
+def test_a_draft_does_not_depend_on_its_batch(tiny_report_model: ReportModel, tiny_films: list[Path]) -> None:
+    drafter = Drafter(tiny_report_model)
+    requests = requests_of(tiny_films)
+    one_by_one = drafter.draft(requests, SHORT, batch_size=1)
+    assert drafter.draft(requests, SHORT, batch_size=8) == one_by_one
+    assert drafter.draft(requests, SHORT, batch_size=3) == one_by_one
+    assert len(set(one_by_one)) > 1
+
+
+def test_sampling_repeats_with_its_seed_and_differs_from_greedy(
+    tiny_report_model: ReportModel, tiny_films: list[Path]
+) -> None:
+    drafter = Drafter(tiny_report_model)
+    requests = requests_of(tiny_films)
+    drawn = drafter.draft(requests, Sampling(max_new_tokens=24, temperature=2.0, seed=3))
+    assert drawn == drafter.draft(requests, Sampling(max_new_tokens=24, temperature=2.0, seed=3))
+    assert drawn != drafter.draft(requests, SHORT)
+
+
+def test_a_model_without_films_drafts_from_the_indication(tiny_report_model: ReportModel) -> None:
+    drafts = Drafter(tiny_report_model).draft([DraftRequest(()), DraftRequest((), "Cough.")], SHORT)
+    assert len(drafts) == 2
+
+
+def test_two_films_take_twice_the_image_tokens(tiny_report_model: ReportModel, tiny_films: list[Path]) -> None:
+    tokenizer, count = tiny_report_model.tokenizer, tiny_report_model.num_image_tokens
+    ids = encode_prompt(tokenizer, PromptConfig().render(2, "Cough."), count)
+    assert ids.count(tiny_report_model.model.config.image_token_id) == 2 * count
+    assert Drafter(tiny_report_model).draft([DraftRequest(tuple(tiny_films[:2]))], SHORT)
+
+
+def test_plain_transformers_writes_the_same_text_without_radlet(
+    tiny_report_model: ReportModel, tiny_films: list[Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "checkpoint"
+    save_report_model(tiny_report_model, folder, processor_options(tiny_report_model.card))
+    ours = Drafter.load(folder).draft([DraftRequest((tiny_films[0],), "Cough.")], SHORT)[0]
+    script = f"""
+import sys
+sys.modules["radlet"] = None
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+model = AutoModelForImageTextToText.from_pretrained({str(folder)!r})
+processor = AutoProcessor.from_pretrained({str(folder)!r})
+prompt = {PromptConfig().render(1, "Cough.")!r}
+inputs = processor(images=Image.open({str(tiny_films[0])!r}).convert("RGB"), text=prompt, return_tensors="pt")
+answer = model.generate(**inputs, do_sample=False, max_new_tokens=24)[0, inputs["input_ids"].shape[1]:]
+print(processor.tokenizer.decode(answer, skip_special_tokens=True).strip())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.rstrip("\n") == ours.rstrip("\n")
+
+
+def test_another_image_path_is_refused(tiny_report_model: ReportModel, tmp_path: Path) -> None:
+    save_report_model(tiny_report_model, tmp_path, processor_options(tiny_report_model.card))
+    text = (tmp_path / CARD).read_text()
+    (tmp_path / CARD).write_text(text.replace(SETTINGS.digest, ImageSettings(size_px=64).digest))
+    with pytest.raises(CheckpointError, match="image path"):
+        Drafter.load(tmp_path)
+
+
+def test_weights_that_are_missing_are_refused(tiny_report_model: ReportModel, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    save_report_model(tiny_report_model, tmp_path, None)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors.pop(next(name for name in tensors if "multi_modal_projector" in name))
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match="do not fit"):
+        Drafter.load(tmp_path)
+
+
+def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"radlet\.json"):
+        Drafter.load(tmp_path)
+
+
+def test_attention_is_a_map_for_every_token(tiny_report_model: ReportModel, tiny_films: list[Path]) -> None:
+    drafter = Drafter(tiny_report_model)
+    text = "There is a small left pleural effusion."
+    attention = drafter.attention(DraftRequest((tiny_films[0],)), text)
+    side = round(tiny_report_model.num_image_tokens**0.5)
+    assert attention.weights.shape == (len(attention.tokens), side, side)
+    assert attention.weights.sum(axis=(1, 2)) == pytest.approx(1.0, abs=1e-5)
+    assert "".join(attention.tokens).strip() == text
+    assert attention.for_text("pleural effusion").sum() == pytest.approx(1.0, abs=1e-5)
+    with pytest.raises(DataError, match="does not occur"):
+        attention.for_text("pneumothorax")
+
+
+def test_attention_leaves_the_model_as_it_was(tiny_report_model: ReportModel, tiny_films: list[Path]) -> None:
+    drafter = Drafter(tiny_report_model)
+    requests = requests_of(tiny_films[:2])
+    before = drafter.draft(requests, SHORT)
+    drafter.attention(requests[0], "The heart is enlarged.")
+    assert drafter.draft(requests, SHORT) == before

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from radlet.training.augmentation import AugmentationConfig
+from radlet.training.loop import LoopConfig, epoch_rows
+from radlet.training.rows import rarity_weights
+
+
+@given(st.integers(1, 300), st.integers(1, 40), st.integers(0, 5), st.integers(0, 3))
+def test_an_epoch_draws_every_row_once_and_repeats_with_its_seed(rows: int, batch: int, seed: int, epoch: int) -> None:
+    order = epoch_rows(seed, epoch, rows, None)
+    assert sorted(order) == list(range(rows))
+    assert np.array_equal(order, epoch_rows(seed, epoch, rows, None))
+
+
+def test_weighted_rows_are_drawn_by_weight() -> None:
+    drawn = epoch_rows(0, 0, 4000, np.repeat([3.0, 1.0], 2000))
+    assert np.mean(drawn < 2000) == pytest.approx(0.75, abs=0.03)
+
+
+def test_rare_rows_weigh_more() -> None:
+    positive = np.array([[True, False], [True, False], [True, True], [False, False]])
+    weights = rarity_weights(positive, 1.0)
+    assert weights is not None
+    assert weights.tolist() == pytest.approx([4 / 3, 4 / 3, 4.0, 4.0])
+    assert rarity_weights(positive, 0.0) is None
+
+
+def test_the_rate_warms_up_and_ends_near_zero() -> None:
+    config = LoopConfig(lr=1.0, warmup_share=0.1)
+    rates = [config.lr_at(step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[-1] < 0.001
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps", "expected"), [(1.0, None, 13), (2.0, None, 25), (2.0, 7, 7), (0.01, None, 1)]
+)
+def test_steps_follow_from_epochs(epochs: float, steps: int | None, expected: int) -> None:
+    config = LoopConfig(epochs=epochs, max_steps=steps, micro_batch_size=4, grad_accum_steps=2)
+    assert config.num_steps(100) == expected
+
+
+def test_augmentation_is_seeded_and_off_by_default() -> None:
+    films = torch.randn(3, 3, 16, 16)
+
+    def generator() -> torch.Generator:
+        return torch.Generator().manual_seed(1)
+
+    assert AugmentationConfig().apply(films, generator()) is films
+    config = AugmentationConfig(rotation_deg=10, translation=0.1, scale=0.1, brightness=0.1, contrast=0.1)
+    changed = config.apply(films, generator())
+    assert torch.equal(changed, config.apply(films, generator()))
+    assert not torch.allclose(changed, films)
+
+
+def test_augmentation_never_mirrors() -> None:
+    film = torch.zeros(1, 3, 32, 32)
+    film[..., :, 20:] = 1.0
+    config = AugmentationConfig(rotation_deg=15, translation=0.05, scale=0.1)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(50):
+        changed = config.apply(film, generator)
+        assert changed[..., 16:].mean() > changed[..., :16].mean()
