@@ -53,4 +53,4 @@ docs: $(STAMP)  ## write the reference pages from the code
 	$(BIN)/python tools/reference.py
 
 bench: $(STAMP)  ## run every benchmark in bench/
-	@set -e; for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+	@set -e; for file in $(sort $(wildcard bench/*.py)); do echo "== $$file"; $(BIN)/python $$file; done

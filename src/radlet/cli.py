@@ -267,7 +267,9 @@ def main() -> None:
     except RadletError as error:
         if os.environ.get("RADLET_DEBUG"):
             raise
-        make_console().print(f"[bold red]error[/]  {error}", markup=True, soft_wrap=True)
+        from rich.markup import escape
+
+        make_console().print(f"[bold red]error[/]  {escape(str(error))}", markup=True, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         make_console().print("stopped; the same command goes on from the last saved state", soft_wrap=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Recipe -> (configuration field -> recipe whose run directory it takes). The order is the order of work.
 WIRING: dict[str, dict[str, str]] = {
     "ingest": {},
-    "build": {"studies": "ingest"},
+    "build": {"ingest": "ingest"},
     "pretrain": {"examples": "build"},
     "align": {"examples": "build", "encoder": "pretrain"},
     "finetune": {"examples": "build", "checkpoint": "align"},
