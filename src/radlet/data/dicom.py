@@ -4,10 +4,6 @@ Called by `radlet.data.images`. Messages name syntaxes, codecs and sizes but nev
 warnings and log lines of the DICOM libraries, which do quote it, are kept in.
 """
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import BytesIO
 
 import numpy as np
@@ -26,6 +22,7 @@ from radlet.core.records import View
 from radlet.data.dicom_grey import to_display_grey
 from radlet.data.dicom_tags import body_part, laterality, number, orientation, text, view
 from radlet.data.film import Film, check_size
+from radlet.data.quiet import quiet_libraries
 from radlet.data.refusal import refusing
 
 MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
@@ -40,7 +37,6 @@ _CODECS = ("pylibjpeg", "pyjpegls", "pydicom", "pillow", "gdcm")
 """Decoding plugins in the order they are tried."""
 _END_OF_IMAGE = b"\xff\xd9"
 _MAX_TAIL_BYTES = 64
-_LIBRARY_LOGGERS = ("pydicom", "pylibjpeg", "libjpeg", "openjpeg")
 _CHEST = ("CHEST", "THORAX")
 
 
@@ -58,7 +54,7 @@ def read_dicom(data: bytes) -> Film:
         DicomError: The object is broken, holds no single film, or no codec reads its transfer syntax.
         DataError: Its size is not that of a film.
     """
-    with _quiet_libraries(), refusing("The DICOM object is damaged or malformed", DicomError):
+    with quiet_libraries(), refusing("The DICOM object is damaged or malformed", DicomError):
         header = _parse(data)
         _refuse_unreadable(header)
         grey = _square_pixels(_display_grey(header), header)
@@ -70,22 +66,6 @@ def read_dicom(data: bytes) -> Film:
             modality=text(header, "Modality") or None,
             body_part=body_part(header),
         )
-
-
-@contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """Keep warnings and log lines of the DICOM libraries from leaving: they quote the values of elements."""
-    loggers = [logging.getLogger(name) for name in _LIBRARY_LOGGERS]
-    before = [(logger.propagate, logger.handlers) for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.propagate, logger.handlers = False, [logging.NullHandler()]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, (propagate, handlers) in zip(loggers, before, strict=True):
-            logger.propagate, logger.handlers = propagate, handlers
 
 
 def _parse(data: bytes) -> Dataset:

@@ -5,7 +5,6 @@ not on the film; only the last step touches every pixel.
 """
 
 from dataclasses import dataclass
-from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +100,7 @@ def voi_fractions(modality: Floats, header: Dataset) -> Floats | None:
 def read_window(header: Dataset) -> Window | None:
     """Return the first window, or None when there is none or its width is outside what the standard allows."""
     center, width = number(header, "WindowCenter"), number(header, "WindowWidth")
-    if center is None or width is None or not (isfinite(center) and isfinite(width)):
+    if center is None or width is None:
         return None
     function = text(header, "VOILUTFunction")
     function = function if function in ("LINEAR_EXACT", "SIGMOID") else "LINEAR"

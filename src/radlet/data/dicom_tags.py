@@ -4,6 +4,7 @@ Headers of real archives are sloppy, so single values are read leniently: what i
 """
 
 import re
+from math import isfinite
 
 from pydicom.dataset import Dataset
 
@@ -35,14 +36,15 @@ LATERALITIES = {"L": "L", "R": "R", "B": "B", "LEFT": "L", "RIGHT": "R", "BOTH":
 
 
 def number(header: Dataset, keyword: str, index: int = 0) -> float | None:
-    """Return the `index`-th value of an element as a number, or None when there is none."""
+    """Return the `index`-th value of an element as a finite number, or None when there is none."""
     try:
         value = header.get(keyword)
         if value is not None and not isinstance(value, (str, float, int)):
             value = value[index]
         elif index:
             return None
-        return float(value)
+        found = float(value)
+        return found if isfinite(found) else None
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
 

@@ -80,7 +80,7 @@ def resize_film(pixels: NDArray[np.uint8], settings: ImageSettings) -> NDArray[n
         return _crop(image, settings.size_px)
     if settings.resize == "pad":
         return _pad(image, settings.size_px)
-    return np.asarray(image.resize((settings.size_px, settings.size_px), _BICUBIC))
+    return np.array(image.resize((settings.size_px, settings.size_px), _BICUBIC))
 
 
 def to_pixel_values(resized: NDArray[np.uint8], settings: ImageSettings) -> NDArray[np.float32]:
@@ -144,7 +144,7 @@ def _crop(image: Image.Image, size: int) -> NDArray[np.uint8]:
     # The long side is truncated, and the crop rounds down, as transformers does; both show in the pixels.
     long = int(size * max(width, height) / min(width, height))
     shape = (size, long) if width <= height else (long, size)
-    resized = np.asarray(image.resize(shape, _BICUBIC))
+    resized = np.array(image.resize(shape, _BICUBIC))
     top, left = (resized.shape[0] - size) // 2, (resized.shape[1] - size) // 2
     return resized[top : top + size, left : left + size]
 

@@ -1,6 +1,5 @@
 """Read PNG and JPEG films of 8 to 16 bits as display grey. Called by `radlet.data.images`."""
 
-import warnings
 from io import BytesIO
 
 import numpy as np
@@ -10,6 +9,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from radlet.core.errors import DataError
 from radlet.data.film import check_size
+from radlet.data.quiet import quiet_libraries
 from radlet.data.refusal import refusing
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -32,8 +32,7 @@ def read_raster(data: bytes) -> NDArray[np.uint8]:
     Raises:
         DataError: The file is truncated or damaged, is animated, or its size is not that of a film.
     """
-    with warnings.catch_warnings(), refusing("The image file is truncated or damaged; fetch it again", DataError):
-        warnings.simplefilter("ignore")
+    with quiet_libraries(), refusing("The image file is truncated or damaged; fetch it again", DataError):
         try:
             image = Image.open(BytesIO(data), formats=("PNG", "JPEG"))
         except UnidentifiedImageError:
@@ -55,7 +54,7 @@ def _to_grey(image: Image.Image) -> NDArray[np.uint8]:
         image = _on_black(image.convert("RGBA"))
     elif image.mode not in ("1", "L", "RGB"):
         image = image.convert("RGB")
-    return np.asarray(image.convert("L"))
+    return np.array(image.convert("L"))
 
 
 def _on_black(image: Image.Image) -> Image.Image:

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom import Dataset, uid
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate, get_frame
@@ -311,3 +313,23 @@ def test_warnings_and_log_lines_of_the_libraries_stay_in(caplog, capfd):
     assert caplog.records == []
     assert capfd.readouterr() == ("", "")
     assert logging.getLogger("pydicom").propagate
+
+
+def test_threads_that_read_at_once_leave_filters_and_loggers_as_they_were():
+    data = file_bytes(film_object(**WINDOW))
+    before = list(warnings.filters), logging.getLogger("pydicom").handlers
+    with ThreadPoolExecutor(4) as pool:
+        films = list(pool.map(lambda _: read_dicom(data), range(40)))
+    assert all(np.array_equal(film.pixels, PICTURE) for film in films)
+    assert (list(warnings.filters), logging.getLogger("pydicom").handlers) == before
+
+
+def test_jpeg_in_colour_differences_becomes_luma():
+    colours = np.zeros((16, 16, 3), np.uint8)
+    colours[:, :, 0] = 255
+    stream = BytesIO()
+    Image.fromarray(colours).save(stream, "JPEG", quality=95)
+    ds = film_object(colours, 8, PhotometricInterpretation="YBR_FULL_422")
+    ds.PixelData = encapsulate([stream.getvalue()])
+    ds.file_meta.TransferSyntaxUID = uid.JPEGBaseline8Bit
+    assert np.abs(read(ds).astype(int) - 76).max() <= 2

@@ -108,3 +108,4 @@ def test_numbers_and_text_are_read_leniently():
     ds.add_new("SeriesDescription", "LO", ["two", "values"])
     assert text(ds, "SeriesDescription") == "TWO"
     assert number(ds, "SeriesDescription") is None
+    assert number(header(WindowWidth="inf"), "WindowWidth") is None

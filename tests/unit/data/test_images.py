@@ -10,7 +10,11 @@ from PIL import Image
 from pydantic import ValidationError
 
 from radlet.core.errors import ConfigError, DataError
+from radlet.data.dicom import MAX_PIXEL_ASPECT
+from radlet.data.dicom_grey import MID_GREY, TAIL
+from radlet.data.film import MAX_PIXELS, MAX_SIDE_RATIO
 from radlet.data.images import (
+    MAX_FILE_BYTES,
     ImageSettings,
     hf_image_processor_config,
     load_pixel_values,
@@ -65,6 +69,7 @@ def test_every_policy_gives_the_square_and_keeps_a_flat_film_flat(height, width,
     square = resize_film(np.full((height, width), 77, np.uint8), ImageSettings(size_px=size, resize=policy))
     assert square.shape == (size, size)
     assert square.dtype == np.uint8
+    assert square.flags.writeable
     assert set(np.unique(square)) <= ({0, 77} if policy == "pad" else {77})
 
 
@@ -148,3 +153,16 @@ def test_processor_of_transformers_gives_the_same_pixel_values(policy, shape):
     theirs = processor(Image.fromarray(film).convert("RGB"), return_tensors="np")["pixel_values"][0]
     ours = to_pixel_values(resize_film(film, chosen), chosen)
     assert np.abs(theirs - ours).max() < 1e-6
+
+
+def test_limits_on_the_docs_page_are_those_of_the_code(repository):
+    page = (repository / "docs" / "images.md").read_text(encoding="utf-8")
+    for figure in (
+        f"{MAX_PIXELS / 1e6:.0f} million pixels",
+        f"{MAX_SIDE_RATIO:g} times",
+        f"{MAX_FILE_BYTES // 2**20} MiB",
+        f"{MAX_PIXEL_ASPECT:g} : 1",
+        f"{TAIL:.1%}".replace("%", " %"),
+        f"grey {MID_GREY}",
+    ):
+        assert figure in page
