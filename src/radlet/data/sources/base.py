@@ -38,6 +38,8 @@ class Source(Config):
 
     kind: str
     """Name of the source in the registry."""
+    pseudonymise: bool = False
+    """Whether `ingest` puts keyed pseudonyms in the place of this source's ids."""
 
     def studies(self, seed: int, shard: int = 0, num_shards: int = 1) -> Iterator[RawStudy | Rejected]:
         """Yield every study whose index modulo `num_shards` is `shard`, in a stable order."""

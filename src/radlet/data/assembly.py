@@ -1,0 +1,160 @@
+"""From one study to one example: sections, cleaned text, labels and split; the work of `build`, study by study."""
+
+import posixpath
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from radlet.core.config import Config
+from radlet.core.records import OBSERVATIONS, SPLITS, Example, ImageRecord, Side, Split, State, Study
+from radlet.data.cleaning import clean_text
+from radlet.data.examples import is_frontal
+from radlet.data.observations import find_mentions, label_report
+from radlet.data.sections import parse_sections
+from radlet.data.splits import assign_split
+
+SIDED: tuple[str, ...] = (
+    "Lung Opacity",
+    "Lung Lesion",
+    "Edema",
+    "Consolidation",
+    "Pneumonia",
+    "Atelectasis",
+    "Pneumothorax",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Fracture",
+    "Support Devices",
+)
+"""Observations that can be on one side; the heart, the mediastinum and a normal chest cannot."""
+
+_SHARES: dict[Split, float] = {"train": 0.8, "dev": 0.1, "test": 0.1}
+
+
+class ExampleSettings(Config):
+    """How a study becomes an example."""
+
+    section: Literal["findings", "impression"] = "findings"
+    """The section that the model learns to write."""
+    labels: Literal["observations", "source", "both"] = "observations"
+    """Targets of the encoder's supervised head: our labeller's reading of the report, the labels that came with the
+    data, or both (the source's are then named ``source <name>``, since the two may disagree under one name)."""
+    sided_labels: bool = False
+    """Add ``left <observation>`` and ``right <observation>`` from the report to `labels`."""
+    uncertain: Literal["positive", "negative", "unknown"] = "positive"
+    """What an uncertain observation is to `labels`; an unknown one has no entry."""
+    shares: dict[Split, float] = Field(default_factory=_SHARES.copy)
+    """Shares of the patients in each split, for studies without a published one."""
+    validation_share: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the patients of a published train split that become dev."""
+
+    @field_validator("shares")
+    @classmethod
+    def _whole(cls, shares: dict[Split, float]) -> dict[Split, float]:
+        if any(share < 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-6:
+            raise ValueError(f"shares must be 0 or more and add up to 1; they add up to {sum(shares.values()):g}")
+        return {split: shares.get(split, 0.0) for split in SPLITS}
+
+
+def make_example(study: Study, settings: ExampleSettings, seed: int, images_dir: str) -> Example:
+    """Return the example of a study that has at least one film; its films stand frontals first.
+
+    A study without the wanted section still makes an example (its films, labels and report serve the encoder), with
+    `target` None.
+
+    Args:
+        study: As `ingest` wrote it.
+        settings: How to make it.
+        seed: Decides, with the patient's id, splits that nobody published.
+        images_dir: Folder that the study's image paths are relative to, as the example shall name it.
+    """
+    sections = {**(parse_sections(study.report) if study.report else {}), **study.sections}
+    texts = {name: clean_text(text) for name, text in sections.items()}
+    target = texts.get(settings.section) or None
+    report = " ".join(text for text in (texts.get("findings"), texts.get("impression")) if text) or None
+    images = sorted(study.images, key=_is_lateral)
+    return Example(
+        example_id=study.study_id,
+        study_id=study.study_id,
+        patient_id=study.patient_id,
+        split=_split(study, settings, seed),
+        image_paths=tuple(posixpath.join(images_dir, image.path) for image in images),
+        views=tuple(image.view for image in images),
+        indication=texts.get("indication") or texts.get("history") or None,
+        target=target,
+        target_section=settings.section,
+        report=report,
+        observations=label_report(target) if target else {},
+        labels=_labels(study, report, settings),
+        truth=study.truth,
+        sex=study.sex,
+        age_years=study.age_years,
+        site=study.site,
+    )
+
+
+def missing_target(study: Study, example: Example) -> str | None:
+    """Return why an example has no target, None if it has one."""
+    section = example.target_section
+    if example.target:
+        return None
+    if not study.report and not study.sections:
+        return "no report"
+    if study.sections.get(section):
+        return f"{section} empty after cleaning"
+    return f"no {section} in the report"
+
+
+def _is_lateral(image: ImageRecord) -> bool:
+    return not is_frontal(image.view)
+
+
+def _split(study: Study, settings: ExampleSettings, seed: int) -> Split:
+    if study.split is None:
+        return assign_split(study.patient_id, settings.shares, seed)
+    if study.split == "train" and settings.validation_share > 0:
+        shares: dict[Split, float] = {"train": 1 - settings.validation_share, "dev": settings.validation_share}
+        return assign_split(study.patient_id, shares, seed)
+    return study.split
+
+
+def _labels(study: Study, report: str | None, settings: ExampleSettings) -> dict[str, int]:
+    labels: dict[str, int] = {}
+    if settings.labels != "source" and report:
+        states = label_report(report)
+        labels |= _known({name: states[name] for name in OBSERVATIONS}, settings)
+    if settings.labels == "source":
+        labels |= study.labels
+    elif settings.labels == "both":
+        labels |= {f"source {name}": value for name, value in study.labels.items()}
+    if settings.sided_labels and report:
+        labels |= _known(_sided_states(report), settings)
+    return labels
+
+
+def _known(states: dict[str, State | None], settings: ExampleSettings) -> dict[str, int]:
+    """Turn states into 1 and 0; what is unknown has no entry. An observation that is not mentioned is absent."""
+    uncertain = {"positive": 1, "negative": 0, "unknown": None}[settings.uncertain]
+    values = {State.POSITIVE: 1, State.NEGATIVE: 0, State.UNMENTIONED: 0, State.UNCERTAIN: uncertain, None: None}
+    return {name: value for name, state in states.items() if (value := values[state]) is not None}
+
+
+def _sided_states(report: str) -> dict[str, State | None]:
+    """Return the state of every sided observation on each side; None where it is present on a side nobody tells."""
+    found: dict[tuple[str, Side], set[State | None]] = {}
+    for mention in find_mentions(report):
+        if mention.observation not in SIDED or mention.state not in (State.POSITIVE, State.UNCERTAIN):
+            continue
+        for side in ("left", "right"):
+            if mention.side in (side, "bilateral"):
+                found.setdefault((mention.observation, side), set()).add(mention.state)
+            elif mention.side is None:
+                found.setdefault((mention.observation, side), set()).add(None)
+    return {
+        f"{side} {name}": _strongest(found.get((name, side), set())) for name in SIDED for side in ("left", "right")
+    }
+
+
+def _strongest(states: set[State | None]) -> State | None:
+    order: tuple[State | None, ...] = (State.POSITIVE, State.UNCERTAIN, None)
+    return next((state for state in order if state in states), State.NEGATIVE)

@@ -1,0 +1,225 @@
+"""What one worker of `ingest` does: read a shard of the source, decode and store its films, keep a journal.
+
+A journal has one line per item of the shard, written after its films. A worker that takes a shard up again skips what
+the journal holds, so that nothing is done twice and the end is the same as of an uninterrupted run.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from radlet.core.errors import DataError
+from radlet.core.records import Finding, ImageRecord, Study, View
+from radlet.data.images import read_film
+from radlet.data.pseudonyms import Pseudonyms
+from radlet.data.sources import SOURCES
+from radlet.data.sources.base import RawStudy, Rejected, Source
+from radlet.data.supervision import Poisoned
+
+IMAGES, MASKS = "images", "masks"
+_PNG_LEVEL = 1
+"""Deflate effort: level 1 writes about five times faster than the default for a tenth more bytes."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One part of the source and where its results go.
+
+    Attributes:
+        source: The source's configuration, as JSON (which crosses to a spawned process whatever the class).
+        key: Pseudonym key; None leaves the ids as they are.
+        finder: File that links the pseudonyms of refused items to raw ids; None writes no such file.
+        raw_ids: Whether refused items are listed under raw ids in spite of a key.
+    """
+
+    source: str
+    seed: int
+    index: int
+    num_shards: int
+    run_dir: Path
+    key: bytes | None
+    finder: Path | None
+    raw_ids: bool
+
+    @property
+    def journal(self) -> Path:
+        """The journal of this shard."""
+        return self.run_dir / "journal" / f"{self.index:04d}.jsonl"
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """An item that could not be used, under its raw id."""
+
+    raw_id: str
+    reason: str
+
+
+def ingest_shard(shard: Shard, poisoned: Poisoned) -> Iterator[str | None]:
+    """Bring a shard into the run directory; yields as `supervision` asks. Films in `poisoned` are refused unread."""
+    with shard.journal.open("a+", encoding="utf-8") as journal:
+        # A worker whose parent was killed may still be at its last item.
+        fcntl.flock(journal, fcntl.LOCK_EX)
+        done = _recover(journal)
+        for position, item in enumerate(_source(shard.source).studies(shard.seed, shard.index, shard.num_shards)):
+            if position < len(done):
+                _check_same(shard, done[position], item)
+                continue
+            study, refusals = None, []
+            if isinstance(item, Rejected):
+                refusals = [_Refusal(item.item_id, item.reason)]
+            else:
+                study, refusals = yield from _ingest_study(shard, item, poisoned)
+            _write_line(shard, journal, item, study, refusals)
+
+
+def read_journal(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a finished shard: ``study`` (or None), ``rejected`` (a list of ``id``, ``reason``)."""
+    with path.open(encoding="utf-8") as file:
+        yield from (json.loads(line) for line in file)
+
+
+def _source(source_json: str) -> Source:
+    kind = json.loads(source_json)["kind"]
+    source: Source = SOURCES[kind].model_validate_json(source_json)
+    return source
+
+
+def _recover(journal: TextIO) -> list[str]:
+    """Return the raw-item digests that the journal holds, and cut off a line that a kill left unfinished."""
+    journal.seek(0)
+    text = journal.read()
+    whole = text[: text.rfind("\n") + 1]
+    journal.truncate(len(whole.encode()))
+    journal.seek(0, os.SEEK_END)
+    return [json.loads(line)["item"] for line in whole.splitlines()]
+
+
+def _check_same(shard: Shard, digest: str, item: RawStudy | Rejected) -> None:
+    if digest != _digest(item):
+        raise DataError(
+            f"{shard.run_dir}: the raw data changed since this run began. Remove the folder and run ingest again."
+        )
+
+
+def _digest(item: RawStudy | Rejected) -> str:
+    raw_id = item.item_id if isinstance(item, Rejected) else item.study.study_id
+    return hashlib.sha256(raw_id.encode()).hexdigest()[:16]
+
+
+def _write_line(
+    shard: Shard, journal: TextIO, item: RawStudy | Rejected, study: Study | None, refusals: list[_Refusal]
+) -> None:
+    ids = [_public_id(shard, refusal) for refusal in refusals]
+    line = {
+        "item": _digest(item),
+        "study": study.model_dump(mode="json") if study else None,
+        "rejected": [{"id": own, "reason": refusal.reason} for own, refusal in zip(ids, refusals, strict=True)],
+    }
+    if shard.finder and refusals:
+        _append_private(shard.finder, [{"id": own, "raw_id": r.raw_id} for own, r in zip(ids, refusals, strict=True)])
+    journal.write(json.dumps(line, ensure_ascii=False) + "\n")
+    journal.flush()
+
+
+def _public_id(shard: Shard, refusal: _Refusal) -> str:
+    if shard.key is None or shard.raw_ids:
+        return refusal.raw_id
+    return Pseudonyms(shard.key).of("image", refusal.raw_id)
+
+
+def _append_private(path: Path, rows: list[dict[str, str]]) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as file:
+        file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def _ingest_study(
+    shard: Shard, raw: RawStudy, poisoned: Poisoned
+) -> Generator[str | None, None, tuple[Study | None, list[_Refusal]]]:
+    """Store the films and masks of one study; return it as the manifest holds it, or None if no film was usable."""
+    refusals: list[_Refusal] = []
+    films: dict[str, ImageRecord] = {}
+    own = Pseudonyms(shard.key).study(raw.study) if shard.key else raw.study
+    for image, own_image in zip(raw.study.images, own.images, strict=True):
+        if image.image_id in poisoned:
+            refusals.append(_Refusal(image.image_id, poisoned[image.image_id]))
+            continue
+        yield image.image_id
+        try:
+            films[image.image_id] = _ingest_film(shard.run_dir, raw, image, own_image)
+        except DataError as error:
+            refusals.append(_Refusal(image.image_id, _without_path(str(error), image.path)))
+        except Exception as error:  # noqa: BLE001 - a decoder may raise anything; the film is refused by id
+            refusals.append(_Refusal(image.image_id, f"the decoder failed ({type(error).__name__})"))
+        yield None
+    if not raw.study.images:
+        refusals.append(_Refusal(raw.study.study_id, "the study has no film"))
+    if not films:
+        return None, refusals
+    return own.model_copy(update={"images": tuple(films.values()), "truth": _truth(shard, raw, own, films)}), refusals
+
+
+def _ingest_film(run_dir: Path, raw: RawStudy, image: ImageRecord, own: ImageRecord) -> ImageRecord:
+    view: View | None = image.view
+    if image.image_id in raw.pixels:
+        pixels = raw.pixels[image.image_id]
+    else:
+        film = read_film(Path(image.path))
+        pixels, view = film.pixels, view or film.view
+    path = f"{IMAGES}/{_file_stem(own.image_id)}.png"
+    _write_png(run_dir / path, pixels)
+    height_px, width_px = pixels.shape
+    return own.model_copy(update={"path": path, "view": view, "height_px": height_px, "width_px": width_px})
+
+
+def _truth(shard: Shard, raw: RawStudy, own: Study, films: dict[str, ImageRecord]) -> tuple[Finding, ...] | None:
+    """Return the findings with their masks stored, on the films that were kept."""
+    if own.truth is None:
+        return None
+    kept = {film.image_id for film in films.values()}
+    paths: list[dict[str, str]] = [{} for _ in own.truth]
+    for (index, image_id), mask in sorted(raw.masks.items(), key=lambda entry: entry[0]):
+        if image_id in films:
+            own_id = films[image_id].image_id
+            paths[index][own_id] = f"{MASKS}/{_file_stem(own_id)}-{index}.png"
+            _write_png(shard.run_dir / paths[index][own_id], mask)
+    return tuple(
+        finding.model_copy(
+            update={
+                "boxes": {image_id: box for image_id, box in finding.boxes.items() if image_id in kept},
+                "mask_paths": paths[index],
+            }
+        )
+        for index, finding in enumerate(own.truth)
+    )
+
+
+def _file_stem(image_id: str) -> str:
+    """Return a name that every file system takes; ids that are none already get a digest, so that no two meet."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", image_id):
+        return image_id
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", image_id)[-60:].strip("._")
+    return f"{readable}-{hashlib.sha256(image_id.encode()).hexdigest()[:12]}"
+
+
+def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    Image.fromarray(pixels).save(temporary, format="PNG", compress_level=_PNG_LEVEL)
+    temporary.replace(path)
+
+
+def _without_path(message: str, path: str) -> str:
+    """Return an error's message without the file's path, whose folders and name may be a patient's."""
+    for name in (path, Path(path).name):
+        message = message.replace(name, "the file") if name else message
+    return message.removeprefix("the file: ")

@@ -1,0 +1,153 @@
+"""Work in child processes that may crash or hang without stopping the rest; `ingest` decodes films through it.
+
+A worker names every item before it begins it and says when it is through. When the process dies or an item takes too
+long, the item is known: the process is replaced, and the task is given out again with that item marked as poisoned.
+"""
+
+import os
+import time
+import traceback
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from radlet.core.errors import DataError, RadletError
+
+Poisoned = dict[str, str]
+"""Item id -> why it is not to be touched again."""
+Work = Callable[[Any, Poisoned], Iterator[str | None]]
+"""Does one task; yields the id of every item just before it begins it, and None once it is through with it. Must be
+importable by name, because the processes are spawned."""
+
+_CONTEXT = get_context("spawn")
+
+
+def run_supervised(
+    work: Work, tasks: Sequence[Any], num_workers: int, item_timeout_s: float, on_item: Callable[[], None]
+) -> None:
+    """Do every task in one of `num_workers` processes.
+
+    Args:
+        work: The work; must be able to continue a task that was given out before.
+        tasks: Picklable.
+        num_workers: Processes at a time.
+        item_timeout_s: How long one item may take before its process is killed.
+        on_item: Called in this process for every item begun.
+
+    Raises:
+        RadletError: One that `work` raised.
+        DataError: A worker failed outside of any item.
+    """
+    waiting = deque(_Task(payload) for payload in tasks)
+    workers: list[_Worker] = []
+    try:
+        while waiting or workers:
+            while waiting and len(workers) < num_workers:
+                workers.append(_Worker(work, waiting.popleft()))
+            _listen(workers, on_item)
+            for worker in [worker for worker in workers if worker.stopped(item_timeout_s)]:
+                if not worker.finished:
+                    waiting.appendleft(worker.poisoned_task())
+                if worker.finished and waiting:
+                    worker.give(waiting.popleft())
+                else:
+                    worker.close()
+                    workers.remove(worker)
+    finally:
+        for worker in workers:
+            worker.close()
+
+
+@dataclass
+class _Task:
+    payload: Any
+    poisoned: Poisoned = field(default_factory=dict)
+
+
+class _Worker:
+    """One child process and what it is doing."""
+
+    def __init__(self, work: Work, task: _Task) -> None:
+        self.connection, theirs = _CONTEXT.Pipe()
+        self._process = _CONTEXT.Process(target=_serve, args=(theirs, work), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._ended = False
+        self._overdue = False
+        self.give(task)
+
+    def give(self, task: _Task) -> None:
+        """Hand over a task."""
+        self._task = task
+        self._item: str | None = None
+        self._since = time.monotonic()
+        self.finished = False
+        self.connection.send(task)
+
+    def receive(self) -> str | None:
+        """Take one message; return the id of an item just begun, None for any other news."""
+        try:
+            kind, value = self.connection.recv()
+        except (EOFError, OSError):
+            self._ended = True
+            return None
+        if kind == "raise":
+            raise value
+        self.finished = kind == "finished"
+        self._item, self._since = (value, time.monotonic())
+        return self._item
+
+    def stopped(self, item_timeout_s: float) -> bool:
+        """Tell whether the task is over: finished, the process dead, or its item overdue."""
+        self._overdue = self._item is not None and time.monotonic() - self._since > item_timeout_s
+        self._timeout_s = item_timeout_s
+        return self.finished or self._ended or self._overdue
+
+    def poisoned_task(self) -> _Task:
+        """Return the task with the item at which it stopped marked."""
+        if self._item is None or self._item in self._task.poisoned:
+            raise DataError(
+                "A worker process died outside of any film. Is there enough memory for num_workers processes?"
+            )
+        reason = f"took longer than {self._timeout_s:g} s to decode" if self._overdue else "crashed the decoder"
+        return _Task(self._task.payload, {**self._task.poisoned, self._item: reason})
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        self._process.kill()
+        self._process.join()
+        self.connection.close()
+
+
+def _listen(workers: list[_Worker], on_item: Callable[[], None]) -> None:
+    by_connection = {worker.connection: worker for worker in workers}
+    for connection in wait(list(by_connection), timeout=0.5):
+        if by_connection[connection].receive() is not None:  # type: ignore[index]
+            on_item()
+
+
+def _serve(connection: Connection, work: Work) -> None:
+    """Do tasks until the other side goes away."""
+    # Libraries quote header values in warnings, and decoders write to stderr on their own; neither may show a patient.
+    warnings.simplefilter("ignore")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    while True:
+        try:
+            task = connection.recv()
+            for item in work(task.payload, task.poisoned):
+                connection.send(("item", item))
+            connection.send(("finished", None))
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            return
+        except RadletError as error:
+            connection.send(("raise", error))
+        except Exception as error:  # noqa: BLE001 - handed to the parent, without its text, which may quote a patient
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{type(error).__name__} at {place.filename}:{place.lineno}"
+            connection.send(
+                ("raise", DataError(f"A worker failed with {where}. This is a fault in radlet; report it."))
+            )
