@@ -145,6 +145,7 @@ def _headline(card: Scorecard) -> dict[str, Any]:
         "against": "the exact truth" if name.startswith("truth") else "the reference reports",
         "rivals": [(SYSTEM_TITLES.get(system, system), bar(scores[name])) for system, scores in card.baselines.items()],
         "paired": paired,
+        "beats_all": all(result.low > 0 for result in card.paired_all.get(name, {}).values()),
         "rival": SYSTEM_TITLES.get(paired.baseline, paired.baseline).lower() if paired else None,
         "side": card.metrics[side] if side else None,
         "words": card.metrics.get("rouge_l"),
