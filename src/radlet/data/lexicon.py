@@ -1,0 +1,195 @@
+"""The words by which a report mentions the observations, denies them and hedges them; read by `data.observations`.
+
+Every entry is one kind of event and the regular expression of its wordings, matched in lower-cased text at the start of
+a word. At one place the first entry that matches wins, so phrases stand before the words they contain ("no change"
+before "no"). No expression has a nested or unbounded repetition: text of any kind is read in linear time.
+"""
+
+import re
+
+MENTIONS: dict[str, tuple[str, ...]] = {
+    "Enlarged Cardiomediastinum": (
+        r"(?:widened|wide|enlarged) (?:superior |upper )?mediastin(?:um|al (?:contours?|silhouette))",
+        r"(?:mediastinal|cardiomediastinal) (?:widening|enlargement)",
+        r"(?:widening|enlargement) of the (?:superior |upper )?(?:cardio)?mediastin(?:um|al (?:contours?|silhouette))",
+    ),
+    "Cardiomegaly": (
+        r"(?:mega)?cardiomegaly",
+        r"(?:enlarged|enlargement of(?: the)?|increased) (?:heart|cardiac|cardio ?pericardial)"
+        r"(?: size| silhouette| shadow| contours?)?",
+        r"(?:heart|cardiac|left ventricular|ventricular|cardiac silhouette) enlargement",
+    ),
+    "Lung Lesion": (
+        r"(?:\d+(?:\.\d+)? ?(?:mm|cm) )?(?:pulmonary |lung )?(?:mass(?:es)?|nodules?)\b(?! effect)",
+        r"nodular (?:density|densities|opacity|opacities|lesions?|foc(?:us|i))",
+        r"mass ?-?like (?:density|opacity|opacities|lesion|consolidation)",
+        r"(?:pulmonary|lung|parenchymal|cavitary|cavitating) lesions?",
+        r"neoplasms?\b|malignan(?:cy|cies)\b|carcinomas?\b|metasta(?:sis|ses|tic)\b|tumou?rs?\b|lung cancer",
+    ),
+    "Edema": (
+        r"(?:pulmonary |interstitial |alveolar |lung ){0,3}o?edema",
+        r"(?:congestive )?(?:heart|cardiac) failure|chf\b",
+        r"(?:pulmonary |central )?(?:vascular|venous) congestion|pulmonary congestion",
+        r"vascular (?:indistinctness|engorgement)",
+    ),
+    "Consolidation": (r"consolidat(?:ions?|ive(?: process| change| opacity| opacities| airspace disease)?|ed)\b",),
+    "Pneumonia": (r"(?:broncho)?pneumonias?\b|pneumonitis\b|infectious process|infection\b",),
+    "Lung Opacity": (
+        r"(?:opacit(?:y|ies)|opacifications?|opacified)\b",
+        r"air ?-?space (?:process|disease)|infiltrates?\b|infiltrations?\b|infiltrative process",
+        r"interstitial (?:markings?|patterns?|prominence|changes?|thickening|lung disease|disease|infiltrates?)",
+        r"reticul(?:ar|onodular) (?:markings?|patterns?|densit(?:y|ies))|reticulation",
+        r"(?:parenchymal|pulmonary|lung) scar(?:ring|s)?\b",
+        r"(?:hazy|patchy|streaky|ill-defined|basilar|airspace|pulmonary) densit(?:y|ies)",
+    ),
+    "Atelectasis": (
+        r"atelect[ai]\w{0,8}",
+        r"(?:lobar|lobe|lung|pulmonary) collapse|collapse of the (?:\w{1,12} ){1,3}lobe",
+        r"volume loss|loss of (?:lung )?volume",
+    ),
+    "Pneumothorax": (r"(?:hydro|hemo)?pneumothor(?:ax|aces|acies)(?:es)?\b|ptx\b",),
+    "Pleural Effusion": (
+        r"(?:pleural |parapneumonic |subpulmonic ){0,2}effusions?\b",
+        r"pleural (?:fluid|collections?)|(?:hydro|hemo|haemo)thorax\b",
+        r"(?:fluid|effusion) in the (?:pleural space|(?:major|minor) fissure)",
+    ),
+    "Pleural Other": (
+        r"(?:bi)?(?:apical |lateral |basal |biapical ){0,1}pleural (?:parenchymal |based )?"
+        r"(?:thickening|plaques?|scar(?:ring|s)?|calcifications?|disease|reaction|abnormalit(?:y|ies))",
+        r"pleuro-?(?:parenchymal|pericardial) scar(?:ring|s)?|fibrothorax|pleurisy",
+    ),
+    "Fracture": (r"fractur(?:es?|ed|ing)\b",),
+    "Support Devices": (
+        r"(?:endotracheal|tracheostomy|enteric|nasogastric|orogastric|feeding|chest|ng|og|et|dobhoff|gastric) tubes?\b",
+        r"tubes?\b|tubing\b|catheters?\b|pacemakers?\b|pacer\b|icd\b|aicd\b|defibrillators?\b|generators?\b|ett\b",
+        r"(?:central venous|central|picc|port|subclavian|jugular|ij|venous|arterial|dialysis|swan-ganz) lines?\b",
+        r"picc\b|pic\b|port-?a-?cath\b|mediport\b|infusion port|swan-ganz|pigtail\b|drains?\b|leads?\b|tracheostomy",
+        r"(?:surgical |mediastinal |vascular )?(?:clips?|staples)\b|(?:sternal|sternotomy|median sternotomy) wires?",
+        r"(?:sternal|median) sternotomy|(?:coronary |vascular )?stents?\b|(?:prosthetic|mechanical|artificial) valves?",
+        r"valve (?:replacement|prosthesis)|(?:orthopedic|spinal|fusion|surgical|fixation) hardware|hardware\b",
+        r"stimulator|balloon pump|electrodes?\b",
+    ),
+}
+"""Wordings of each observation. Lung Lesion stands before Lung Opacity because a nodular opacity is a nodule."""
+
+STRUCTURES: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("Cardiomegaly", "Enlarged Cardiomediastinum"): (
+        r"cardio-? ?mediastin(?:um|al (?:silhouettes?|contours?|structures?|size))",
+        r"(?:heart|cardiac)(?: size| silhouettes?)?,? (?:and|/) (?:the )?(?:superior )?mediastin"
+        r"(?:um|al (?:silhouettes?|contours?|structures?))",
+        r"mediastin(?:al|um) and (?:cardiac|heart)(?: silhouettes?| contours?| size)?",
+    ),
+    ("Cardiomegaly",): (
+        r"heart(?: size| silhouette| shadow| contours?)?\b"
+        r"(?! (?:borders?|valves?|disease|transplant|rate|failure|surgery))",
+        r"(?:cardiac|cardiopericardial) (?:silhouettes?|size|contours?|shadow|structures)",
+    ),
+    ("Enlarged Cardiomediastinum",): (
+        r"(?:superior |upper )?mediastin(?:um|al (?:silhouettes?|contours?|structures?|shadow|width|size|borders?))",
+    ),
+    ("Fracture",): (r"(?:bony|osseous|skeletal) (?:structures?|thorax)|bones|ribs",),
+}
+"""Parts of the body that are mentions only together with a word for normal or enlarged, and of what."""
+
+_SEEN = r"(?:seen|identified|present|appreciated|visualized|demonstrated|evident|noted|detected|observed|apparent|found|shown)"
+_CHANGE = r"(?:changes?|increase|decrease|improvement|progression|worsening|enlargement)"
+_CHANGED = r"(?:changed|improved|increased|decreased|progressed|worsened|resolved|cleared|evaluated|well seen)"
+_BE = r"(?:is|are|was|were|has|have|had|has been|have been)"
+
+NEUTRAL = (
+    rf"(?:no|without) (?:\w{{1,14}} ){{0,2}}?(?:interval )?{_CHANGE}(?: in| of)?(?: the)?",
+    rf"(?:{_BE} )?not (?:\w{{1,14}} ){{0,2}}?{_CHANGED}",
+    r"not only|no doubt|no (?:prior|previous|comparison)s?",
+    r"(?:has |have )?(?:almost|nearly|near|partial|partially|incompletely|mostly)(?: \w{1,12})? (?:resolved|resolution(?: of)?|cleared)",
+    r"nipple shadows?|test tubes?|lead aprons?|pericardial (?:effusions?|fluid)|joint effusions?",
+    r"(?:soft tissue|subcutaneous|chest wall|breast|peripheral) (?:edema|infections?)",
+)
+"""Wordings that deny a change, not a finding, and look-alikes of mentions: read past."""
+
+HEDGES = (
+    r"(?:can ?not|could not|can't|not) (?:\w{1,12} )?(?:exclude|rule out)(?: (?:the )?(?:possibility|presence) of)?",
+    r"(?:may|might|could|would) (?:\w{1,12} )?(?:represent|reflect|be|indicate|suggest|relate|have)(?: due| related)?(?: to)?",
+    r"possib(?:le|ly|ility of)|question(?:able|ed| of)?|suspicious for|suspected|suspicion (?:of|for)|equivocal(?: for)?",
+    r"suggest(?:s|ing|ive|ed)?(?: of)?|concern(?:ing)? (?:for|of)|worrisome for|differential (?:\w{1,14} )?includes?",
+    r"perhaps|potential(?:ly)?|may|might|could",
+)
+VERSUS = (r"versus|vs\.?|and/or",)
+AFTER_HEDGES = (
+    r"(?:can ?not|could not|not|can't) (?:be )?(?:\w{1,12} )?(?:excluded|ruled out|dismissed)",
+    r"(?:is|are|was|were) (?:also )?(?:possible|suspected|questioned|a possibility|a consideration|in the differential)",
+    r"(?:may|might|could) be (?:present|considered)|(?:is|are) not (?:\w{1,12} )?excluded",
+)
+NEGATIONS = (
+    r"no (?:\w{1,14} ){0,2}?(?:evidence|signs?|findings?|indication|suggestion) (?:of|for|to suggest)",
+    r"(?:negative|absence|lack) (?:for|of)|(?:free|clear|cleared|devoid) of|(?:interval )?(?:resolution|removal) of",
+    r"rather than|without|neither|nor|not|no|non|never|denies|lacks?",
+)
+AFTER_NEGATIONS = (
+    rf"{_BE} (?:now |since |completely |subsequently )?(?:resolved|cleared|disappeared|absent|excluded|ruled out|removed)",
+    rf"(?:{_BE} )?(?:no longer|not)(?: \w{{1,12}})?(?: \w{{1,12}})? {_SEEN}",
+    rf"(?:{_BE} )?no longer|absent|resolved",
+)
+QUESTIONS = (
+    r"history of|h/o|evaluate for|evaluation (?:of|for)|assess(?:ment)? for|rule out|r/o|status post|s/p|to exclude",
+    r"clinical(?:ly)? (?:concern|suspicion|correlation)(?: \w{1,12})? (?:for|of)|risk of|treated for|prior to",
+    r"(?:screening|follow-?up|monitor) for",
+)
+"""What follows is asked or remembered, not seen."""
+STOPS = (
+    r"but|however|although|though|except|otherwise|aside from|apart from|other than|which|who|yet|because|whereas|while",
+    r"there (?:is|are|has|have|remains?|was|were)",
+)
+
+BOTH = (
+    r"(?:left|right)(?:-sided)? (?:(?:is )?(?:slightly |much )?(?:greater|larger|more|worse|bigger)(?: \w{1,10})? than"
+    r"|and|or) (?:the )?(?:left|right)",
+    r"(?:left|right) ?[>/] ?(?:left|right)",
+    r"bilateral(?:ly)?|both|bibasilar|bibasal|biapical",
+)
+SIDES = {"both": BOTH, "left": (r"left(?:-sided)?|lt|lingular?",), "right": (r"right(?:-sided)?|rt",)}
+SEVERITIES = {
+    "moderate": (r"(?:mild|small)(?:ly)?[- ]to[- ]moderate(?:ly)?|moderate(?:ly)?(?:[- ]sized)?",),
+    "severe": (
+        r"(?:moderate(?:ly)?|mild|small)[- ]to[- ](?:large|severe(?:ly)?|marked(?:ly)?)",
+        r"large|severe(?:ly)?|marked(?:ly)?|massive(?:ly)?|extensive|significantly|huge",
+    ),
+    "mild": (r"small|tiny|trace|minimal(?:ly)?|mild(?:ly)?|slight(?:ly)?|subtle|minor|faint",),
+}
+NORMAL = (
+    r"(?:at |on )?(?:the )?(?:upper|high)(?: limits?| range)?(?: of)?(?: the)? normal(?: range| limits)?|top[- ]normal",
+    r"(?:with)?in (?:the )?(?:upper )?(?:normal )?(?:limits|range)(?: (?:of )?normal)?|normal(?:ly)?|unremarkable|intact",
+)
+ABNORMAL = (
+    r"enlarge(?:d|ment)|widen(?:ed|ing)|(?:is|are) large|prominent|increased in size|borderline(?: in size| enlarged)?",
+)
+
+PUNCTUATION = {",": "comma", ";": "stop", ":": "stop", "(": "comma", ")": "comma"}
+
+MENTION_KINDS = dict(zip((f"mention{i}" for i in range(len(MENTIONS))), MENTIONS, strict=True))
+STRUCTURE_KINDS = dict(zip((f"structure{i}" for i in range(len(STRUCTURES))), STRUCTURES, strict=True))
+
+_KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("neutral", NEUTRAL),
+    ("after_hedge", AFTER_HEDGES),
+    ("hedge", HEDGES),
+    ("versus", VERSUS),
+    ("question", QUESTIONS),
+    ("after_negation", AFTER_NEGATIONS),
+    ("negation", NEGATIONS),
+    *zip(MENTION_KINDS, MENTIONS.values(), strict=True),
+    *zip(STRUCTURE_KINDS, STRUCTURES.values(), strict=True),
+    ("normal", NORMAL),
+    *SIDES.items(),
+    *SEVERITIES.items(),
+    ("abnormal", ABNORMAL),
+    ("stop", STOPS),
+    ("with", ("with",)),
+    ("or", ("or",)),
+    ("and", (r"and|as well as",)),
+    ("affirmed", (r"stable|unchanged|new|again|persistent|persists?|remains?|chronic|is (?:present|seen|noted)|are (?:present|seen|noted)",)),
+    ("place", (r"in|at|on|of|within|along|over|involving|near|from",)),
+)  # fmt: skip
+EVENT = re.compile(
+    r"\b(?:" + "|".join(f"(?P<{kind}>{'|'.join(words)})" for kind, words in _KINDS) + r")(?![a-z0-9])|[,;:()]"
+)
+"""Finds the next event of a lower-cased sentence; the name of the group that matched is its kind."""
