@@ -22,6 +22,11 @@ def read_reports(texts: Sequence[str], reading: Reading) -> list[Any]:
     return [known[text] for text in texts]
 
 
+def text_observations(text: str) -> dict[str, State]:
+    """Return the labeller's states; a text without a word states nothing, not even that there is no finding."""
+    return label_report(text) if text.strip() else {}
+
+
 def text_sides(text: str) -> dict[str, list[Side]]:
     """Return the sides named for each positive observation, one entry a mention."""
     sides: dict[str, list[Side]] = {}
@@ -49,6 +54,6 @@ def truth_sides(truth: Sequence[Finding]) -> dict[str, list[Side]]:
 
 _READERS: dict[Reading, Callable[[str], Any]] = {
     "text": str,
-    "observations": label_report,
+    "observations": text_observations,
     "sides": text_sides,
 }

@@ -1,0 +1,185 @@
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from radlet.evaluation.charts import bar, loss_chart, row_scale
+from radlet.evaluation.lineage import UpstreamRun
+from radlet.evaluation.page import primary_metric, render_page
+from radlet.evaluation.pictures import Overlay, Picture
+from radlet.evaluation.readings import read_reports
+from radlet.evaluation.scorecard import Scorecard
+from radlet.evaluation.scoring import Answers, diversity, measures, observation_results, score_answers
+from radlet.metrics.resampling import Estimate, PatientResampler
+
+LEFT, NONE = "There is a left pleural effusion.", "No <b>pleural</b> effusion & more."
+PIXEL = "data:image/jpeg;base64,AAAA"
+
+
+@pytest.fixture
+def make_card():
+    def make(systems, **extra):
+        answers = Answers([LEFT, NONE] * 4, [f"p{i}" for i in range(8)], systems)
+        resampler = PatientResampler(answers.patients, 20)
+        scores = score_answers(answers, resampler, measures(answers))
+        return Scorecard(
+            task="findings",
+            split="test",
+            num_studies=8,
+            num_reports=8,
+            num_patients=8,
+            num_resamples=20,
+            metrics=scores.estimates.pop("model"),
+            baselines=scores.estimates,
+            paired=scores.paired,
+            paired_all=scores.paired_all,
+            support=observation_results(read_reports(answers.references, "observations"), systems["model"], resampler),
+            diversity=diversity(answers),
+            **extra,
+        )
+
+    return make
+
+
+@pytest.fixture
+def upstream(tmp_path):
+    folder = tmp_path / "Jane Doe" / "finetune" / "tiny-1234"
+    folder.mkdir(parents=True)
+    rows = [{"step": i + 1, "loss": 2 - i / 50, "lr": 1e-3} for i in range(50)] + [
+        {"step": s, "val_loss": 1.5} for s in (25, 50)
+    ]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "summary.json").write_text('{"studies": 12345, "rejected": 1}')
+    (folder / "rejected.jsonl").write_text('{"id": "SECRET-ID", "reason": "the file is truncated"}\n')
+    return [UpstreamRun("checkpoint", "finetune", "tiny-1234", "abcdef0123456789", folder)]
+
+
+@pytest.fixture
+def page(make_card, upstream):
+    card = make_card({"model": [LEFT, NONE] * 4, "constant": [LEFT] * 8})
+    picture = Picture(3, PIXEL, NONE, LEFT, (Overlay("left pleural effusion", PIXEL),))
+    return render_page(card, "tiny <model>", upstream, [picture], [picture])
+
+
+class Collector(HTMLParser):
+    """Collects tags, addresses and unclosed elements."""
+
+    VOID = {"meta", "img", "line", "rect", "polyline", "link"}
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.addresses, self.open = [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attributes if name in {"src", "href", "srcset", "action", "data"}]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def parse(page):
+    collector = Collector()
+    collector.feed(page)
+    return collector
+
+
+def test_the_page_is_whole_and_asks_for_nothing_from_outside(page):
+    parsed = parse(page)
+    assert parsed.open == []
+    assert set(parsed.addresses) == {PIXEL}
+    assert not {"script", "link", "iframe", "object"} & set(parsed.tags)
+    assert "http" not in page
+    assert "@import" not in page
+    assert "url(" not in page
+
+
+def test_the_page_escapes_what_people_wrote(page):
+    assert "<model>" not in page
+    assert "<b>pleural</b>" not in page
+    assert "&lt;b&gt;" in page
+
+
+def test_the_page_names_no_path_and_no_id(page, tmp_path):
+    assert "Jane" not in page
+    assert "SECRET-ID" not in page
+    assert str(tmp_path) not in page
+
+
+def test_the_page_shows_the_notice_the_numbers_and_the_chain(page):
+    text = re.sub(r"<[^>]+>", " ", page)
+    assert "Unverified AI drafts — not for clinical use" in text
+    assert "8 studies" in " ".join(text.split())
+    assert "Nearest neighbour" not in text  # was not run
+    assert "Constant" in text
+    assert "the file is truncated" in text
+    assert "12,345" in text
+    assert "abcdef0123" in text
+    assert "row 3 of predictions.jsonl" in text
+    assert "never present here" in text
+    assert 'class="false"' in page
+
+
+def test_the_verdict_follows_the_interval(make_card):
+    good = make_card({"model": [LEFT, NONE] * 4, "constant": [NONE] * 8})
+    bad = make_card({"model": [NONE] * 8, "constant": [LEFT, NONE] * 4})
+    same = make_card({"model": [LEFT] * 8, "constant": [LEFT] * 8})
+    assert "better than every baseline" in render_page(good, "m", [])
+    assert "worse than constant" in render_page(bad, "m", [])
+    assert "not clearly better" in render_page(same, "m", [])
+    assert "No baseline was run" in render_page(make_card({"model": [LEFT] * 8}), "m", [])
+
+
+def test_retrieval_is_shown_when_there_is_one(make_card):
+    card = make_card({"model": [LEFT] * 8})
+    beside = {"num_images": 8.0, "num_texts": 4.0}
+    recalls = {}
+    for way in ("image_to_text", "text_to_image"):
+        for k in (1, 5, 10):
+            recalls[f"{way}_recall_at_{k}"] = Estimate(0.5, 0.4, 0.6)
+            beside |= {f"chance_{way}_recall_at_{k}": 0.25, f"times_chance_{way}_recall_at_{k}": 2.0}
+    card = card.model_copy(update={"metrics": card.metrics | recalls, "retrieval": beside})
+    page = render_page(card, "m", [])
+    assert "2.0 × chance" in page
+    assert parse(page).open == []
+
+
+def test_a_scorecard_read_back_gives_the_same_page(make_card, tmp_path):
+    card = make_card({"model": [LEFT] * 8, "constant": [NONE] * 8})
+    card.save(tmp_path / "scorecard.json")
+    assert render_page(Scorecard.load(tmp_path / "scorecard.json"), "m", []) == render_page(card, "m", [])
+
+
+def test_the_truth_heads_the_page_where_it_is_known(make_card):
+    card = make_card({"model": [LEFT] * 8})
+    assert primary_metric(card) == "observation_f1_micro_14"
+    truth = card.model_copy(update={"metrics": card.metrics | {"truth_f1_micro": Estimate(0.5, 0.4, 0.6)}})
+    assert primary_metric(truth) == "truth_f1_micro"
+
+
+def test_bars_stay_on_their_axis():
+    assert bar(Estimate(0.5, 0.25, 0.75)).low == 25
+    assert bar(Estimate(0.05, 0.0, 0.1), 0.1).value == 50
+    assert bar(Estimate(3.0, 2.0, 4.0)).high == 100
+    assert row_scale([Estimate(0.05, 0.01, 0.09), Estimate(0.2, 0.1, 0.24)]) == 0.25
+    assert row_scale([Estimate(30, 28, 32)]) > 32
+
+
+def test_loss_curves(upstream):
+    chart = loss_chart(upstream[0])
+    assert [line.name for line in chart.lines] == ["loss", "val_loss"]
+    assert chart.last_step == 50
+    assert (chart.low, chart.high) == (pytest.approx(1.02), 2.0)
+    first_x, first_y = map(float, chart.lines[0].points.split()[0].split(","))
+    assert (first_x, first_y) == (pytest.approx(320 / 50, abs=0.1), 0.0)
+    assert loss_chart(UpstreamRun("x", "build", "b", "d", Path("/nonexistent"))) is None
