@@ -14,6 +14,8 @@ FIELD_MM = 350.0
 
 Map = NDArray[np.float32]
 """One value a pixel, or a row (1, W) / column (H, 1) of them that broadcasts."""
+Floats = NDArray[np.floating[Any]]
+"""A map on its way through a formula."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +59,13 @@ def canvas(size_px: int) -> Canvas:
     return Canvas(size_px, px_mm, line[None, :], line[:, None], np.abs(line)[None, :])
 
 
-def ramp(distance: Map, width: float) -> Map:
+def ramp(distance: Floats, width: float) -> Map:
     """Rise from 0 to 1 as `distance` goes from -width/2 to +width/2."""
     result: Map = np.clip(distance * np.float32(1 / width) + np.float32(0.5), 0, 1)
     return result
 
 
-def half_chord(u_squared: Map) -> Map:
+def half_chord(u_squared: Floats) -> Map:
     """Return sqrt(1 - u^2), 0 outside: the relative path through a round body at relative offset u."""
     result: Map = np.sqrt(np.maximum(np.float32(1) - u_squared, np.float32(0)))
     return result

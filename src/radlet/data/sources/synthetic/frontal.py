@@ -8,7 +8,18 @@ from dataclasses import replace
 import numpy as np
 
 from radlet.data.sources.synthetic.anatomy import Anatomy
-from radlet.data.sources.synthetic.canvas import Canvas, Map, add_ball, ellipse, half_chord, ramp, smooth_path, tube, tubes
+from radlet.data.sources.synthetic.canvas import (
+    Canvas,
+    Floats,
+    Map,
+    add_ball,
+    ellipse,
+    half_chord,
+    ramp,
+    smooth_path,
+    tube,
+    tubes,
+)
 from radlet.data.sources.synthetic.vessels import vessel_tree
 
 MU_SOFT, MU_BONE = 0.0175, 0.032
@@ -173,7 +184,7 @@ def rib_line(anatomy: Anatomy, x: Map, index: Map | float) -> Map:
     return np.asarray(start + index * np.float32(anatomy.rib_spacing) + along, dtype=np.float32)
 
 
-def rib_profile(offset: Map) -> Map:
+def rib_profile(offset: Floats) -> Map:
     """Return mm of mineral at a distance across a rib: a thin plate with brighter cortical rims."""
     u_squared = np.square(offset * np.float32(1 / 5.6))
     body = ramp(1 - u_squared, 0.7)

@@ -131,32 +131,16 @@ def _sentence(text: str, observations: Sequence[str], state: State, finding: int
 
 def _positive(lesion: Lesion, status: str, rng: np.random.Generator) -> str:
     clauses = phrases.CLAUSES.get(lesion.kind, ())
-    if clauses and status in ("plain", "unchanged") and (not _is_noun_kind(lesion) or rng.random() < 0.6):
+    if clauses and status in ("plain", "unchanged") and rng.random() < 0.7:
         adverb = phrases.ADVERBS[lesion.severity] if lesion.severity else ""
         return _pick(rng, clauses).format(side=lesion.side, adverb=adverb)
-    frame = _pick(rng, phrases.FRAMES[status])
-    if _plural(lesion):
-        frame = frame.replace("{is}", "are").replace("{has}", "have")
-    else:
-        frame = frame.replace("{is}", "is").replace("{has}", "has")
-    before, slot, after = _cut(frame)
-    *article, last = slot.lower().split(" ") if slot.lower().startswith("a ") else slot.lower().split(" ")
-    words = [word for word in article if word != "a"]
-    phrase = " ".join([*words, _phrase(lesion, rng)]) if last == "phrase" else last
-    if "a" in article and _countable(lesion):
-        phrase = ("an " if phrase[0] in "aeiou" else "a ") + phrase
-    text = before + phrase + after
+    frames = phrases.FRAMES[status]
+    frame, qualifier = frames[int(rng.integers(len(frames)))]
+    bare = f"{qualifier} {_phrase(lesion, rng)}".strip()
+    article = ("an " if bare[0] in "aeiou" else "a ") if _countable(lesion) else ""
+    be, have = ("are", "have") if _plural(lesion) else ("is", "has")
+    text = frame.format(a=article + bare, bare=bare, be=be, have=have)
     return text[0].upper() + text[1:]
-
-
-def _cut(frame: str) -> tuple[str, str, str]:
-    before, _, rest = frame.partition("{")
-    slot, _, after = rest.partition("}")
-    return before, slot, after
-
-
-def _is_noun_kind(lesion: Lesion) -> bool:
-    return lesion.kind in ("cardiomegaly", "wide_mediastinum")
 
 
 def _plural(lesion: Lesion) -> bool:
@@ -170,42 +154,20 @@ def _countable(lesion: Lesion) -> bool:
 
 def _phrase(lesion: Lesion, rng: np.random.Generator) -> str:
     """Return the finding's noun phrase without article: degree, side, noun, place."""
-    side, severity = lesion.side, lesion.severity or "moderate"
-    match lesion.kind:
-        case "effusion":
-            noun = "pleural effusions" if side == "bilateral" else "pleural effusion"
-            return f"{phrases.SIZE_WORDS[severity]} {side} {noun}"
-        case "pneumothorax":
-            return f"{phrases.SIZE_WORDS[severity]} {side} {_pick(rng, ('', 'apical ') if severity == 'mild' else ('',))}pneumothorax"
-        case "edema":
-            return f"{_pick(rng, phrases.DEGREE_WORDS[severity])} {_pick(rng, ('pulmonary', 'interstitial', 'bilateral pulmonary'))} edema"
-        case "cardiomegaly":
-            return f"{_pick(rng, phrases.DEGREE_WORDS[severity])} cardiomegaly"
-        case "wide_mediastinum":
-            return _pick(rng, ("mediastinal widening", "widening of the mediastinum"))
-        case "nodule":
-            return f"{5 * round((lesion.size_mm or 0) / 5)} mm {_pick(rng, ('nodule', 'pulmonary nodule'))} {_place(lesion, rng)}"
-        case "mass":
-            return f"{round((lesion.size_mm or 0) / 10)} cm {_pick(rng, ('mass', 'lung mass'))} {_place(lesion, rng)}"
-        case "rib_fracture":
-            ribs = phrases.RIB_ZONES[lesion.zone or "mid"]
-            return _pick(
-                rng, (f"displaced {side} {ribs} rib fractures", f"displaced fractures of the {side} {ribs} ribs")
-            )
-        case "pleural_thickening":
-            return f"{side} {'apical' if lesion.zone == 'upper' else 'lateral'} pleural thickening"
-        case "endotracheal_tube":
-            return "endotracheal tube"
-        case "central_line":
-            return f"{side} central venous {_pick(rng, ('catheter', 'line'))}"
-        case "pacemaker":
-            return f"{side} {_pick(rng, ('pacemaker', 'chest wall pacemaker'))}"
-        case "consolidation":
-            return f"{_pick(rng, ('', 'focal ', 'dense '))}consolidation {_place(lesion, rng)}"
-        case "hazy_opacity":
-            return f"hazy opacity {_place(lesion, rng)}"
-        case _:
-            return f"{_pick(rng, ('', 'linear ', 'subsegmental '))}atelectasis {_place(lesion, rng)}"
+    severity, size_mm = lesion.severity or "moderate", lesion.size_mm or 0.0
+    template = _pick(
+        rng, phrases.NOUN_PHRASES["effusions" if lesion.kind == "effusion" and _plural(lesion) else lesion.kind]
+    )
+    return template.format(
+        size=phrases.SIZE_WORDS[severity],
+        degree=_pick(rng, phrases.DEGREE_WORDS[severity]),
+        side=lesion.side,
+        zone=phrases.RIB_ZONES[lesion.zone or "mid"],
+        layer="apical" if lesion.zone == "upper" else "lateral",
+        mm=5 * round(size_mm / 5),
+        cm=round(size_mm / 10),
+        place=_place(lesion, rng) if "{place}" in template else "",
+    )
 
 
 def _place(lesion: Lesion, rng: np.random.Generator) -> str:

@@ -78,7 +78,7 @@ def atelectasis(scene: Lateral, lesion: Lesion, rng: np.random.Generator) -> Map
     return region
 
 
-def heart_region(scene: Lateral, lesion: Lesion, rng: np.random.Generator) -> Map:
+def heart_region(scene: Lateral, _lesion: Lesion, _rng: np.random.Generator) -> Map:
     """Return the enlarged heart, already part of the body."""
     return scene.heart * (scene.grid.y < scene.base + 8)
 
@@ -91,7 +91,7 @@ def nodule(scene: Lateral, lesion: Lesion, rng: np.random.Generator) -> Map:
     return ball
 
 
-def pacemaker(scene: Lateral, lesion: Lesion, rng: np.random.Generator) -> Map:
+def pacemaker(scene: Lateral, _lesion: Lesion, _rng: np.random.Generator) -> Map:
     """Place the generator edge-on before the upper chest and lead a wire into the heart."""
     grid, anatomy = scene.grid, scene.anatomy
     x, y = -0.40 * anatomy.chest_depth - 12, anatomy.apex_y + 58

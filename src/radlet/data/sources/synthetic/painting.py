@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from radlet.data.sources.synthetic.anatomy import Anatomy
-from radlet.data.sources.synthetic.canvas import Map, cloud, ellipse, half_chord, ramp, smooth_path, tube
+from radlet.data.sources.synthetic.canvas import Floats, Map, cloud, ellipse, half_chord, ramp, smooth_path, tube
 from radlet.data.sources.synthetic.findings import SEVERITIES, Lesion
 from radlet.data.sources.synthetic.frontal import Frontal, rib_line, rib_profile, rib_reach, widened
 
@@ -65,9 +65,9 @@ def _spot(
     return sign * (inner + (wall - inner) * share), y
 
 
-def _fill(scene: Frontal, chord: Map) -> Map:
+def _fill(scene: Frontal, chord: Floats) -> Map:
     """Replace `chord` mm of aerated lung by tissue and return how many mm were replaced."""
-    taken: Map = np.minimum(chord, scene.lung)
+    taken: Map = np.minimum(chord, scene.lung).astype(np.float32)
     scene.lung -= taken
     return taken
 
@@ -122,7 +122,7 @@ def consolidation(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> M
     for angle in rng.uniform(-0.7, 0.7, 3):
         out = np.array([np.cos(angle) * np.sign(x), np.sin(angle)])
         path = smooth_path([np.array([x, y]) - 22 * out, (x, y), np.array([x, y]) + 24 * out + rng.normal(0, 4, 2)])
-        scene.soft -= 1.3 * tube(grid, path, 2.2) * (blob > 0.3)
+        scene.soft -= 1.3 * tube(grid, path, 2.2) * (taken > 15)
     return np.asarray(taken > 22, dtype=np.float32)
 
 
@@ -162,19 +162,19 @@ def atelectasis(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> Map
             half, tilt = float(rng.uniform(25, 36)), float(rng.uniform(-0.25, 0.35)) * -sign
             at = np.array([x + rng.normal(0, 5), y - 13 * k + rng.normal(0, 1)])
             along = np.array([np.cos(tilt), np.sin(tilt)]) * half
-            band = tube(scene.grid, smooth_path([at - along, at + (0, rng.normal(0, 2)), at + along]), 3.2)
+            band = tube(scene.grid, smooth_path([at - along, at + np.array([0, rng.normal(0, 2)]), at + along]), 3.2)
             band = np.minimum(band, 7) * ramp(scene.lung - 8, 14)
             scene.soft += np.float32(5.0) * band
             region += band > 1.6
     return region
 
 
-def heart_region(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> Map:
+def heart_region(scene: Frontal, _lesion: Lesion, _rng: np.random.Generator) -> Map:
     """Return the enlarged heart, which `reshaped` has already drawn."""
     return scene.heart * (scene.grid.y < scene.base + 8)
 
 
-def mediastinum_region(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> Map:
+def mediastinum_region(scene: Frontal, _lesion: Lesion, _rng: np.random.Generator) -> Map:
     """Return the widened upper mediastinum, which `reshaped` has already drawn."""
     grid, anatomy = scene.grid, scene.anatomy
     within = grid.abs_x < anatomy.mediastinum_half_width + 0.5 * anatomy.aortic_knob * scene.left
@@ -197,7 +197,7 @@ def rib_fracture(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> Ma
     """Break two or three neighbouring posterior ribs: a gap, a step and dense bone ends."""
     grid, anatomy = scene.grid, scene.anatomy
     sign = 1 if lesion.side == "left" else -1
-    _, y = _spot(scene, replace(lesion, zone=lesion.zone), rng, (0.5, 0.6))
+    _, y = _spot(scene, lesion, rng, (0.5, 0.6))
     x = float(rng.uniform(0.60, 0.76)) * float(np.interp(y, grid.y[:, 0], scene.x_lat[:, 0]))
     lines = [float(rib_line(anatomy, np.float32(x), float(k))) for k in range(12)]  # type: ignore[arg-type]
     first = int(np.clip(np.argmin(np.abs(np.array(lines) - y)), 1, 8))
@@ -248,7 +248,7 @@ def pleural_thickening(scene: Frontal, lesion: Lesion, rng: np.random.Generator)
     return np.asarray(layer > 0.5, dtype=np.float32)
 
 
-def endotracheal_tube(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> Map:
+def endotracheal_tube(scene: Frontal, _lesion: Lesion, rng: np.random.Generator) -> Map:
     """Lay a tube in the trachea, its tip 3 to 5 cm above the carina."""
     tip = -52 - float(rng.uniform(26, 42))
     path = smooth_path([(float(rng.normal(0, 3)), -195), (1, -140), (2, tip)])

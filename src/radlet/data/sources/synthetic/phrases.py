@@ -20,17 +20,40 @@ BOTH_ZONES = {
 }
 RIB_ZONES = {"upper": "upper", "mid": "middle", "lower": "lower"}
 
-FRAMES: Mapping[str, tuple[str, ...]] = {
-    "plain": ("There {is} {a phrase}.", "{A phrase} {is} present.", "{A phrase} {is} seen.", "{Phrase}."),
-    "new": ("There {is} {a new phrase}.", "{New phrase}.", "{A new phrase} {is} seen."),
-    "unchanged": ("{A phrase} {is} unchanged.", "{Unchanged phrase}.", "{Stable phrase}."),
-    "worse": ("{A phrase} {has} increased.", "{A phrase} {has} worsened since the prior study.", "{Increased phrase}."),
+NOUN_PHRASES: Mapping[str, tuple[str, ...]] = {
+    "effusion": ("{size} {side} pleural effusion",),
+    "effusions": ("{size} {side} pleural effusions",),
+    "pneumothorax": ("{size} {side} pneumothorax",),
+    "consolidation": ("consolidation {place}", "focal consolidation {place}", "dense consolidation {place}"),
+    "hazy_opacity": ("hazy opacity {place}",),
+    "edema": ("{degree} pulmonary edema", "{degree} interstitial edema", "{degree} bilateral pulmonary edema"),
+    "atelectasis": ("atelectasis {place}", "linear atelectasis {place}", "subsegmental atelectasis {place}"),
+    "cardiomegaly": ("{degree} cardiomegaly",),
+    "wide_mediastinum": ("mediastinal widening", "widening of the mediastinum"),
+    "nodule": ("{mm} mm nodule {place}", "{mm} mm pulmonary nodule {place}"),
+    "mass": ("{cm} cm mass {place}", "{cm} cm lung mass {place}"),
+    "rib_fracture": ("displaced {side} {zone} rib fractures", "displaced fractures of the {side} {zone} ribs"),
+    "pleural_thickening": ("{side} {layer} pleural thickening",),
+    "endotracheal_tube": ("endotracheal tube",),
+    "central_line": ("{side} central venous catheter", "{side} central venous line"),
+    "pacemaker": ("{side} pacemaker", "{side} chest wall pacemaker"),
+}
+FRAMES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "plain": (("There {be} {a}.", ""), ("{a} {be} present.", ""), ("{a} {be} seen.", ""), ("{bare}.", "")),
+    "new": (("There {be} {a}.", "new"), ("{a} {be} seen.", "new"), ("{bare}.", "new")),
+    "unchanged": (("{a} {be} unchanged.", ""), ("{bare}.", "unchanged"), ("{bare}.", "stable")),
+    "worse": (
+        ("{a} {have} increased.", ""),
+        ("{a} {have} worsened since the prior study.", ""),
+        ("{bare}.", "increased"),
+    ),
     "improved": (
-        "{A phrase} {has} decreased.",
-        "{A phrase} {has} improved since the prior study.",
-        "{Decreased phrase}.",
+        ("{a} {have} decreased.", ""),
+        ("{a} {have} improved since the prior study.", ""),
+        ("{bare}.", "decreased"),
     ),
 }
+"""By change since the previous exam: a frame around the noun phrase ({a}: with its article), and a word before it."""
 
 CLAUSES: Mapping[str, tuple[str, ...]] = {
     "cardiomegaly": ("The heart is {adverb} enlarged.", "The cardiac silhouette is {adverb} enlarged."),

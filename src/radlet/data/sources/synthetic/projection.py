@@ -42,7 +42,7 @@ STYLES: Mapping[str, Style] = {
 }
 
 
-_BODY = 0.9
+_BODY = 1.2
 """Attenuation above which a ray has passed through the trunk."""
 
 
@@ -100,12 +100,14 @@ def expose(attenuation: Map, grid: Canvas, style: Style, rng: np.random.Generato
     if style.sharpening:
         density += style.sharpening * (density - gaussian_filter(density, max(2.2 / grid.px_mm, 0.5), truncate=2))
     # The window is set by what lies behind the body, as automatic exposure does; the air around it turns black.
-    body = density[::3, ::3][attenuation[::3, ::3] > _BODY]
+    size = grid.size_px
+    middle = (slice(size // 8, -size // 8, 3), slice(size // 6, -size // 6, 3))
+    body = density[middle][attenuation[middle] > _BODY]
     return _tone(density, body, style, rng)
 
 
 def _tone(density: Map, body: Map, style: Style, rng: np.random.Generator) -> NDArray[np.uint8]:
-    low, high = np.percentile(body, (2, 98))
+    low, high = np.percentile(body, (5, 98))
     dark, bright = 0.16 + rng.uniform(-0.05, 0.05), 0.88 + rng.uniform(-0.05, 0.05)
     grey = (density - low) * np.float32((bright - dark) / max(high - low, 1e-3)) + np.float32(dark)
     grey = np.clip(grey, 0, 1.15) / np.float32(1.06)
@@ -113,7 +115,8 @@ def _tone(density: Map, body: Map, style: Style, rng: np.random.Generator) -> ND
     if style.contrast:
         curve = grey * grey * (3 - 2 * grey)
         grey += np.float32(0.45 * style.contrast) * (curve - grey)
-    return (grey * 255 + 0.5).astype(np.uint8)
+    film: NDArray[np.uint8] = (grey * 255 + 0.5).astype(np.uint8)
+    return film
 
 
 def finish(film: NDArray[np.uint8], view: str, style: Style, rng: np.random.Generator) -> NDArray[np.uint8]:
