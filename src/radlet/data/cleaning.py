@@ -28,15 +28,11 @@ _CERTAIN: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 """Placeholders whose lost word is beyond doubt."""
 
-_HEADLESS = re.compile(
-    rf"^(?:the |a |an )?{_HOLE}(?:[ ,]+{_HOLE})*[ ,]+(?:is|are|was|were|has|have|of|and|or|in|on|to|from|with|by|for|at|than)\b",
-    re.IGNORECASE,
-)
+_JOINTS = "of|in|on|to|from|with|by|for|at|than|and|or"
+_VERBS = "is|are|was|were|has|have"
+_HEADLESS = re.compile(rf"^(?:the |an? )?{_HOLE}(?:[ ,]+{_HOLE})*[ ,]+(?:{_JOINTS}|{_VERBS})\b", re.IGNORECASE)
 """The lost word was the subject, or what the next word hangs on."""
-_DANGLING = re.compile(
-    rf"\b(?:the|a|an|of|in|on|to|from|with|by|for|at|than|and|or|is|are|was|were|be|been|has|have|no)(?: {_HOLE})+\s*(?:[.,;!?]|$)",
-    re.IGNORECASE,
-)
+_DANGLING = re.compile(rf"\b(?:the|an?|no|be|been|{_JOINTS}|{_VERBS})(?: {_HOLE})+\s*(?:[.,;!?]|$)", re.IGNORECASE)
 """The lost word was what a preposition, an article or a verb leads to."""
 _MOSTLY_LOST_SHARE = 0.3
 

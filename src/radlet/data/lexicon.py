@@ -15,8 +15,7 @@ MENTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Cardiomegaly": (
         r"(?:mega)?cardiomegaly",
-        r"(?:enlarged|enlargement of(?: the)?|increased) (?:heart|cardiac|cardio ?pericardial)"
-        r"(?: size| silhouette| shadow| contours?)?",
+        r"(?:enlarged|enlargement of|enlargement of the|increased) (?:heart|cardiac)(?: size| silhouette| shadow)?",
         r"(?:heart|cardiac|left ventricular|ventricular|cardiac silhouette) enlargement",
     ),
     "Lung Lesion": (
@@ -30,7 +29,7 @@ MENTIONS: dict[str, tuple[str, ...]] = {
         r"(?:pulmonary |interstitial |alveolar |lung ){0,3}o?edema",
         r"(?:congestive )?(?:heart|cardiac) failure|chf\b",
         r"(?:pulmonary |central )?(?:vascular|venous) congestion|pulmonary congestion",
-        r"vascular (?:indistinctness|engorgement)",
+        r"vascular indistinctness",
     ),
     "Consolidation": (r"consolidat(?:ions?|ive(?: process| change| opacity| opacities| airspace disease)?|ed)\b",),
     "Pneumonia": (r"(?:broncho)?pneumonias?\b|pneumonitis\b|infectious process|infection\b",),
@@ -44,8 +43,7 @@ MENTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Atelectasis": (
         r"atelect[ai]\w{0,8}",
-        r"(?:lobar|lobe|lung|pulmonary) collapse|collapse of the (?:\w{1,12} ){1,3}lobe",
-        r"volume loss|loss of (?:lung )?volume",
+        r"(?:lobar|lobe|lung|pulmonary) collapse|collapse of (?:the )?(?:\w{1,12} ){0,4}?(?:lung|lobes?)",
     ),
     "Pneumothorax": (r"(?:hydro|hemo)?pneumothor(?:ax|aces|acies)(?:es)?\b|ptx\b",),
     "Pleural Effusion": (
@@ -54,8 +52,7 @@ MENTIONS: dict[str, tuple[str, ...]] = {
         r"(?:fluid|effusion) in the (?:pleural space|(?:major|minor) fissure)",
     ),
     "Pleural Other": (
-        r"(?:bi)?(?:apical |lateral |basal |biapical ){0,1}pleural (?:parenchymal |based )?"
-        r"(?:thickening|plaques?|scar(?:ring|s)?|calcifications?|disease|reaction|abnormalit(?:y|ies))",
+        r"pleural (?:parenchymal )?(?:thickening|plaques?|scar(?:ring|s)?|calcifications?|disease|reaction)",
         r"pleuro-?(?:parenchymal|pericardial) scar(?:ring|s)?|fibrothorax|pleurisy",
     ),
     "Fracture": (r"fractur(?:es?|ed|ing)\b",),
@@ -75,13 +72,11 @@ MENTIONS: dict[str, tuple[str, ...]] = {
 STRUCTURES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("Cardiomegaly", "Enlarged Cardiomediastinum"): (
         r"cardio-? ?mediastin(?:um|al (?:silhouettes?|contours?|structures?|size))",
-        r"(?:heart|cardiac)(?: size| silhouettes?)?,? (?:and|/) (?:the )?(?:superior )?mediastin"
-        r"(?:um|al (?:silhouettes?|contours?|structures?))",
+        r"(?:heart|cardiac)(?: size| silhouettes?)? (?:and|/) (?:the )?(?:superior )?mediastin(?:um|al \w{1,12})",
         r"mediastin(?:al|um) and (?:cardiac|heart)(?: silhouettes?| contours?| size)?",
     ),
     ("Cardiomegaly",): (
-        r"heart(?: size| silhouette| shadow| contours?)?\b"
-        r"(?! (?:borders?|valves?|disease|transplant|rate|failure|surgery))",
+        r"heart(?: size| silhouette| shadow| contours?)?(?! (?:borders?|valves?|disease|transplant|rate|failure))",
         r"(?:cardiac|cardiopericardial) (?:silhouettes?|size|contours?|shadow|structures)",
     ),
     ("Enlarged Cardiomediastinum",): (
@@ -91,16 +86,20 @@ STRUCTURES: dict[tuple[str, ...], tuple[str, ...]] = {
 }
 """Parts of the body that are mentions only together with a word for normal or enlarged, and of what."""
 
-_SEEN = r"(?:seen|identified|present|appreciated|visualized|demonstrated|evident|noted|detected|observed|apparent|found|shown)"
+_SEEN = r"(?:seen|identified|present|appreciated|visualized|demonstrated|evident|noted|detected|observed|found|shown)"
 _CHANGE = r"(?:changes?|increase|decrease|improvement|progression|worsening|enlargement)"
 _CHANGED = r"(?:changed|improved|increased|decreased|progressed|worsened|resolved|cleared|evaluated|well seen)"
 _BE = r"(?:is|are|was|were|has|have|had|has been|have been)"
+
+_NEARLY = r"(?:almost|nearly|near|partial|partially|incompletely|mostly)"
+_PERHAPS = r"(?:excluded|ruled out|dismissed|possible|suspected|questioned|considered)"
 
 NEUTRAL = (
     rf"(?:no|without) (?:\w{{1,14}} ){{0,2}}?(?:interval )?{_CHANGE}(?: in| of)?(?: the)?",
     rf"(?:{_BE} )?not (?:\w{{1,14}} ){{0,2}}?{_CHANGED}",
     r"not only|no doubt|no (?:prior|previous|comparison)s?",
-    r"(?:has |have )?(?:almost|nearly|near|partial|partially|incompletely|mostly)(?: \w{1,12})? (?:resolved|resolution(?: of)?|cleared)",
+    rf"(?:{_BE} )?{_NEARLY}(?: \w{{1,12}})? (?:resolved|resolution(?: of)?|cleared)",
+    r"(?:strongly|highly|most) suggestive (?:of|for)|granulomatous infections?|prior infections?",
     r"nipple shadows?|test tubes?|lead aprons?|pericardial (?:effusions?|fluid)|joint effusions?",
     r"(?:soft tissue|subcutaneous|chest wall|breast|peripheral) (?:edema|infections?)",
 )
@@ -108,15 +107,16 @@ NEUTRAL = (
 
 HEDGES = (
     r"(?:can ?not|could not|can't|not) (?:\w{1,12} )?(?:exclude|rule out)(?: (?:the )?(?:possibility|presence) of)?",
-    r"(?:may|might|could|would) (?:\w{1,12} )?(?:represent|reflect|be|indicate|suggest|relate|have)(?: due| related)?(?: to)?",
-    r"possib(?:le|ly|ility of)|question(?:able|ed| of)?|suspicious for|suspected|suspicion (?:of|for)|equivocal(?: for)?",
+    r"(?:may|might|could|would) (?:\w{1,12} )?(?:represent|reflect|be|indicate|suggest|relate|have)",
+    r"possib(?:le|ly|ility of)|question(?:able|ed| of)?|suspicious for|suspected|suspicion (?:of|for)|equivocal",
     r"suggest(?:s|ing|ive|ed)?(?: of)?|concern(?:ing)? (?:for|of)|worrisome for|differential (?:\w{1,14} )?includes?",
     r"perhaps|potential(?:ly)?|may|might|could",
 )
-VERSUS = (r"versus|vs\.?|and/or",)
+VERSUS = (r"versus|vs\.?",)
 AFTER_HEDGES = (
-    r"(?:can ?not|could not|not|can't) (?:be )?(?:\w{1,12} )?(?:excluded|ruled out|dismissed)",
-    r"(?:is|are|was|were) (?:also )?(?:possible|suspected|questioned|a possibility|a consideration|in the differential)",
+    rf"(?:can ?not|could not|not|can't) (?:be )?(?:\w{{1,12}} )?{_PERHAPS}",
+    rf"(?:is|are|was|were) (?:also )?(?:{_PERHAPS}|in the differential|(?:a|another) (?:possibility|consideration))",
+    r"(?:suspected|questioned|possible|not excluded)(?= ?$|,)|(?:is |are )?difficult to (?:\w{1,12} )?exclude",
     r"(?:may|might|could) be (?:present|considered)|(?:is|are) not (?:\w{1,12} )?excluded",
 )
 NEGATIONS = (
@@ -125,24 +125,24 @@ NEGATIONS = (
     r"rather than|without|neither|nor|not|no|non|never|denies|lacks?",
 )
 AFTER_NEGATIONS = (
-    rf"{_BE} (?:now |since |completely |subsequently )?(?:resolved|cleared|disappeared|absent|excluded|ruled out|removed)",
+    rf"{_BE} (?:now |since |completely )?(?:resolved|cleared|disappeared|absent|excluded|ruled out|removed)",
     rf"(?:{_BE} )?(?:no longer|not)(?: \w{{1,12}})?(?: \w{{1,12}})? {_SEEN}",
     rf"(?:{_BE} )?no longer|absent|resolved",
 )
 QUESTIONS = (
     r"history of|h/o|evaluate for|evaluation (?:of|for)|assess(?:ment)? for|rule out|r/o|status post|s/p|to exclude",
     r"clinical(?:ly)? (?:concern|suspicion|correlation)(?: \w{1,12})? (?:for|of)|risk of|treated for|prior to",
-    r"(?:screening|follow-?up|monitor) for",
+    r"(?:screening|follow-?up|monitor|correlate) for|sensitive (?:in|for|to)",
 )
 """What follows is asked or remembered, not seen."""
 STOPS = (
-    r"but|however|although|though|except|otherwise|aside from|apart from|other than|which|who|yet|because|whereas|while",
+    r"but|however|although|though|except|otherwise|aside from|apart from|other than|which|who|yet|because|while",
     r"there (?:is|are|has|have|remains?|was|were)",
 )
 
 BOTH = (
-    r"(?:left|right)(?:-sided)? (?:(?:is )?(?:slightly |much )?(?:greater|larger|more|worse|bigger)(?: \w{1,10})? than"
-    r"|and|or) (?:the )?(?:left|right)",
+    r"(?:left|right) (?:is )?(?:\w{1,10} )?(?:greater|larger|more|worse)(?: \w{1,10})? than (?:the )?(?:left|right)",
+    r"(?:left|right)(?:-sided)? (?:and|or) (?:the )?(?:left|right)",
     r"(?:left|right) ?[>/] ?(?:left|right)",
     r"bilateral(?:ly)?|both|bibasilar|bibasal|biapical",
 )
@@ -157,11 +157,12 @@ SEVERITIES = {
 }
 NORMAL = (
     r"(?:at |on )?(?:the )?(?:upper|high)(?: limits?| range)?(?: of)?(?: the)? normal(?: range| limits)?|top[- ]normal",
-    r"(?:with)?in (?:the )?(?:upper )?(?:normal )?(?:limits|range)(?: (?:of )?normal)?|normal(?:ly)?|unremarkable|intact",
+    r"(?:with)?in (?:the )?(?:upper )?(?:normal )?(?:limits|range)(?: (?:of )?normal)?",
+    r"normal(?:ly)?|unremarkable|intact",
 )
-ABNORMAL = (
-    r"enlarge(?:d|ment)|widen(?:ed|ing)|(?:is|are) large|prominent|increased in size|borderline(?: in size| enlarged)?",
-)
+BORDERLINE = (r"borderline(?: in size)?(?! enlarge)",)
+ABNORMAL = (r"(?:borderline )?enlarge(?:d|ment)|widen(?:ed|ing)|(?:is|are) large|prominent|increased in size",)
+AFFIRMED = (r"stable|unchanged|new|again|persistent|persists?|remains?|chronic|(?:is|are) (?:present|seen|noted)",)
 
 PUNCTUATION = {",": "comma", ";": "stop", ":": "stop", "(": "comma", ")": "comma"}
 
@@ -181,12 +182,13 @@ _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("normal", NORMAL),
     *SIDES.items(),
     *SEVERITIES.items(),
+    ("borderline", BORDERLINE),
     ("abnormal", ABNORMAL),
     ("stop", STOPS),
     ("with", ("with",)),
-    ("or", ("or",)),
+    ("or", ("and/or|or",)),
     ("and", (r"and|as well as",)),
-    ("affirmed", (r"stable|unchanged|new|again|persistent|persists?|remains?|chronic|is (?:present|seen|noted)|are (?:present|seen|noted)",)),
+    ("affirmed", AFFIRMED),
     ("place", (r"in|at|on|of|within|along|over|involving|near|from",)),
 )  # fmt: skip
 EVENT = re.compile(

@@ -14,15 +14,18 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from radlet.core.records import OBSERVATIONS, Side, State
-from radlet.data.lexicon import EVENT, MENTION_KINDS, PUNCTUATION, SEVERITIES, STRUCTURE_KINDS
+from radlet.data.lexicon import EVENT, MENTION_KINDS, PUNCTUATION, SEVERITIES, SIDES, STRUCTURE_KINDS
 from radlet.data.sidedness import Event, Severity, assign_sides, severity_before
 
 _SENTENCE = re.compile(r"(?:[^.!?\n]|(?<=\bvs)\.|\.(?=\d)|\n(?!\s*(?:\n|\d{1,2}[.)]|[-*\u2022])))+")
 _LOWER = str.maketrans({chr(code): chr(code + 32) for code in range(ord("A"), ord("Z") + 1)})
 _STRENGTH = {State.UNMENTIONED: 0, State.NEGATIVE: 1, State.UNCERTAIN: 2, State.POSITIVE: 3}
+_PREDICATES = ("normal", "borderline", "abnormal")
+_NEW_STATEMENT = ("affirmed", "mild", "moderate", "after_negation", "after_hedge", *_PREDICATES)
+"""Kinds of events after a comma that show a statement of its own rather than the next item of a denied list."""
 _WITHOUT_SIDE = ("Cardiomegaly", "Enlarged Cardiomediastinum")
 _MAX_SENTENCE = 2000
-"""Characters of a sentence that are read together; longer ones are text without stops, cut so that time stays linear."""
+"""Characters of a sentence read together; a longer one is text without stops, cut so that time stays linear."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,12 @@ class Mention:
 
 
 def find_mentions(text: str) -> list[Mention]:
-    """Return every mention in the order of the text; "No Finding" is a conclusion, not a mention, and never among them."""
-    mentions = []
-    for start, sentence in _sentences(text):
-        for mention in _read(sentence):
-            mentions.append(replace(mention, start=mention.start + start, end=mention.end + start))
-    return mentions
+    """Return every mention in the order of the text, never "No Finding", which is a conclusion and not a mention."""
+    return [
+        replace(mention, start=mention.start + start, end=mention.end + start)
+        for start, sentence in _sentences(text)
+        for mention in _read(sentence)
+    ]
 
 
 def label_report(text: str) -> dict[str, State]:
@@ -145,15 +148,22 @@ class _Reading:
         if self.holds not in (State.NEGATIVE, State.UNMENTIONED):
             self.begin(State.UNCERTAIN)
 
-    def weigh(self, index: int) -> None:
+    def weigh(self, _: int) -> None:
         """Read "versus": both sides of it are uncertain."""
-        if self.holds is not State.NEGATIVE:
-            self.claim(index, State.UNCERTAIN, State.POSITIVE)
-            self.begin(State.UNCERTAIN)
+        if self.holds is State.NEGATIVE:
+            return
+        if self.clause and self.found[self.clause[-1]] is State.POSITIVE:
+            self.found[self.clause[-1]] = State.UNCERTAIN
+        self.begin(State.UNCERTAIN)
 
     def choose(self, index: int) -> None:
-        """Read "or": between two things that are asserted, both are uncertain."""
-        if self.holds is State.POSITIVE and index > 0 and self.events[index - 1].kind in MENTION_KINDS:
+        """Read "or": of two observations between which the text does not decide, both are uncertain.
+
+        "Atelectasis or scarring" is read as atelectasis, as scarring is no observation.
+        """
+        after = [event.kind for event in self.events[index + 1 :] if event.kind not in (*SEVERITIES, *SIDES, "place")]
+        between = index > 0 and self.events[index - 1].kind in MENTION_KINDS and after[:1] and after[0] in MENTION_KINDS
+        if self.holds is State.POSITIVE and between:
             self.weigh(index)
 
     def accompany(self, _: int) -> None:
@@ -166,32 +176,29 @@ class _Reading:
         if self.reached and self.holds is not State.POSITIVE and not self._list_goes_on(index):
             self.stop(index)
 
-    def deny_back(self, index: int) -> None:
+    def deny_back(self, _: int) -> None:
         """Read "has resolved": deny what stands before it, or what follows when nothing does."""
-        if not self.claim(index, State.NEGATIVE, None):
-            self.negate(index)
+        if not self.claim(State.NEGATIVE):
+            self.begin(State.NEGATIVE)
 
-    def hedge_back(self, index: int) -> None:
+    def hedge_back(self, _: int) -> None:
         """Read "cannot be excluded": hedge what stands before it, or what follows when nothing does."""
-        if not self.claim(index, State.UNCERTAIN, None):
+        if not self.claim(State.UNCERTAIN):
             self.begin(State.UNCERTAIN)
 
-    def claim(self, index: int, state: State, only: State | None) -> bool:
+    def claim(self, state: State) -> bool:
         """Give a state to the nearest mention before and those joined to it; tell whether there was one."""
         if not self.clause:
             return False
         joints = ("or",) if state is State.UNCERTAIN else ("or", "and")
-        last = self.clause[-1]
-        joined = [last]
+        joined = [self.clause[-1]]
         for earlier in reversed(self.clause[:-1]):
             between = {event.kind for event in self.events[earlier + 1 : joined[-1]]}
             listed = "comma" in between and len(joined) > 1
             if "with" in between or not (between & set(joints) or listed):
                 break
             joined.append(earlier)
-        for mention in joined if only is None else [last]:
-            if only is None or self.found[mention] is only:
-                self.found[mention] = state
+        self.found |= dict.fromkeys(joined, state)
         self.clause = []
         return True
 
@@ -205,11 +212,7 @@ class _Reading:
         if self.events[index].kind == "comma" and "or" in rest:
             return True
         part = rest[: next((i for i, kind in enumerate(rest) if kind in ("comma", "and")), len(rest))]
-        if any(kind in ("affirmed", "mild", "moderate", "after_negation", "after_hedge") for kind in part):
-            return False
-        if any(kind in STRUCTURE_KINDS or kind in ("normal", "abnormal") for kind in part):
-            return False
-        return True
+        return not any(kind in _NEW_STATEMENT or kind in STRUCTURE_KINDS for kind in part)
 
 
 _ACTS = {
@@ -232,24 +235,25 @@ def _structures(sentence: str, events: Sequence[Event]) -> Iterator[Mention]:
     for index, event in enumerate(events):
         if event.kind not in STRUCTURE_KINDS or (word := _predicate(events, index)) is None:
             continue
-        observations = STRUCTURE_KINDS[event.kind]
-        predicate = events[word]
-        is_normal = predicate.kind == "normal"
-        if "Fracture" in observations and sentence[predicate.start : predicate.end] != "intact":
+        observations, predicate = STRUCTURE_KINDS[event.kind], events[word]
+        state = _predicate_state(events, word)
+        # Of bones only "intact" denies a fracture; normal ones may still be broken in the next sentence.
+        if state is None or ("Fracture" in observations and sentence[predicate.start : predicate.end] != "intact"):
             continue
-        denied = _denied(events, word)
-        if is_normal and denied:
-            continue
-        state = State.NEGATIVE if is_normal or denied else State.POSITIVE
+        severity = severity_before(events, word) if state is State.POSITIVE else None
+        start, end = min(event.start, predicate.start), max(event.end, predicate.end)
         for observation in observations:
-            yield Mention(
-                observation,
-                state,
-                None,
-                None if is_normal else severity_before(events, word),
-                min(event.start, predicate.start),
-                max(event.end, predicate.end),
-            )
+            yield Mention(observation, state, None, severity, start, end)
+
+
+def _predicate_state(events: Sequence[Event], index: int) -> State | None:
+    """Return what a word for normal or enlarged says; None for "not normal", which names nothing."""
+    if events[index].kind == "normal":
+        return None if _denied(events, index) else State.NEGATIVE
+    if _denied(events, index):
+        return State.NEGATIVE
+    hedged = events[index].kind == "borderline" or any(event.kind == "hedge" for event in events[:index])
+    return State.UNCERTAIN if hedged else State.POSITIVE
 
 
 def _denied(events: Sequence[Event], index: int) -> bool:
@@ -259,18 +263,17 @@ def _denied(events: Sequence[Event], index: int) -> bool:
 
 def _predicate(events: Sequence[Event], index: int) -> int | None:
     """Return the index of the word for normal or enlarged that goes with a structure."""
-    words = ("normal", "abnormal")
-    if index > 0 and events[index - 1].kind in words and events[index].start - events[index - 1].end <= 4:
+    if index > 0 and events[index - 1].kind in _PREDICATES and events[index].start - events[index - 1].end <= 4:
         return index - 1
     for later in range(index + 1, len(events)):
         kind = events[later].kind
-        if kind in words:
+        if kind in _PREDICATES:
             return later
         if kind == "stop" or kind in MENTION_KINDS:
             break
     for earlier in range(index - 1, -1, -1):
         kind = events[earlier].kind
-        if kind in words:
+        if kind in _PREDICATES:
             return earlier
         if kind not in STRUCTURE_KINDS and kind not in ("comma", "and", "or"):
             break

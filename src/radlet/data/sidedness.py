@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from radlet.core.records import Side
@@ -57,7 +58,7 @@ def assign_sides(events: Sequence[Event], mentions: Sequence[int], length: int) 
         previous = index
     own = {index: _side(before[index]) or _side(after[index]) for index in mentions}
     sides = dict(own)
-    for left, right in zip(mentions, mentions[1:], strict=False):
+    for left, right in pairwise(mentions):
         kinds = [event.kind for event in events[left + 1 : right]]
         if "stop" in kinds or not any(kind in _LINKS for kind in kinds):
             continue
