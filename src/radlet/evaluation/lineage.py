@@ -79,10 +79,10 @@ def describe(runs: list[UpstreamRun]) -> dict[str, dict[str, str]]:
 def _collect(run_dir: Path, found: dict[str, UpstreamRun]) -> None:
     for role, entry in _json(run_dir / "inputs.json").items():
         path = Path(entry["path"])
-        if entry["digest"] in found or not (path / DONE).exists():
+        if str(path) in found or not (path / DONE).exists():
             continue
         _collect(path, found)
-        found[entry["digest"]] = UpstreamRun(role, path.parent.name, path.name, entry["digest"], path)
+        found[str(path)] = UpstreamRun(role, path.parent.name, path.name, entry["digest"], path)
 
 
 def _json(path: Path) -> dict[str, Any]:

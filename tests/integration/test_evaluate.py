@@ -1,0 +1,172 @@
+"""The evaluate stage from run directories to page, with a model and an encoder that answer by the film's name."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from radlet.core.config import StageConfig
+from radlet.core.errors import CheckpointError, DataError
+from radlet.core.records import Example, Finding
+from radlet.core.runs import open_run
+from radlet.data.images import ImageSettings
+from radlet.data.manifests import EXAMPLES, write_records
+from radlet.evaluation.prediction_files import score_file
+from radlet.evaluation.scorecard import Scorecard
+from radlet.inference.attention import AttentionMap
+from radlet.stages import evaluate
+from radlet.stages.evaluate import EvaluateConfig
+
+FINDINGS = {
+    0: ("Pleural Effusion", "left", "There is a left pleural effusion."),
+    1: ("Cardiomegaly", None, "The heart is enlarged."),
+    2: ("Fracture", "right", "There is a right rib fracture."),
+}
+QUIET = Console(quiet=True)
+
+
+def text_of(number):
+    return FINDINGS[number % 3][2]
+
+
+class FakeDrafter:
+    """Reads the finding off the number in the film's name; without a film it guesses an effusion."""
+
+    films = "frontal"
+    num_drafts = 0
+    fail_after = None
+
+    def __init__(self):
+        self.card = SimpleNamespace(films=self.films)
+        self.image_settings = ImageSettings(size_px=32)
+
+    def draft(self, requests, *, batch_size):
+        if FakeDrafter.fail_after is not None and FakeDrafter.num_drafts >= FakeDrafter.fail_after:
+            raise KeyboardInterrupt
+        FakeDrafter.num_drafts += len(requests)
+        paths = [request.image_paths for request in requests]
+        return [text_of(int(path[0].stem)) if path else text_of(0) for path in paths]
+
+    def attention(self, request, text):
+        tokens = [f"{word} " for word in text.split()]
+        return AttentionMap(tokens, np.random.default_rng(0).random((len(tokens), 4, 4), dtype=np.float32))
+
+
+class FakeEmbedder:
+    """Embeds films and reports by their finding."""
+
+    def embed_images(self, paths):
+        return np.eye(3, dtype=np.float32)[[int(path.stem) % 3 for path in paths]]
+
+    def embed_texts(self, texts):
+        names = [text for _, _, text in FINDINGS.values()]
+        return np.eye(3, dtype=np.float32)[[names.index(text) for text in texts]]
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate.Drafter, "load", lambda path: FakeDrafter())
+    monkeypatch.setattr(evaluate.Embedder, "load", lambda path: FakeEmbedder())
+    monkeypatch.setattr(FakeDrafter, "num_drafts", 0)
+    config = StageConfig(name="tiny", runs_dir=tmp_path / "runs")
+    build = open_run(config, "build")
+    (build.path / "images").mkdir()
+    examples = [make_example(build.path, number) for number in range(36)]
+    write_records(build.path / EXAMPLES, examples)
+    build.finish()
+    runs = {"examples": build.path}
+    for field, stage in (("encoder", "pretrain"), ("checkpoint", "finetune"), ("no_image_checkpoint", "blind")):
+        run = open_run(config, stage, {"examples": build.path})
+        run.log(step=1, loss=2.0)
+        run.log(step=2, loss=1.0)
+        run.finish()
+        runs[field] = run.path
+
+    def make_config(**changes):
+        values = {"name": "tiny", "runs_dir": tmp_path / "runs", "num_resamples": 50, "num_pictures": 2, **runs}
+        return EvaluateConfig(**(values | changes))
+
+    return make_config
+
+
+def make_example(folder, number):
+    pixels = np.random.default_rng(number).integers(0, 255, (40, 48)).astype(np.uint8)
+    Image.fromarray(pixels).save(folder / "images" / f"{number}.png")
+    observation, side, text = FINDINGS[number % 3]
+    return Example(
+        example_id=f"e{number}",
+        study_id=f"s{number}",
+        patient_id=f"patient-{number // 2}",
+        split="train" if number < 12 else "test",
+        image_paths=(f"images/{number}.png",),
+        views=("PA",),
+        target=text,
+        report=text,
+        truth=(Finding(kind="x", observation=observation, side=side),),
+    )
+
+
+def test_leaves_scorecard_page_and_drafts(world):
+    path = evaluate.run(world(), QUIET)
+    card = Scorecard.load(path / "scorecard.json")
+    assert (card.split, card.num_studies, card.num_patients) == ("test", 24, 12)
+    assert card.metrics["truth_f1_micro"].value == 1.0
+    assert card.metrics["truth_laterality"].value == 1.0
+    assert set(card.baselines) == {"constant", "no_image", "shuffled_image", "nearest_neighbour"}
+    assert card.baselines["no_image"]["truth_f1_micro"].value == pytest.approx(1 / 3)
+    assert card.baselines["nearest_neighbour"]["truth_f1_micro"].value == 1.0
+    assert card.paired["truth_f1_micro"].baseline == "nearest_neighbour"
+    assert card.paired_all["truth_f1_micro"]["no_image"].low > 0
+    assert card.metrics["image_to_text_recall_at_1"].value == 1.0
+    assert card.retrieval["chance_image_to_text_recall_at_1"] == pytest.approx(1 / 3)
+    assert {entry["role"] for entry in card.lineage.values()} == set(world().inputs)
+    page = (path / "scorecard.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg;base64,") >= 4
+    assert "patient-" not in page
+    assert str(path.parents[2]) not in page
+
+
+def test_the_files_of_every_system_can_be_scored_again(world):
+    path = evaluate.run(world(), QUIET)
+    card = Scorecard.load(path / "scorecard.json")
+    again = score_file(path / "predictions.jsonl", num_resamples=50)
+    assert again.metrics["bleu_4"] == card.metrics["bleu_4"]
+    blind = score_file(path / "baselines" / "no_image.jsonl", num_resamples=50)
+    assert blind.metrics["observation_f1_micro_14"] == card.baselines["no_image"]["observation_f1_micro_14"]
+
+
+def test_a_killed_evaluation_goes_on_and_a_finished_one_is_left_alone(world, monkeypatch):
+    whole = Scorecard.load(evaluate.run(world(seed=1, num_pictures=0), QUIET) / "scorecard.json")
+    monkeypatch.setattr(FakeDrafter, "num_drafts", 0)
+    monkeypatch.setattr(FakeDrafter, "fail_after", 30)  # the model is done, the blind one is not
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.run(world(seed=1, num_pictures=1), QUIET)
+    monkeypatch.setattr(FakeDrafter, "fail_after", None)
+    monkeypatch.setattr(FakeDrafter, "num_drafts", 0)
+    path = evaluate.run(world(seed=1, num_pictures=1), QUIET)
+    assert FakeDrafter.num_drafts < 3 * 24
+    assert Scorecard.load(path / "scorecard.json") == whole
+    drafted = FakeDrafter.num_drafts
+    assert evaluate.run(world(seed=1, num_pictures=1), QUIET) == path
+    assert FakeDrafter.num_drafts == drafted
+
+
+def test_without_the_optional_runs(world):
+    path = evaluate.run(world(encoder=None, no_image_checkpoint=None, max_studies=10, num_pictures=0), QUIET)
+    card = Scorecard.load(path / "scorecard.json")
+    assert set(card.baselines) == {"constant", "shuffled_image"}
+    assert card.num_studies == 10
+    assert card.retrieval == {}
+    rows = [json.loads(line)["id"] for line in (path / "predictions.jsonl").read_text().splitlines()]
+    assert rows == sorted(rows, key=lambda name: int(name[1:]))
+
+
+def test_refuses_a_split_without_rows_and_a_model_without_films(world, monkeypatch):
+    with pytest.raises(DataError, match="The split 'dev' has no study"):
+        evaluate.run(world(split="dev"), QUIET)
+    monkeypatch.setattr(FakeDrafter, "films", "none")
+    with pytest.raises(CheckpointError, match="tuned with films = 'none'"):
+        evaluate.run(world(seed=3), QUIET)
