@@ -28,7 +28,7 @@ from radlet.data.sources import SOURCES
 from radlet.data.sources.base import Source
 from radlet.data.supervision import run_supervised
 
-_NUM_SHARDS = 64
+_NUM_SHARDS = 32
 """How finely the work is cut. Fixed, so that the order of the studies does not depend on the number of workers."""
 
 

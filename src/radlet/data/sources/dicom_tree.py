@@ -6,7 +6,6 @@ pseudonyms in their place.
 
 import os
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,12 +13,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pydicom
-from pydicom.errors import InvalidDicomError
 
 from radlet.core.config import Config
 from radlet.core.errors import DataError
 from radlet.core.records import SECTIONS, ImageRecord, Study
 from radlet.core.registry import nearest
+from radlet.data.dicom import looks_like_dicom
+from radlet.data.quiet import quiet_libraries
+from radlet.data.refusal import refusing
 from radlet.data.sources.base import RawStudy, Rejected, Source
 from radlet.data.tables import Row, read_table
 
@@ -129,29 +130,18 @@ def _files(source: DicomTreeSource) -> Iterator[str]:
 def _read_header(source: DicomTreeSource, path: str) -> _Header | str:
     """Return the header, or why there is none."""
     try:
-        with (source.root / path).open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they quote values
-            if not _is_dicom(file.read(132)):
+        with (
+            refusing("the header cannot be read", DataError),
+            quiet_libraries(),
+            (source.root / path).open("rb") as file,
+        ):
+            if not looks_like_dicom(file.read(132)):
                 return "not a DICOM file"
             file.seek(0)
             dataset = pydicom.dcmread(file, force=True, stop_before_pixels=True, specific_tags=_TAGS)
             return _Header(path, {tag: _value(dataset, tag) for tag in _TAGS})
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        InvalidDicomError,
-        NotImplementedError,
-    ) as e:
-        return f"the header cannot be read ({type(e).__name__})"
-
-
-def _is_dicom(start: bytes) -> bool:
-    """Tell by content: the preamble of PS3.10 7.1, or an ACR-NEMA data set that begins with group 0008 or 0002."""
-    return start[128:132] == b"DICM" or (len(start) > 8 and start[:2] in (b"\x08\x00", b"\x02\x00") and start[3] == 0)
+    except DataError as error:
+        return str(error)
 
 
 def _value(dataset: Any, tag: str) -> str:
