@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from radlet.data.sources.synthetic.anatomy import Anatomy
-from radlet.data.sources.synthetic.canvas import Floats, Map, cloud, ellipse, half_chord, ramp, smooth_path, tube
+from radlet.data.sources.synthetic.canvas import Floats, Map, add_ball, cloud, ellipse, half_chord, ramp, smooth_path, tube
 from radlet.data.sources.synthetic.findings import SEVERITIES, Lesion
 from radlet.data.sources.synthetic.frontal import Frontal, rib_line, rib_profile, rib_reach, widened
 
@@ -80,7 +80,7 @@ def effusion(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> Map:
         wall = anatomy.chest_half_width
         angle_y = float(scene.base[0, -1 if sign > 0 else 0]) - 2
         angle_y = (anatomy.dome_y_left if sign > 0 else anatomy.dome_y_right) + 34
-        height = ((34, 42), (66, 84), (112, 140))[_grade(lesion)]
+        height = ((42, 52), (74, 92), (118, 142))[_grade(lesion)]
         along = np.clip((grid.x * sign - 12) / (wall - 12), 0, 1)
         drop = 30 if _grade(lesion) else 40
         surface = angle_y - float(rng.uniform(*height)) + drop * (1 - along**2.2)
@@ -93,7 +93,7 @@ def pneumothorax(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> Ma
     """Draw the lung away from the wall: a vessel-free lucent rim bounded by the pleural line."""
     grid, anatomy = scene.grid, scene.anatomy
     sign = _signs(lesion)[0]
-    gap = float(rng.uniform(*((15, 19), (25, 33), (46, 62))[_grade(lesion)]))
+    gap = float(rng.uniform(*((20, 24), (31, 40), (52, 66))[_grade(lesion)]))
     y = grid.y[:, 0]
     lowered = np.interp(y - 1.05 * gap, y, scene.x_lat[:, 0], left=0)
     taper = np.interp(y, [anatomy.apex_y, 10, anatomy.dome_y_right + 30], [1.0, 0.62, 0.12 + 0.2 * _grade(lesion)])
@@ -101,10 +101,10 @@ def pneumothorax(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> Ma
     here = scene.side_mask("left" if sign > 0 else "right") * ramp(scene.lung - 6, 8)
     rim = ramp(grid.abs_x - np.maximum(line, 0), 2.2) * here
     scene.density *= 1 - rim
-    scene.density += (1 - rim) * here * np.float32(0.03 + 0.05 * _grade(lesion))
+    scene.density += (1 - rim) * here * np.float32(0.06 + 0.06 * _grade(lesion))
     scene.vessels *= 1 - rim
     edge = np.exp(-(((grid.abs_x - line) / 1.5) ** 2)) * here * ramp(scene.base - 6 - grid.y, 4)
-    scene.soft += 13 * edge
+    scene.soft += 20 * edge
     return np.asarray((rim > 0.5) & (scene.lung > 10), dtype=np.float32)
 
 
@@ -115,10 +115,10 @@ def consolidation(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> M
     blob: Map = np.zeros_like(scene.lung)
     for _ in range(6):
         at = (x + float(rng.normal(0, 12)), y + float(rng.normal(0, 10)))
-        radii = (float(rng.uniform(19, 30)), float(rng.uniform(16, 24)))
+        radii = (float(rng.uniform(22, 33)), float(rng.uniform(18, 27)))
         blob = np.maximum(blob, np.exp(-(ellipse(grid, at, radii, float(rng.uniform(0, 3))) ** 1.5)))
     blob *= np.clip(1 + 0.16 * cloud(grid, rng, 26), 0.55, 1.3)
-    taken = _fill(scene, scene.lung * np.clip(0.86 * blob, 0, 0.92))
+    taken = _fill(scene, scene.lung * np.clip(1.0 * blob, 0, 0.94))
     for angle in rng.uniform(-0.7, 0.7, 3):
         out = np.array([np.cos(angle) * np.sign(x), np.sin(angle)])
         path = smooth_path([np.array([x, y]) - 22 * out, (x, y), np.array([x, y]) + 24 * out + rng.normal(0, 4, 2)])
@@ -131,7 +131,7 @@ def hazy_opacity(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> Ma
     x, y = _spot(scene, lesion, rng, (0.42, 0.64))
     radii = (float(rng.uniform(34, 44)), float(rng.uniform(30, 38)))
     veil = np.exp(-(ellipse(scene.grid, (x, y), radii, float(rng.uniform(-0.5, 0.5))) ** 2))
-    taken = _fill(scene, scene.lung * (np.float32(rng.uniform(0.34, 0.42)) * veil))
+    taken = _fill(scene, scene.lung * (np.float32(rng.uniform(0.46, 0.56)) * veil))
     return np.asarray(taken > 14, dtype=np.float32)
 
 
@@ -159,12 +159,12 @@ def atelectasis(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> Map
         x, y = _spot(scene, replace(lesion, side="left" if sign > 0 else "right"), rng, (0.42, 0.58))
         y -= 10 if lesion.zone == "lower" else 0
         for k in range(int(rng.integers(2, 4))):
-            half, tilt = float(rng.uniform(25, 36)), float(rng.uniform(-0.25, 0.35)) * -sign
+            half, tilt = float(rng.uniform(28, 40)), float(rng.uniform(-0.25, 0.35)) * -sign
             at = np.array([x + rng.normal(0, 5), y - 13 * k + rng.normal(0, 1)])
             along = np.array([np.cos(tilt), np.sin(tilt)]) * half
-            band = tube(scene.grid, smooth_path([at - along, at + np.array([0, rng.normal(0, 2)]), at + along]), 3.2)
+            band = tube(scene.grid, smooth_path([at - along, at + np.array([0, rng.normal(0, 2)]), at + along]), 3.8)
             band = np.minimum(band, 7) * ramp(scene.lung - 8, 14)
-            scene.soft += np.float32(5.0) * band
+            scene.soft += np.float32(6.5) * band
             region += band > 1.6
     return region
 
@@ -189,22 +189,22 @@ def nodule(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> Map:
     lobes = 1 + (0.09 if radius > 15 else 0.03) * np.sin(3 * angle + float(rng.uniform(0, 6)))
     lobes += (0.05 if radius > 15 else 0.0) * np.sin(5 * angle + float(rng.uniform(0, 6)))
     ball = half_chord(ellipse(scene.grid, (x, y), (radius, radius * float(rng.uniform(0.9, 1.1)))) / lobes**2)
-    scene.soft += (34 + 1.0 * radius) * ball
+    scene.soft += (46 + 1.0 * radius) * ball
     return ball
 
 
 def rib_fracture(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> Map:
-    """Break two or three neighbouring posterior ribs: a gap, a step and dense bone ends."""
+    """Break three or four neighbouring posterior ribs: a gap, a step and callus at the bone ends."""
     grid, anatomy = scene.grid, scene.anatomy
     sign = 1 if lesion.side == "left" else -1
     _, y = _spot(scene, lesion, rng, (0.5, 0.6))
     x = float(rng.uniform(0.60, 0.76)) * float(np.interp(y, grid.y[:, 0], scene.x_lat[:, 0]))
     lines = [float(rib_line(anatomy, np.float32(x), float(k))) for k in range(12)]  # type: ignore[arg-type]
-    first = int(np.clip(np.argmin(np.abs(np.array(lines) - y)), 1, 8))
+    first = int(np.clip(np.argmin(np.abs(np.array(lines) - y)) - 1, 1, 7))
     region = np.zeros_like(scene.lung)
-    for rib in range(first, first + int(rng.integers(2, 4))):
+    for rib in range(first, first + int(rng.integers(3, 5))):
         at = x + float(rng.normal(0, 3))
-        region += _break(scene, rib, sign, at, float(rng.uniform(8, 10)) * (1 if rng.random() < 0.5 else -1))
+        region += _break(scene, rib, sign, at, float(rng.uniform(9, 12)) * (1 if rng.random() < 0.5 else -1))
     return region
 
 
@@ -220,9 +220,11 @@ def _break(scene: Frontal, rib: int, sign: int, at: float, step: float) -> Map:
     past = x - np.float32(at)
     # The outer fragment is shifted at the break and rejoins the rib's course further out.
     shift = np.float32(step) * np.clip(1 - past / 36, 0, 1) * (past > 0)
-    fragment = rib_profile(offset - shift) * reach * ramp(np.abs(past) - 3.4, 1.5)
-    ends = 1 + 1.5 * np.exp(-(((np.abs(past) - 6) / 4) ** 2))
+    fragment = rib_profile(offset - shift) * reach * ramp(np.abs(past) - 4.2, 1.5)
+    ends = 1 + 1.0 * np.exp(-(((np.abs(past) - 6) / 4) ** 2))
     scene.bone[window] += 1.15 * fragment * ends - whole
+    for end, moved in ((at - 7, 0.0), (at + 7, step)):
+        add_ball(scene.bone, grid, (sign * end, y + moved), (5.5, 6.5), 13)
     region = np.zeros_like(scene.bone)
     region[window] = (np.abs(past) < 16) & (np.abs(offset - 0.5 * shift) < 12)
     return region
@@ -237,14 +239,14 @@ def pleural_thickening(scene: Frontal, lesion: Lesion, rng: np.random.Generator)
     )
     if lesion.zone == "upper":
         y = grid.y[:, 0]
-        lowered = np.interp(y - float(rng.uniform(19, 25)), y, scene.x_lat[:, 0], left=0).astype(np.float32)[:, None]
+        lowered = np.interp(y - float(rng.uniform(24, 31)), y, scene.x_lat[:, 0], left=0).astype(np.float32)[:, None]
         layer = ramp(grid.abs_x - lowered + 3 * lumps, 4) * ramp(anatomy.apex_y + 62 - grid.y, 40)
     else:
-        depth = float(rng.uniform(13, 17)) * lumps
+        depth = float(rng.uniform(17, 22)) * lumps
         span = np.exp(-(((grid.y - 0) / 50) ** 4))
         layer = ramp(grid.abs_x - scene.x_lat + depth * span, 3.5) * (span > 0.05)
     layer = layer * here
-    scene.soft += 30 * layer
+    scene.soft += 48 * layer
     return np.asarray(layer > 0.5, dtype=np.float32)
 
 
