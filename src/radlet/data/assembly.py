@@ -6,12 +6,13 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from radlet.core.config import Config
-from radlet.core.records import OBSERVATIONS, SPLITS, Example, ImageRecord, Side, Split, State, Study
+from radlet.core.records import OBSERVATIONS, SPLITS, Example, Finding, ImageRecord, Side, Split, State, Study
 from radlet.data.cleaning import clean_text
 from radlet.data.examples import is_frontal
 from radlet.data.observations import find_mentions, label_report
 from radlet.data.sections import parse_sections
 from radlet.data.splits import assign_split
+from radlet.data.truth import truth_observations
 
 SIDED: tuple[str, ...] = (
     "Lung Opacity",
@@ -29,6 +30,7 @@ SIDED: tuple[str, ...] = (
 """Observations that can be on one side; the heart, the mediastinum and a normal chest cannot."""
 
 _SHARES: dict[Split, float] = {"train": 0.8, "dev": 0.1, "test": 0.1}
+_SIDES: tuple[Side, ...] = ("left", "right")
 
 
 class ExampleSettings(Config):
@@ -36,11 +38,12 @@ class ExampleSettings(Config):
 
     section: Literal["findings", "impression"] = "findings"
     """The section that the model learns to write."""
-    labels: Literal["observations", "source", "both"] = "observations"
-    """Targets of the encoder's supervised head: our labeller's reading of the report, the labels that came with the
-    data, or both (the source's are then named ``source <name>``, since the two may disagree under one name)."""
+    labels: Literal["observations", "source", "both", "truth"] = "observations"
+    """Targets of the encoder's supervised head: our labeller's reading of the report; the labels that came with the
+    data; both (the source's are then named ``source <name>``, since the two may disagree under one name); or, where the
+    source knows it, the truth."""
     sided_labels: bool = False
-    """Add ``left <observation>`` and ``right <observation>`` from the report to `labels`."""
+    """Add ``left <observation>`` and ``right <observation>`` to `labels`, from the report or the truth."""
     uncertain: Literal["positive", "negative", "unknown"] = "positive"
     """What an uncertain observation is to `labels`; an unknown one has no entry."""
     shares: dict[Split, float] = Field(default_factory=_SHARES.copy)
@@ -120,6 +123,8 @@ def _split(study: Study, settings: ExampleSettings, seed: int) -> Split:
 
 def _labels(study: Study, report: str | None, settings: ExampleSettings) -> dict[str, int]:
     labels: dict[str, int] = {}
+    if settings.labels == "truth":
+        return _true_labels(study.truth, settings) if study.truth is not None else {}
     if settings.labels != "source" and report:
         states = label_report(report)
         labels |= _known({name: states[name] for name in OBSERVATIONS}, settings)
@@ -129,6 +134,15 @@ def _labels(study: Study, report: str | None, settings: ExampleSettings) -> dict
         labels |= {f"source {name}": value for name, value in study.labels.items()}
     if settings.sided_labels and report:
         labels |= _known(_sided_states(report), settings)
+    return labels
+
+
+def _true_labels(truth: tuple[Finding, ...], settings: ExampleSettings) -> dict[str, int]:
+    labels = _known(dict(truth_observations(truth)), settings)
+    if settings.sided_labels:
+        sided = {(finding.observation, finding.side) for finding in truth}
+        for name in SIDED:
+            labels |= {f"{side} {name}": int(bool(sided & {(name, side), (name, "bilateral")})) for side in _SIDES}
     return labels
 
 
@@ -145,14 +159,12 @@ def _sided_states(report: str) -> dict[str, State | None]:
     for mention in find_mentions(report):
         if mention.observation not in SIDED or mention.state not in (State.POSITIVE, State.UNCERTAIN):
             continue
-        for side in ("left", "right"):
+        for side in _SIDES:
             if mention.side in (side, "bilateral"):
                 found.setdefault((mention.observation, side), set()).add(mention.state)
             elif mention.side is None:
                 found.setdefault((mention.observation, side), set()).add(None)
-    return {
-        f"{side} {name}": _strongest(found.get((name, side), set())) for name in SIDED for side in ("left", "right")
-    }
+    return {f"{side} {name}": _strongest(found.get((name, side), set())) for name in SIDED for side in _SIDES}
 
 
 def _strongest(states: set[State | None]) -> State | None:
