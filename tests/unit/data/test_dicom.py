@@ -173,7 +173,7 @@ def test_deep_rgb_is_scaled():
     assert read(film_object(colours, 12)).tolist() == [[255, 255], [127, 127]]
 
 
-@pytest.mark.parametrize(("entry_bits", "top"), [(8, 255), (16, 65535)])
+@pytest.mark.parametrize(("entry_bits", "top"), [(8, 255), (16, 0xFF00)])
 def test_palette_colour_becomes_luma(entry_bits, top):
     ds = film_object(np.array([[0, 1], [2, 3]], np.uint8), 8, PhotometricInterpretation="PALETTE COLOR")
     dtype = f"<u{entry_bits // 8}"
