@@ -28,6 +28,10 @@ LUNG_DENSITY = 0.26
 """Density of aerated lung relative to soft tissue."""
 
 
+_HEART_TILT = 0.68
+"""Radians by which the long axis of the heart falls towards the patient's left."""
+
+
 class Frontal:
     """The frontal maps of one exam, in mm of path unless said otherwise.
 
@@ -48,7 +52,7 @@ class Frontal:
         self.x_lat = rib_cage(grid, anatomy)
         self.base = diaphragm(grid, anatomy)
         self.heart_centre, self.heart_radii = heart_shape(anatomy)
-        self.heart = half_chord(ellipse(grid, self.heart_centre, self.heart_radii, 0.62))
+        self.heart = half_chord(ellipse(grid, self.heart_centre, self.heart_radii, _HEART_TILT))
         self.lung = self._lung()
         self.outline = ramp(self.lung - 14, 22)
         self.density: Map = np.full((grid.size_px, grid.size_px), LUNG_DENSITY, np.float32)
@@ -107,7 +111,7 @@ class Frontal:
             [-190, -150, -125, -70, 40, 100, 190],
             np.array([128, 140, 170, 196, 214, 220, 228]) + 1.2 * wall + np.array([0, 0, 10, 18, 34, 52, 62]) * heavy,
         )
-        self._body: Map = depth * half_chord(np.abs(grid.x / half_width) ** 2.6)
+        self._body: Map = depth * half_chord(np.abs(grid.x / half_width) ** 3.4)
         soft = tube(grid, [(0, -200), (1, -120), (3, -52)], 8.5) * np.float32(-1.7)
         soft -= tubes(grid, [[(3, -52), (-26, -26)], [(3, -52), (30, -24)]], 6) * np.float32(0.7)
         arms = half_chord(((grid.abs_x - (torso + 52) - 0.12 * grid.y) / 34) ** 2) * ramp(grid.y + 105, 90)
@@ -120,6 +124,8 @@ class Frontal:
         else:
             for side in (-1, 1):
                 add_ball(soft, grid, (side * 92.0, -48), (58, 46), 11)
+        for hilum in ((-37, 0), (39, -12)):
+            add_ball(soft, grid, hilum, (12, 20), 15)
         if anatomy.gas_bubble:
             centre = (62, anatomy.dome_y_left + anatomy.gas_bubble + 7)
             radii = (1.5 * anatomy.gas_bubble, anatomy.gas_bubble)
@@ -169,8 +175,8 @@ def diaphragm(grid: Canvas, anatomy: Anatomy) -> Map:
 def heart_shape(anatomy: Anatomy) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return centre and radii of the tilted heart ellipse whose width gives the cardiothoracic ratio."""
     width = 2 * anatomy.chest_half_width * anatomy.cardiothoracic_ratio
-    major = width / 2 / 0.925
-    minor = 0.74 * major
+    major = width / 2 / 0.888
+    minor = 0.68 * major
     dome = 0.5 * (anatomy.dome_y_left + anatomy.dome_y_right)
     # Two thirds of the heart lie on the patient's left; it sits on the diaphragm.
     return (0.20 * width, dome - 0.66 * minor + 4), (major, minor)
@@ -216,7 +222,7 @@ def anterior_ribs(grid: Canvas, anatomy: Anatomy, x_lat: Map) -> Map:
     offset = (grid.y - line).astype(np.float32)
     index = np.clip(np.round(offset * np.float32(1 / spacing)), -1, 6)
     reach = ramp(x_lat + 5 - grid.abs_x, 5) * ramp(grid.abs_x - 52, 22)
-    result: Map = np.float32(0.72) * rib_profile((offset - index * np.float32(spacing)) * np.float32(0.85)) * reach
+    result: Map = np.float32(0.55) * rib_profile((offset - index * np.float32(spacing)) * np.float32(0.85)) * reach
     return result
 
 

@@ -104,7 +104,7 @@ class Lateral:
         phase = (grid.y + 190 + 0.12 * (grid.x - 70)) / 23.5
         within = np.abs(phase - np.round(phase)) * 2
         plates = ramp(within - 0.2, 0.14) * (0.75 + 0.6 * np.exp(-(((within - 0.3) / 0.1) ** 2)))
-        body = 9 * half_chord(np.abs((grid.x - column) / 15.5) ** 6) * plates
+        body = 6.5 * half_chord(np.abs((grid.x - column) / 15.5) ** 6) * plates
         arches = 6 * np.exp(-(((grid.x - column - 25) / 8) ** 2)) * (0.4 + 0.6 * ramp(within - 0.5, 0.4))
         bone = body + arches
         offset = grid.y + anatomy.apex_y * -1 + 8 - 0.62 * (60 - grid.x) * -1 - 0.0022 * (grid.x - 60) ** 2

@@ -10,7 +10,17 @@ from dataclasses import replace
 import numpy as np
 
 from radlet.data.sources.synthetic.anatomy import Anatomy
-from radlet.data.sources.synthetic.canvas import Floats, Map, add_ball, cloud, ellipse, half_chord, ramp, smooth_path, tube
+from radlet.data.sources.synthetic.canvas import (
+    Floats,
+    Map,
+    add_ball,
+    cloud,
+    ellipse,
+    half_chord,
+    ramp,
+    smooth_path,
+    tube,
+)
 from radlet.data.sources.synthetic.findings import SEVERITIES, Lesion
 from radlet.data.sources.synthetic.frontal import Frontal, rib_line, rib_profile, rib_reach, widened
 
@@ -234,9 +244,8 @@ def pleural_thickening(scene: Frontal, lesion: Lesion, rng: np.random.Generator)
     """Coat the apex, or the side wall, with a lumpy layer of soft tissue."""
     grid, anatomy = scene.grid, scene.anatomy
     here = scene.side_mask(str(lesion.side)) * ramp(scene.lung - 2, 4)
-    lumps = (
-        1 + 0.22 * np.sin(grid.y / np.float32(7) + float(rng.uniform(0, 6))) + 0.12 * np.sin(grid.y / np.float32(3.1))
-    )
+    phase = float(rng.uniform(0, 6))
+    lumps = 1 + 0.16 * np.sin(grid.y / np.float32(13) + phase) + 0.06 * np.sin(grid.y / np.float32(5))
     if lesion.zone == "upper":
         y = grid.y[:, 0]
         lowered = np.interp(y - float(rng.uniform(24, 31)), y, scene.x_lat[:, 0], left=0).astype(np.float32)[:, None]
@@ -244,7 +253,7 @@ def pleural_thickening(scene: Frontal, lesion: Lesion, rng: np.random.Generator)
     else:
         depth = float(rng.uniform(17, 22)) * lumps
         span = np.exp(-(((grid.y - 0) / 50) ** 4))
-        layer = ramp(grid.abs_x - scene.x_lat + depth * span, 3.5) * (span > 0.05)
+        layer = ramp(grid.abs_x - scene.x_lat + depth * span, 8) * (span > 0.05)
     layer = layer * here
     scene.soft += 48 * layer
     return np.asarray(layer > 0.5, dtype=np.float32)

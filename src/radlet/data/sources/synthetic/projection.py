@@ -37,8 +37,8 @@ class Style:
 
 
 STYLES: Mapping[str, Style] = {
-    "film": Style(scatter=0.035, gamma=1.15, contrast=1.0, enhancement=0.10, sharpening=0.0, border=False),
-    "digital": Style(scatter=0.02, gamma=0.95, contrast=0.5, enhancement=0.38, sharpening=0.5, border=True),
+    "film": Style(scatter=0.035, gamma=0.9, contrast=1.0, enhancement=0.10, sharpening=0.0, border=False),
+    "digital": Style(scatter=0.02, gamma=0.85, contrast=0.4, enhancement=0.38, sharpening=0.5, border=True),
 }
 
 
@@ -108,7 +108,7 @@ def expose(attenuation: Map, grid: Canvas, style: Style, rng: np.random.Generato
 
 def _tone(density: Map, body: Map, style: Style, rng: np.random.Generator) -> NDArray[np.uint8]:
     low, high = np.percentile(body, (5, 98))
-    dark, bright = 0.16 + rng.uniform(-0.05, 0.05), 0.88 + rng.uniform(-0.05, 0.05)
+    dark, bright = 0.2 + rng.uniform(-0.06, 0.06), 0.88 + rng.uniform(-0.05, 0.05)
     grey = (density - low) * np.float32((bright - dark) / max(high - low, 1e-3)) + np.float32(dark)
     grey = np.clip(grey, 0, 1.15) / np.float32(1.06)
     grey = np.clip(grey, 0, 1) ** np.float32(style.gamma * np.exp(rng.normal(0, 0.07)))
