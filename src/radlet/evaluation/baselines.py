@@ -5,7 +5,7 @@
 nearest in the encoder's embedding.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from radlet.core.errors import DataError
 from radlet.core.records import OBSERVATIONS, Example, State
+from radlet.evaluation.readings import truth_observations
 from radlet.metrics.base import Floats
 from radlet.metrics.lexical import BLEU_4
 from radlet.metrics.observations import F1_MICRO_14
@@ -26,8 +27,9 @@ def constant_report(training: Sequence[Example], seed: int = 0) -> str:
     """Return the training report that scores best as everyone's answer.
 
     Every different training report (at most 4,000, drawn by seed) answers all training references (at most 4,000,
-    drawn by seed); its mark is the mean of observation micro-F1 over 14 and BLEU-4. Both are exact: with one answer
-    for all, matches depend on the references only through their counts, so the search is two matrix products.
+    drawn by seed); its mark is the mean of micro-F1 and BLEU-4. The F1 is the one that heads the scorecard: against
+    the truth where it is known, else over the 14 observations of the references. Both are exact: with one answer for
+    all, matches depend on the references only through their counts, so the search is two matrix products.
 
     Raises:
         DataError: No training report has a text.
@@ -85,16 +87,20 @@ def _draw(rows: list[Example], limit: int, draws: np.random.Generator) -> list[E
 
 
 def _observation_marks(candidates: Sequence[Example], references: Sequence[Example]) -> Floats:
-    answers, wanted = _positives(candidates), _positives(references)
+    answers = _states([example.observations for example in candidates])
+    if all(example.truth is not None for example in references):
+        wanted = _states([truth_observations(example.truth or ()) for example in references])
+        answers = answers * wanted.any(axis=0)  # as the scorecard, judge the observations that occur
+    else:
+        wanted = _states([example.observations for example in references])
     occurrences = wanted.sum(axis=0)
     true = answers * occurrences
     return F1_MICRO_14.score(np.concatenate([true, answers * len(references) - true, occurrences - true], axis=1))
 
 
-def _positives(examples: Sequence[Example]) -> Floats:
+def _states(reports: Sequence[Mapping[str, State]]) -> Floats:
     return np.array(
-        [[example.observations.get(name) is State.POSITIVE for name in OBSERVATIONS] for example in examples],
-        dtype=np.float64,
+        [[report.get(name) is State.POSITIVE for name in OBSERVATIONS] for report in reports], dtype=np.float64
     )
 
 

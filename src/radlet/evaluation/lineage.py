@@ -11,6 +11,9 @@ from typing import Any
 
 from radlet.core.runs import DONE
 
+_BY_REASON = "_by_reason"
+"""How the keys of a summary end that count items by why they were refused."""
+
 Series = list[tuple[float, float]]
 
 
@@ -45,18 +48,18 @@ class UpstreamRun:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The whole numbers of ``summary.json``, nested names joined by a space."""
-        return _flat_counts(_json(self.path / "summary.json"))
+        """The whole numbers of ``summary.json``, nested names joined by a space; tables of tables are left out."""
+        summary = _json(self.path / "summary.json")
+        return _flat_counts({name: content for name, content in summary.items() if not name.endswith(_BY_REASON)})
 
     @property
     def refusals(self) -> dict[str, int]:
         """How many items the run refused or dropped for each reason, most first."""
-        reasons = Counter(
-            str(row.get("reason", "no reason given"))
-            for name in ("rejected.jsonl", "dropped.jsonl")
-            for row in _jsonl(self.path / name)
-        )
-        return dict(reasons.most_common())
+        counted: Counter[str] = Counter()
+        for name, content in _json(self.path / "summary.json").items():
+            if name.endswith(_BY_REASON):
+                counted.update(content)
+        return dict(counted.most_common())
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -98,11 +101,11 @@ def _jsonl(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def _flat_counts(values: dict[str, Any], prefix: str = "") -> dict[str, int]:
+def _flat_counts(values: dict[str, Any], prefix: str = "", depth: int = 3) -> dict[str, int]:
     counts: dict[str, int] = {}
     for name, content in values.items():
-        if isinstance(content, dict):
-            counts |= _flat_counts(content, f"{prefix}{name} ")
+        if isinstance(content, dict) and depth > 1:
+            counts |= _flat_counts(content, f"{prefix}{name} ", depth - 1)
         elif isinstance(content, int) and not isinstance(content, bool):
             counts[f"{prefix}{name}"] = content
     return counts

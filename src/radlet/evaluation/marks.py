@@ -4,6 +4,7 @@ The page colours them: what was rightly named, what was named but is not in the 
 was put on the wrong side.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +13,7 @@ from radlet.core.records import State
 from radlet.data.observations import Mention, find_mentions, label_report
 from radlet.evaluation.readings import text_sides
 
+_SIDES = ("left", "right", "bilateral")
 Kind = Literal["plain", "right", "false", "missed", "side"]
 
 
@@ -59,8 +61,28 @@ def mark_reference(reference: str, draft: str) -> list[Segment]:
 
 
 def marked_phrases(segments: list[Segment]) -> list[str]:
-    """Return the marked pieces, each different one once, in order."""
-    return list(dict.fromkeys(segment.text for segment in segments if segment.kind != "plain"))
+    """Return the marked pieces, each different one once, in order, with the words before them that they need.
+
+    A piece takes in a side that stands before it, and further words back until its first occurrence in the text is
+    itself: attention is looked up by phrase, and "effusion" may have been denied in an earlier sentence.
+    """
+    text = "".join(segment.text for segment in segments)
+    phrases: dict[str, None] = {}
+    position = 0
+    for segment in segments:
+        if segment.kind != "plain":
+            phrases[_anchored(text, position, position + len(segment.text))] = None
+        position += len(segment.text)
+    return list(phrases)
+
+
+def _anchored(text: str, start: int, end: int) -> str:
+    words = [match.start() for match in re.finditer(r"\S+", text[:start])]
+    while words and text[words[-1] : start].strip().lower() in _SIDES:
+        start = words.pop()
+    while words and text.lower().find(text[start:end].lower()) != start:
+        start = words.pop()
+    return text[start:end]
 
 
 def _segments(text: str, kind: Callable[[Mention], Kind]) -> list[Segment]:

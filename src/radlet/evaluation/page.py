@@ -44,6 +44,8 @@ GROUPS: dict[str, dict[str, str]] = {
     "Findings, against the reference report": {
         "observation_f1_micro_14": "F1, micro, 14 observations",
         "observation_f1_macro_14": "F1, macro, 14",
+        "observation_f1_micro_13": "F1, micro, without No Finding",
+        "observation_f1_macro_13": "F1, macro, without No Finding",
         "observation_f1_micro_5": "F1, micro, 5",
         "observation_f1_macro_5": "F1, macro, 5",
         "observation_precision_micro_14": "Precision, micro, 14",

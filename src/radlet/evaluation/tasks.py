@@ -45,6 +45,8 @@ class Findings(Task):
     metrics = (
         "observation_f1_micro_14",
         "observation_f1_macro_14",
+        "observation_f1_micro_13",
+        "observation_f1_macro_13",
         "observation_f1_micro_5",
         "observation_f1_macro_5",
         "observation_f1_micro_14_with_uncertain",

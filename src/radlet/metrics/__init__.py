@@ -11,6 +11,8 @@ METRICS = Registry(
     {
         "observation_f1_micro_14": "radlet.metrics.observations:F1_MICRO_14",
         "observation_f1_macro_14": "radlet.metrics.observations:F1_MACRO_14",
+        "observation_f1_micro_13": "radlet.metrics.observations:F1_MICRO_13",
+        "observation_f1_macro_13": "radlet.metrics.observations:F1_MACRO_13",
         "observation_f1_micro_5": "radlet.metrics.observations:F1_MICRO_5",
         "observation_f1_macro_5": "radlet.metrics.observations:F1_MACRO_5",
         "observation_f1_micro_14_with_uncertain": "radlet.metrics.observations:F1_MICRO_14_WITH_UNCERTAIN",

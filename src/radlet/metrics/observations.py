@@ -81,6 +81,8 @@ class ObservationAgreement(Metric):
 
 F1_MICRO_14 = ObservationAgreement()
 F1_MACRO_14 = ObservationAgreement(average="macro")
+F1_MICRO_13 = ObservationAgreement(OBSERVATIONS[:-1])
+F1_MACRO_13 = ObservationAgreement(OBSERVATIONS[:-1], average="macro")
 F1_MICRO_5 = ObservationAgreement(OBSERVATIONS_5)
 F1_MACRO_5 = ObservationAgreement(OBSERVATIONS_5, average="macro")
 F1_MICRO_14_WITH_UNCERTAIN = ObservationAgreement(with_uncertain=True)

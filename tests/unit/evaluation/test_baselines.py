@@ -6,7 +6,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sklearn.metrics import f1_score
 
 from radlet.core.errors import DataError
-from radlet.core.records import OBSERVATIONS, Example, State
+from radlet.core.records import OBSERVATIONS, Example, Finding, State
 from radlet.evaluation.baselines import constant_report, nearest_rows, other_patients
 
 WORDS = "the heart is normal enlarged small left right effusion no . , lungs are clear the the"
@@ -47,6 +47,14 @@ def test_constant_is_the_common_answer():
     training = [example(i, "No acute cardiopulmonary disease is seen.", ["No Finding"]) for i in range(8)]
     training += [example(9, "Large left pleural effusion with atelectasis.", ["Pleural Effusion", "Atelectasis"])]
     assert constant_report(training) == "No acute cardiopulmonary disease is seen."
+
+
+def test_constant_is_judged_by_the_truth_where_it_is_known():
+    heart = (Finding(kind="x", observation="Cardiomegaly"),)
+    training = [example(i, "The lungs are clear.", ["No Finding"]).model_copy(update={"truth": ()}) for i in range(6)]
+    training += [example(9, "The heart is big.", ["Cardiomegaly"]).model_copy(update={"truth": heart})]
+    assert constant_report(training) == "The heart is big."  # of what is there, the only finding that can be named
+    assert constant_report([row.model_copy(update={"truth": None}) for row in training]) == "The lungs are clear."
 
 
 def test_constant_skips_rows_without_text_and_refuses_none():

@@ -18,10 +18,16 @@ def chain(tmp_path):
             run.log(step=step, loss=1.0 / step, note="text")
         run.log(step=3, val_loss=0.5)
         (run.path / "summary.json").write_text(
-            json.dumps({"studies": 5, "by_view": {"PA": 3, "AP": 2}, "share": 0.5, "whole": True})
-        )
-        (run.path / "rejected.jsonl").write_text(
-            '{"id": "1", "reason": "truncated"}\n' * 2 + '{"id": "2", "reason": "no"}\n'
+            json.dumps(
+                {
+                    "studies": 5,
+                    "by_view": {"PA": 3, "AP": 2},
+                    "share": 0.5,
+                    "whole": True,
+                    "rejected_by_reason": {"no film": 1, "truncated": 2},
+                    "labels": {"Edema": {"train": {"known": 4}}},
+                }
+            )
         )
         run.finish()
         return run.path
@@ -40,7 +46,7 @@ def test_what_a_run_logged(chain):
     run = upstream_runs(chain)[0]
     assert run.curves == {"loss": [(1, 1.0), (2, 0.5), (3, 1 / 3)], "val_loss": [(3, 0.5)]}
     assert run.counts == {"studies": 5, "by_view PA": 3, "by_view AP": 2}
-    assert run.refusals == {"truncated": 2, "no": 1}
+    assert run.refusals == {"truncated": 2, "no film": 1}
     assert run.environment["radlet"]
 
 

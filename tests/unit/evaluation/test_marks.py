@@ -40,7 +40,13 @@ def test_reference(reference, draft, expected):
 
 
 def test_phrases_are_pieces_of_the_text_each_once():
-    draft = f"{HEART} {LEFT} {HEART}"
+    draft = f"{HEART} {LEFT} {LEFT}"
     phrases = marked_phrases(mark_draft(draft, f"{LEFT} {HEART}"))
-    assert len(phrases) == 2
+    assert phrases[:2] == ["heart is enlarged", "left pleural effusion"]
     assert all(phrase in draft for phrase in phrases)
+
+
+def test_a_phrase_is_not_mistaken_for_an_earlier_one():
+    draft = "No pneumothorax. Small pneumothorax is seen."
+    phrases = marked_phrases(mark_draft(draft, "A pneumothorax is seen."))
+    assert phrases == ["pneumothorax", "Small pneumothorax"]  # wrongly denied, then rightly named

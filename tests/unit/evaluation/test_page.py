@@ -51,7 +51,7 @@ def upstream(tmp_path):
         {"step": s, "val_loss": 1.5} for s in (25, 50)
     ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "summary.json").write_text('{"studies": 12345, "rejected": 1}')
+    (folder / "summary.json").write_text('{"studies": 12345, "rejected_by_reason": {"the file is truncated": 1}}')
     (folder / "rejected.jsonl").write_text('{"id": "SECRET-ID", "reason": "the file is truncated"}\n')
     return [UpstreamRun("checkpoint", "finetune", "tiny-1234", "abcdef0123456789", folder)]
 
