@@ -87,7 +87,7 @@ STRUCTURES: dict[tuple[str, ...], tuple[str, ...]] = {
 """Parts of the body that are mentions only together with a word for normal or enlarged, and of what."""
 
 _SEEN = r"(?:seen|identified|present|appreciated|visualized|demonstrated|evident|noted|detected|observed|found|shown)"
-_CHANGE = r"(?:changes?|increase|decrease|improvement|progression|worsening|enlargement)"
+_CHANGE = r"(?:changes?|increase|decrease|improvement|progression|worsening)"
 _CHANGED = r"(?:changed|improved|increased|decreased|progressed|worsened|resolved|cleared|evaluated|well seen)"
 _BE = r"(?:is|are|was|were|has|have|had|has been|have been)"
 

@@ -21,7 +21,7 @@ _SENTENCE = re.compile(r"(?:[^.!?\n]|(?<=\bvs)\.|\.(?=\d)|\n(?!\s*(?:\n|\d{1,2}[
 _LOWER = str.maketrans({chr(code): chr(code + 32) for code in range(ord("A"), ord("Z") + 1)})
 _STRENGTH = {State.UNMENTIONED: 0, State.NEGATIVE: 1, State.UNCERTAIN: 2, State.POSITIVE: 3}
 _PREDICATES = ("normal", "borderline", "abnormal")
-_NEW_STATEMENT = ("affirmed", "mild", "moderate", "after_negation", "after_hedge", *_PREDICATES)
+_NEW_STATEMENT = ("affirmed", "after_negation", "after_hedge", *SEVERITIES, *SIDES, *_PREDICATES)
 """Kinds of events after a comma that show a statement of its own rather than the next item of a denied list."""
 _WITHOUT_SIDE = ("Cardiomegaly", "Enlarged Cardiomediastinum")
 _MAX_SENTENCE = 2000
@@ -85,7 +85,8 @@ def _read(sentence: str) -> tuple[Mention, ...]:
     if not indices and not any(event.kind in STRUCTURE_KINDS for event in events):
         return ()
     states = _Reading(events).states()
-    sides = assign_sides(events, indices, len(sentence))
+    company = {index: _company(MENTION_KINDS[events[index].kind], states[index]) for index in indices}
+    sides = assign_sides(events, company, len(sentence))
     mentions = [
         _mention(events, index, MENTION_KINDS[events[index].kind], states[index], sides[index])
         for index in indices
@@ -99,6 +100,13 @@ def _mention(events: Sequence[Event], index: int, observation: str, state: State
     event = events[index]
     side = None if observation in _WITHOUT_SIDE else side
     return Mention(observation, state, side, severity_before(events, index), event.start, event.end)
+
+
+def _company(observation: str, state: State) -> str:
+    """Name what a mention may share a side with: not a tube with a lung, nor what is there with what is not."""
+    if observation in (*_WITHOUT_SIDE, "Support Devices"):
+        return observation
+    return "denied" if state is State.NEGATIVE else "stated"
 
 
 @dataclass

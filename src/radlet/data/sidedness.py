@@ -1,6 +1,6 @@
 """Find the side and the severity that the words around a mention give it; a part of `data.observations`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -33,7 +33,7 @@ def severity_before(events: Sequence[Event], index: int) -> Severity | None:
     return None
 
 
-def assign_sides(events: Sequence[Event], mentions: Sequence[int], length: int) -> dict[int, Side | None]:
+def assign_sides(events: Sequence[Event], company: Mapping[int, str], length: int) -> dict[int, Side | None]:
     """Return the side of each mention of a sentence.
 
     Sides before a mention in its own part of the sentence come first ("left effusion"), then those after it ("effusion
@@ -42,9 +42,11 @@ def assign_sides(events: Sequence[Event], mentions: Sequence[int], length: int) 
 
     Args:
         events: All events of the sentence.
-        mentions: Indices of the events that are mentions.
+        company: The events that are mentions, by index in rising order, each with a name for what it belongs to;
+            only mentions of one name lend each other a side.
         length: Characters in the sentence.
     """
+    mentions = list(company)
     before: dict[int, list[str]] = {index: [] for index in mentions}
     after: dict[int, list[str]] = {index: [] for index in mentions}
     previous: int | None = None
@@ -60,7 +62,8 @@ def assign_sides(events: Sequence[Event], mentions: Sequence[int], length: int) 
     sides = dict(own)
     for left, right in pairwise(mentions):
         kinds = [event.kind for event in events[left + 1 : right]]
-        if "stop" in kinds or not any(kind in _LINKS for kind in kinds):
+        linked = "stop" not in kinds and any(kind in _LINKS for kind in kinds)
+        if not linked or company[left] != company[right]:
             continue
         if own[right] is None and sides[left] is not None and "normal" not in kinds:
             sides[right] = sides[left]
