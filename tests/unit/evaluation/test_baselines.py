@@ -51,9 +51,11 @@ def test_constant_is_the_common_answer():
 
 def test_constant_is_judged_by_the_truth_where_it_is_known():
     heart = (Finding(kind="x", observation="Cardiomegaly"),)
-    training = [example(i, "The lungs are clear.", ["No Finding"]).model_copy(update={"truth": ()}) for i in range(6)]
-    training += [example(9, "The heart is big.", ["Cardiomegaly"]).model_copy(update={"truth": heart})]
-    assert constant_report(training) == "The heart is big."  # of what is there, the only finding that can be named
+    normal = example(1, "The lungs are clear.", ["No Finding"]).model_copy(update={"truth": ()})
+    training = [normal] * 4 + [
+        example(2, "The heart is big.", ["Cardiomegaly"]).model_copy(update={"truth": heart})
+    ] * 3
+    assert constant_report(training) == "The heart is big."
     assert constant_report([row.model_copy(update={"truth": None}) for row in training]) == "The lungs are clear."
 
 
