@@ -10,6 +10,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from radlet.core.errors import ConfigError, DataError
+from radlet.data import images
 from radlet.data.dicom import MAX_PIXEL_ASPECT
 from radlet.data.dicom_grey import MID_GREY, TAIL
 from radlet.data.film import MAX_PIXELS, MAX_SIDE_RATIO
@@ -131,6 +132,12 @@ def test_digest_follows_every_setting():
     assert ImageSettings().digest == ImageSettings(size_px=224).digest
 
 
+def test_digest_follows_the_version_of_the_path(monkeypatch):
+    before = ImageSettings().digest
+    monkeypatch.setattr(images, "PATH_VERSION", images.PATH_VERSION + 1)
+    assert ImageSettings().digest != before
+
+
 @pytest.mark.parametrize("wrong", [{"size_px": 0}, {"resize": "stretch"}, {"std": (0.0, 1.0, 1.0)}])
 def test_settings_that_make_no_picture_are_refused(wrong):
     with pytest.raises(ValidationError):
@@ -143,7 +150,7 @@ def test_pad_has_no_processor_of_transformers():
 
 
 @pytest.mark.parametrize("policy", ["crop", "squash"])
-@pytest.mark.parametrize("shape", [(64, 64), (113, 171), (171, 113), (40, 30), (33, 131)])
+@pytest.mark.parametrize("shape", [(64, 64), (113, 174), (174, 113), (40, 30), (33, 131)])
 def test_processor_of_transformers_gives_the_same_pixel_values(policy, shape):
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
