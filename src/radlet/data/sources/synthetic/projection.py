@@ -6,6 +6,7 @@ Beer-Lambert: primary = exp(-sum of mu x thickness). Display is inverted log exp
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,10 @@ _BODY = 1.2
 """Attenuation above which a ray has passed through the trunk."""
 
 
+_LEVELS = 2048
+"""Exposure levels between the darkest and the brightest ray of an ideal window."""
+
+
 @dataclass(frozen=True)
 class Pose:
     """Where the body lies on the film: rotation in degrees, shift in mm, magnification."""
@@ -67,6 +72,15 @@ def sample_pose(rng: np.random.Generator, view: str) -> Pose:
 
 def placed(image: Map, grid: Canvas, pose: Pose) -> Map:
     """Move a map computed in the body's frame to where the body lies on the film (bilinear, edges repeated)."""
+    return np.asarray(_moved(image, grid, pose, Image.Resampling.BILINEAR), dtype=np.float32)
+
+
+def placed_mask(region: NDArray[np.bool_], grid: Canvas, pose: Pose) -> NDArray[np.uint8]:
+    """Move a region as `placed` moves the film; returns 255 inside."""
+    return np.array(_moved(region * np.uint8(255), grid, pose, Image.Resampling.NEAREST))
+
+
+def _moved(image: NDArray[Any], grid: Canvas, pose: Pose, resampling: Image.Resampling) -> Image.Image:
     angle = np.deg2rad(pose.rotation)
     cos, sin = np.cos(angle) / pose.scale, np.sin(angle) / pose.scale
     margin = grid.size_px // 8
@@ -74,8 +88,7 @@ def placed(image: Map, grid: Canvas, pose: Pose) -> Map:
     x, y = middle + pose.shift[0] / grid.px_mm, middle + pose.shift[1] / grid.px_mm
     back = (cos, sin, middle + margin - cos * x - sin * y, -sin, cos, middle + margin + sin * x - cos * y)
     padded = Image.fromarray(np.pad(image, margin, mode="edge"))
-    moved = padded.transform((grid.size_px, grid.size_px), Image.Transform.AFFINE, back, Image.Resampling.BILINEAR)
-    return np.asarray(moved, dtype=np.float32)
+    return padded.transform((grid.size_px, grid.size_px), Image.Transform.AFFINE, back, resampling)
 
 
 def expose(attenuation: Map, grid: Canvas, style: Style, rng: np.random.Generator, noise: float) -> NDArray[np.uint8]:
@@ -109,14 +122,18 @@ def expose(attenuation: Map, grid: Canvas, style: Style, rng: np.random.Generato
 def _tone(density: Map, body: Map, style: Style, rng: np.random.Generator) -> NDArray[np.uint8]:
     low, high = np.percentile(body, (5, 98))
     dark, bright = 0.2 + rng.uniform(-0.06, 0.06), 0.88 + rng.uniform(-0.05, 0.05)
-    grey = (density - low) * np.float32((bright - dark) / max(high - low, 1e-3)) + np.float32(dark)
-    grey = np.clip(grey, 0, 1.15) / np.float32(1.06)
-    grey = np.clip(grey, 0, 1) ** np.float32(style.gamma * np.exp(rng.normal(0, 0.07)))
-    if style.contrast:
-        curve = grey * grey * (3 - 2 * grey)
-        grey += np.float32(0.45 * style.contrast) * (curve - grey)
-    film: NDArray[np.uint8] = (grey * 255 + 0.5).astype(np.uint8)
+    scale = (bright - dark) / max(float(high - low), 1e-3) * _LEVELS
+    level = density * np.float32(scale) + np.float32(dark * _LEVELS - low * scale)
+    curve = _film_curve(style, style.gamma * float(np.exp(rng.normal(0, 0.07))))
+    film: NDArray[np.uint8] = curve[np.clip(level, 0, len(curve) - 1).astype(np.uint16)]
     return film
+
+
+def _film_curve(style: Style, gamma: float) -> NDArray[np.uint8]:
+    """Return display grey by exposure level; above the top level the film is saturated."""
+    grey = np.minimum(np.arange(int(1.06 * _LEVELS)) / (1.06 * _LEVELS), 1) ** gamma
+    grey += 0.45 * style.contrast * (grey * grey * (3 - 2 * grey) - grey)
+    return (grey * 255 + 0.5).astype(np.uint8)
 
 
 def finish(film: NDArray[np.uint8], view: str, style: Style, rng: np.random.Generator) -> NDArray[np.uint8]:

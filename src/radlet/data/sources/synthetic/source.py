@@ -20,9 +20,11 @@ from radlet.data.sources.synthetic.frontal import Frontal
 from radlet.data.sources.synthetic.grammar import Report, Subject, Wording, compose
 from radlet.data.sources.synthetic.lateral import Lateral
 from radlet.data.sources.synthetic.patients import Exam, Patient, Population, plan_patient
-from radlet.data.sources.synthetic.projection import STYLES, expose, finish, placed, sample_pose
+from radlet.data.sources.synthetic.projection import STYLES, expose, finish, placed, placed_mask, sample_pose
 
 StyleName = Literal["film", "digital"]
+_INSIDE = 0.02
+"""Regions are positive inside; less than this (mm, or a share) is rounding."""
 _ORDER: Mapping[str, int] = {kind: index for index, kind in enumerate(painting.PAINTERS)}
 
 
@@ -183,9 +185,7 @@ class _Shot:
         attenuation = placed(scene.attenuation(), grid, pose)
         film = finish(expose(attenuation, grid, style, rng, self.noise), self.view, style, rng)
         masks = {
-            index: ((placed(_solid(region), grid, pose) > 0.5) * np.uint8(255))
-            for index, region in regions.items()
-            if region is not None
+            index: placed_mask(region > _INSIDE, grid, pose) for index, region in regions.items() if region is not None
         }
         return film, {index: mask for index, mask in masks.items() if mask.any()}
 
@@ -194,10 +194,6 @@ def _painted(scene: Frontal | Lateral, lesion: Lesion) -> Map | None:
     if isinstance(scene, Lateral):
         return lateral_painting.paint(scene, lesion)
     return painting.paint(scene, lesion)
-
-
-def _solid(region: Map) -> Map:
-    return (region > 0.02).astype(np.float32)
 
 
 def _finding(lesion: Lesion, number: int, masks: Mapping[tuple[int, str], NDArray[np.uint8]]) -> Finding:
