@@ -11,7 +11,7 @@ from radlet.data.sources.synthetic import SyntheticSource
 from radlet.data.sources.synthetic.findings import KINDS, Lesion, compatible
 from radlet.data.sources.synthetic.grammar import Subject, Wording, change, compose
 
-SOURCE = SyntheticSource(num_patients=500, uncertain_share=0.1)
+SOURCE = SyntheticSource(num_patients=300, uncertain_share=0.1)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ SMALL = 96
 def only(kind, **settings):
     """Return a source whose every patient has just this kind of finding."""
     prevalences = {other: float(other == kind) for other in KINDS}
-    settings = {"size_px": SMALL, "abnormal_share": 1.0, "max_studies_per_patient": 1, "num_patients": 8} | settings
+    settings = {"size_px": SMALL, "abnormal_share": 1.0, "max_studies_per_patient": 1, "num_patients": 4} | settings
     return SyntheticSource(prevalences=prevalences, **settings)
 
 
@@ -154,7 +154,7 @@ def test_views_follow_the_shares():
 
 def counts(**settings):
     found = dict.fromkeys(KINDS, 0)
-    source = SyntheticSource(num_patients=1500, max_studies_per_patient=1, abnormal_share=1, **settings)
+    source = SyntheticSource(num_patients=800, max_studies_per_patient=1, abnormal_share=1, **settings)
     for patient, _ in source._plans(0):
         for lesion in patient.exams[0].lesions:
             found[lesion.kind] += 1
@@ -167,7 +167,7 @@ def test_long_tail_makes_some_kinds_rare():
 
 
 def test_site_shift_adds_a_second_site_with_other_frequencies():
-    source = SyntheticSource(num_patients=2000, max_studies_per_patient=1, site_shift=True, styles=("film",))
+    source = SyntheticSource(num_patients=1000, max_studies_per_patient=1, site_shift=True, styles=("film",))
     patients = [patient for patient, _ in source._plans(0)]
     effusions = {
         site: np.mean([any(x.kind == "effusion" for x in p.exams[0].lesions) for p in patients if p.site == site])
