@@ -114,6 +114,26 @@ def check(
         typer.echo(f"{file}: ok")
 
 
+@app.command(rich_help_panel="Whole pipelines")
+def synthesize(
+    overrides: Overrides = None,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("synthetic"),
+    form: Annotated[str, typer.Option(help="png: films and a table; dicom: a tree of DX objects.")] = "png",
+    seed: Annotated[int, typer.Option(help="Seed of the studies.")] = 0,
+) -> None:
+    """Write synthetic studies; overrides are settings of the source: num_patients=20 identifiers=true."""
+    from radlet.core.config import load_config
+    from radlet.data.sources.synthetic import SyntheticSource, write_dicom_tree, write_png_table
+
+    writers = {"png": write_png_table, "dicom": write_dicom_tree}
+    if form not in writers:
+        raise ConfigError(f"--form {form}: is unknown. Known: {', '.join(writers)}.")
+    source = load_config(SyntheticSource, None, overrides)
+    studies = Progress().track(source.studies(seed), "studies")
+    num_films = writers[form](studies, out)
+    typer.echo(f"{num_films} films in {out}")
+
+
 @app.command(rich_help_panel="Use a model")
 def generate(
     checkpoint: Checkpoint,
@@ -177,7 +197,8 @@ def explain(
     request = DraftRequest((file,), indication)
     draft = drafter.draft([request])[0]
     if word.strip().lower() not in draft.lower():
-        raise DataError(f"'{word}' does not occur in the draft. The draft is: {draft} {DRAFT_MARK}")
+        typer.echo(f"{draft} {DRAFT_MARK}")
+        raise DataError("The word does not occur in the draft above; choose one that does.")
     weights = drafter.attention(request, draft).for_text(word)
     film = resize_film(read_film(file).pixels, drafter.image_settings)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -241,11 +262,11 @@ def _labelled_line(line: str, number: int, file: Path) -> tuple[str, str]:
 @app.command(rich_help_panel="Judge texts")
 def score(
     file: Annotated[Path, typer.Argument(help="JSONL {id, patient_id?, reference, prediction}.", show_default=False)],
-    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of the patients.")] = 1000,
+    bootstrap: Annotated[int, typer.Option(min=1, help="Resamples of the patients.")] = 1000,
     out: Annotated[Path, typer.Option(help="Scorecard to write.")] = Path("scorecard.json"),
 ) -> None:
     """Score drafts against references, with intervals resampled by patient."""
-    from radlet.evaluation.scoring import score_file
+    from radlet.evaluation.prediction_files import score_file
 
     scorecard = score_file(file, bootstrap)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -258,6 +279,8 @@ def score(
 def main() -> None:
     """Run the command line; an error a user can act on is one message and exit status 2."""
     # Reports and films stay here: no library may ask a hub or send usage data.
+    # Spinning OpenMP threads of two processes on one core wait for each other; sleeping ones do not.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
         os.environ.setdefault(name, "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

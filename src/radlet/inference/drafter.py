@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 
 from radlet.core.console import Progress
 from radlet.core.errors import CheckpointError, DataError
-from radlet.data.images import ImageSettings, load_pixel_values, read_film
+from radlet.data.images import ImageSettings, hf_image_processor_config, load_pixel_values, read_film
 from radlet.inference.attention import AttentionMap, attend
 from radlet.inference.engines import ENGINES
 from radlet.inference.engines.base import Sampling
 from radlet.models.prompts import encode_prompt
-from radlet.models.report_model import ReportModel, load_report_model
+from radlet.models.report_model import ModelCard, ReportModel, load_report_model
 
 GREEDY = Sampling()
 
@@ -114,7 +114,7 @@ def checkpoint_folder(path: Path) -> Path:
     return path / "checkpoint" if (path / "checkpoint").is_dir() else path
 
 
-def checked_image_settings(image: dict[str, object], digest: str) -> ImageSettings:
+def checked_image_settings(image: dict[str, Any], digest: str) -> ImageSettings:
     """Return the image settings of a checkpoint.
 
     Raises:
@@ -127,3 +127,9 @@ def checked_image_settings(image: dict[str, object], digest: str) -> ImageSettin
             f"{settings.digest}. Use the version named in radlet.json, or train again."
         )
     return settings
+
+
+def processor_options(card: ModelCard) -> dict[str, Any] | None:
+    """Return arguments of transformers' CLIP image processor that repeat a checkpoint's image path, if it can."""
+    settings = checked_image_settings(card.image, card.image_digest)
+    return None if settings.resize == "pad" else hf_image_processor_config(settings)

@@ -44,7 +44,7 @@ class HybridEncoderConfig(Config):
     @property
     def stride_px(self) -> int:
         """Pixels of the film to one token, along each side."""
-        return 2 ** (len(self.widths) + 1)
+        return 1 << (len(self.widths) + 1)
 
     def build(self, size_px: int) -> PreTrainedModel:
         """Make the tower with random weights for square films of `size_px`.

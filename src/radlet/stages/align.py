@@ -14,8 +14,8 @@ from radlet.core.config import StageConfig
 from radlet.core.console import Progress
 from radlet.core.runs import open_run, run_digest
 from radlet.data.examples import select_films
-from radlet.data.images import hf_image_processor_config
 from radlet.data.manifests import read_examples
+from radlet.inference.drafter import processor_options
 from radlet.inference.scoring import draft_f1
 from radlet.models.freezing import count_by_part, set_trainable
 from radlet.models.language import LanguageModelConfig
@@ -73,7 +73,7 @@ def run(config: AlignConfig, console: "Console | None" = None) -> Path:
     rows = ReportRows.of(select_films(read_examples(config.examples), config.films))
     best_step = train_on_reports(report_model, rows, PLAIN, config.training, run_, config.seed, draft_f1, progress)
     report_model.model.cpu()
-    save_report_model(report_model, run_.path / "checkpoint", hf_image_processor_config(pair.image_settings))
+    save_report_model(report_model, run_.path / "checkpoint", processor_options(card))
     progress.console.print(f"  weights of step {best_step}")
     clear_states(run_)
     run_.finish()

@@ -18,9 +18,8 @@ from radlet.core.errors import ConfigError
 from radlet.core.records import Example
 from radlet.core.runs import open_run, run_digest
 from radlet.data.examples import select_films
-from radlet.data.images import hf_image_processor_config
 from radlet.data.manifests import read_examples
-from radlet.inference.drafter import Drafter, checkpoint_folder
+from radlet.inference.drafter import checkpoint_folder, processor_options
 from radlet.inference.scoring import draft_f1
 from radlet.models.freezing import count_by_part, set_trainable
 from radlet.models.prompts import PromptConfig
@@ -82,8 +81,7 @@ def run(config: FinetuneConfig, console: "Console | None" = None) -> Path:
         report_model, rows, config.prompt, config.training, run_, config.seed, draft_f1, progress
     )
     merged = ReportModel(tuning.merge(report_model.model.cpu()), report_model.tokenizer, card)
-    settings = Drafter(merged).image_settings
-    save_report_model(merged, run_.path / "checkpoint", hf_image_processor_config(settings))
+    save_report_model(merged, run_.path / "checkpoint", processor_options(card))
     progress.console.print(f"  weights of step {best_step}")
     clear_states(run_)
     run_.finish()

@@ -14,7 +14,7 @@ import torch
 from radlet import __version__
 from radlet.core.config import StageConfig
 from radlet.core.console import Progress
-from radlet.core.errors import DataError
+from radlet.core.errors import ConfigError, DataError
 from radlet.core.records import Example
 from radlet.core.runs import open_run, write_atomically
 from radlet.data.examples import select_films
@@ -83,6 +83,10 @@ def run(config: PretrainConfig, console: "Console | None" = None) -> Path:
     if not train_rows or not dev_rows:
         raise DataError(f"{config.examples}: {len(train_rows)} train and {len(dev_rows)} dev films; both are needed.")
     label_names = tuple(sorted({name for row in train_rows for name in row.labels}))
+    if not label_names and config.select == "mean_auroc":
+        raise ConfigError(
+            "select = 'mean_auroc' needs labels; the examples have none. Choose 'loss' or build with labels."
+        )
     torch.manual_seed(config.seed)
     language_model, tokenizer = config.language_model.build(lambda: _corpus(train_rows))
     encoder = config.encoder.build(config.image.size_px)

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import nn
 
 from radlet.core.config import Config
@@ -27,27 +28,27 @@ Batch = dict[str, torch.Tensor]
 class LoopConfig(Config):
     """How long, how fast and how exactly to train."""
 
-    epochs: float = 1.0
+    epochs: float = Field(default=1.0, gt=0)
     """Passes over the training rows."""
-    max_steps: int | None = None
+    max_steps: int | None = Field(default=None, ge=1)
     """Stop after so many optimiser steps, whatever `epochs` says; the schedule ends there too."""
-    micro_batch_size: int = 32
+    micro_batch_size: int = Field(default=32, ge=1)
     """Rows computed at once on one device."""
-    grad_accum_steps: int = 1
+    grad_accum_steps: int = Field(default=1, ge=1)
     """Micro-batches to one optimiser step."""
-    lr: float = 1e-3
+    lr: float = Field(default=1e-3, gt=0)
     """Largest learning rate."""
-    weight_decay: float = 0.0
+    weight_decay: float = Field(default=0.0, ge=0)
     """Decoupled weight decay of matrices; vectors are never decayed."""
-    warmup_share: float = 0.03
+    warmup_share: float = Field(default=0.03, ge=0, le=1)
     """Share of the steps over which the rate rises."""
-    clip_norm: float = 1.0
+    clip_norm: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient of a step."""
     precision: Precision = "auto"
     """"bf16", "fp32", or "auto": bfloat16 where the hardware has it."""
-    num_evals: int = 4
+    num_evals: int = Field(default=4, ge=1)
     """Validations, evenly spaced; the last one falls on the last step."""
-    save_every_steps: int = 100
+    save_every_steps: int = Field(default=100, ge=1)
     """Steps between saved training states, from which a killed run resumes."""
     keep: Literal["best", "last"] = "best"
     """Which weights the stage delivers."""

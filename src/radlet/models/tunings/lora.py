@@ -5,6 +5,7 @@ from typing import Literal
 
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
+from pydantic import Field
 from torch import nn
 from transformers import LlavaForConditionalGeneration
 
@@ -16,11 +17,11 @@ class LoraTuning(Tuning):
     """Train ``B A`` of rank `rank` beside each target layer: ``W x + (alpha / rank) B A x``."""
 
     kind: Literal["lora"] = "lora"
-    rank: int = 64
+    rank: int = Field(default=64, ge=1)
     """Rank of each update."""
-    alpha: int = 128
+    alpha: int = Field(default=128, ge=1)
     """Scale of the updates; their weight is alpha / rank."""
-    dropout: float = 0.05
+    dropout: float = Field(default=0.05, ge=0, lt=1)
     """Dropout before each update, 0..1."""
     target_modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
     """Names of the linear layers of the language model that get an update."""
