@@ -3,8 +3,8 @@
     python bench/labeller_agreement.py [../shared/data] [--errors OBSERVATION --part PART]
 
 The rules were tuned on the half of the train studies whose hash is even ("tuned"); "held" is the other half, "dev" the
-development file. A report is findings plus impression. Uncertain counts as positive, because the curators of the gold
-labels coded what was mentioned as likely present. Studies without any text are left out.
+development file. A report is findings plus impression; studies without any text are left out. The gold knows no
+uncertainty, so both ways of counting it are printed.
 """
 
 import argparse
@@ -56,19 +56,34 @@ def f1(tp: int, fp: int, fn: int) -> float:
     return 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 0.0
 
 
-def report(name: str, rows: list[Row], positive: set[State]) -> None:
-    """Print precision, recall and F1 of each shared observation, and the micro-F1."""
-    totals = [0, 0, 0]
-    print(f"\n{name}: {len(rows)} reports\n{'observation':<18}{'gold':>6}{'prec':>7}{'rec':>7}{'F1':>7}")
+def counts(rows: list[Row], positive: set[State]) -> dict[str, tuple[int, int, int]]:
+    """Return true positives, false positives and false negatives of each shared observation."""
     labelled = [(label_report(text), truth) for _, text, truth in rows]
-    for observation in SHARED:
-        pairs = [(states[observation] in positive, truth[observation]) for states, truth in labelled]
-        tp, fp, fn = (pairs.count(pair) for pair in ((True, True), (True, False), (False, True)))
-        totals = [total + count for total, count in zip(totals, (tp, fp, fn), strict=True)]
+    found = {}
+    for name in SHARED:
+        pairs = [(states[name] in positive, truth[name]) for states, truth in labelled]
+        found[name] = (pairs.count((True, True)), pairs.count((True, False)), pairs.count((False, True)))
+    return found
+
+
+def total(found: dict[str, tuple[int, int, int]]) -> tuple[int, int, int]:
+    """Return the counts of all observations together."""
+    tp, fp, fn = (sum(column) for column in zip(*found.values(), strict=True))
+    return tp, fp, fn
+
+
+def micro_f1(rows: list[Row], positive: set[State]) -> float:
+    """Return the micro-F1 over the shared observations."""
+    return f1(*total(counts(rows, positive)))
+
+
+def report(name: str, rows: list[Row], positive: set[State]) -> None:
+    """Print precision, recall and F1 of each shared observation and of all together."""
+    print(f"\n{name}: {len(rows)} reports\n{'observation':<18}{'gold':>6}{'prec':>7}{'rec':>7}{'F1':>7}")
+    found = counts(rows, positive)
+    for observation, (tp, fp, fn) in [*found.items(), ("micro", total(found))]:
         precision, recall = tp / max(1, tp + fp), tp / max(1, tp + fn)
         print(f"{observation:<18}{tp + fn:>6}{precision:>7.3f}{recall:>7.3f}{f1(tp, fp, fn):>7.3f}")
-    tp, fp, fn = totals
-    print(f"{'micro':<18}{tp + fn:>6}{tp / max(1, tp + fp):>7.3f}{tp / max(1, tp + fn):>7.3f}{f1(*totals):>7.3f}")
 
 
 def errors(rows: list[Row], observation: str, positive: set[State]) -> None:

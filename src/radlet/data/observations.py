@@ -17,7 +17,7 @@ from radlet.core.records import OBSERVATIONS, Side, State
 from radlet.data.lexicon import EVENT, MENTION_KINDS, PUNCTUATION, SEVERITIES, SIDES, STRUCTURE_KINDS
 from radlet.data.sidedness import Event, Severity, assign_sides, severity_before
 
-_SENTENCE = re.compile(r"(?:[^.!?\n]|(?<=\bvs)\.|\.(?=\d)|\n(?!\s*(?:\n|\d{1,2}[.)]|[-*\u2022])))+")
+_SENTENCE = re.compile(r"(?:[^.!?\n]|(?<=\bvs)\.|\.(?=\d)|\n(?![ \t\r]*(?:\n|\d{1,2}[.)]|[-*\u2022])))+")
 _LOWER = str.maketrans({chr(code): chr(code + 32) for code in range(ord("A"), ord("Z") + 1)})
 _STRENGTH = {State.UNMENTIONED: 0, State.NEGATIVE: 1, State.UNCERTAIN: 2, State.POSITIVE: 3}
 _PREDICATES = ("normal", "borderline", "abnormal")
