@@ -47,17 +47,20 @@ def block(width_in, width_out):
 
 
 class Probe(nn.Module):
-    """Four convolution layers; the pooled map keeps its columns, without which sides are one."""
+    """Five convolution layers; the strongest response of each half of the film, and a coarse map of all of it."""
 
     def __init__(self, num_targets):
         super().__init__()
-        widths = (24, 48, 96, 160)
+        widths = (24, 32, 64, 128, 160)
         stem = (nn.Conv2d(1, 24, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(24), nn.ReLU(inplace=True))
         self.features = nn.Sequential(*stem, *[block(a, b) for a, b in itertools.pairwise(widths)])
-        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(160 * 64, num_targets))
+        self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(160 * (2 + 16), num_targets))
 
     def forward(self, x):  # (B, 1, S, S)
-        return self.head(nn.functional.adaptive_avg_pool2d(self.features(x), 8))
+        features = self.features(x)  # (B, D, H, W)
+        strongest = torch.cat([half.amax((2, 3)) for half in features.chunk(2, dim=3)], 1)  # (B, 2D)
+        coarse = nn.functional.adaptive_avg_pool2d(features, 4).flatten(1)  # (B, 16D)
+        return self.head(torch.cat([strongest, coarse], 1))
 
 
 def scaled(films):
@@ -117,7 +120,7 @@ def main():
     films, targets = frontal_films(source, 0, options.train)
     unseen, expected = frontal_films(source, 1, options.test)
     print(f"{len(films) + len(unseen)} films in {time.monotonic() - start:.0f} s")
-    model = Probe(targets.shape[1])
+    model = Probe(targets.shape[1]).to(memory_format=torch.channels_last)
     train(model, scaled(films), torch.from_numpy(targets), options.minutes)
     model.eval()
     with torch.inference_mode():

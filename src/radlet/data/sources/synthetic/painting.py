@@ -90,7 +90,7 @@ def effusion(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> Map:
         wall = anatomy.chest_half_width
         angle_y = float(scene.base[0, -1 if sign > 0 else 0]) - 2
         angle_y = (anatomy.dome_y_left if sign > 0 else anatomy.dome_y_right) + 34
-        height = ((42, 52), (74, 92), (118, 142))[_grade(lesion)]
+        height = ((48, 58), (80, 96), (120, 142))[_grade(lesion)]
         along = np.clip((grid.x * sign - 12) / (wall - 12), 0, 1)
         drop = 30 if _grade(lesion) else 40
         surface = angle_y - float(rng.uniform(*height)) + drop * (1 - along**2.2)
@@ -243,7 +243,8 @@ def _break(scene: Frontal, rib: int, sign: int, at: float, step: float) -> Map:
 def pleural_thickening(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> Map:
     """Coat the apex, or the side wall, with a lumpy layer of soft tissue."""
     grid, anatomy = scene.grid, scene.anatomy
-    here = scene.side_mask(str(lesion.side)) * ramp(scene.lung - 2, 4)
+    here = scene.side_mask(str(lesion.side)) * ramp(scene.lung - 8, 8)
+    here = here * ramp(grid.abs_x - anatomy.mediastinum_half_width - 7, 9)
     phase = float(rng.uniform(0, 6))
     lumps = 1 + 0.16 * np.sin(grid.y / np.float32(13) + phase) + 0.06 * np.sin(grid.y / np.float32(5))
     if lesion.zone == "upper":
