@@ -25,9 +25,9 @@ _HOLE = "\u25a1"
 """Stands for a placeholder while a sentence is mended; it occurs in no report."""
 
 _NUMBER = r"\(?\d{1,2}[.)](?!\d)"
-_NUMBERING = re.compile(rf"(?:^|(?<=[.!?:;]\s)|(?<=[^\d][.!?]))\s*(?:{_NUMBER}\s*)+(?=[A-Za-z{_HOLE}])")
+_NUMBERING = re.compile(rf"(?:^|(?<=[.!?:;]\s)|(?<=[^\d][.!?]))\s*+(?:{_NUMBER}\s*+)++(?=[A-Za-z{_HOLE}])")
 _OPEN_ITEM = re.compile(r"(?<=[A-Za-z0-9)])[ \t]*\n\s*(?=(?:\d{1,2}[.)]|[-*\u2022])\s)")
-_LINE_NUMBERING = re.compile(rf"(?m)^[ \t]*(?:{_NUMBER}|[-*\u2022](?=\s))[ \t]*(?=\S)")
+_LINE_NUMBERING = re.compile(rf"(?m)^[ \t]*+(?:(?:{_NUMBER}|[-*\u2022](?=\s|$))[ \t]*+)++")
 _GLUED_STOP = re.compile(rf"(?<=[a-z{_HOLE}])([.!?])(?=[A-Z][a-z]*[ ,.])")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\u25a1\d])")
 _WORD = re.compile(r"\w+")

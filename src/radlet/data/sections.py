@@ -41,7 +41,9 @@ _HEADING = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _SENTENCE_END = re.compile(r"[.!?:;)\]]\s*$")
-_PROSE = re.compile(r"\b(?:is|are|was|were|has|have|there|no|normal|clear|seen|unchanged|stable)\b[^\n]{0,300}\.(?:\s|$)")
+_PROSE = re.compile(
+    r"\b(?:is|are|was|were|has|have|there|no|normal|clear|seen|unchanged|stable)\b[^\n]{0,300}\.(?:\s|$)"
+)
 
 
 def parse_sections(report: str) -> dict[str, str]:

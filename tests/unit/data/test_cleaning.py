@@ -87,3 +87,8 @@ def test_cleaning_what_is_clean_changes_nothing(text: str) -> None:
 @given(st.lists(st.sampled_from(["Lungs are clear.", "No edema.", "A 5 mm nodule."]), min_size=1))
 def test_plain_sentences_pass_unchanged(sentences: list[str]) -> None:
     assert clean_text("\n".join(sentences)) == " ".join(sentences)
+
+
+@pytest.mark.parametrize("unit", ["1. ", "(1) ", "XXXX ", "the XXXX ", "- \n", "x-", "\n", "[**", ". 2. "])
+def test_repetition_of_any_length_is_cleaned(unit: str) -> None:
+    assert len(clean_text(unit * (20_000 // len(unit)))) <= 20_000
