@@ -28,6 +28,13 @@ _TAGS = [
     "SOPInstanceUID", "StudyInstanceUID", "PatientID", "IssuerOfPatientID", "AccessionNumber", "StudyDate", "StudyTime",
     "SeriesNumber", "InstanceNumber", "Modality", "BodyPartExamined", "PatientSex", "PatientAge", "Rows",
 ]  # fmt: skip
+_MODALITIES = ("CR", "CT", "DX", "ES", "IO", "MG", "MR", "NM", "OT", "PR", "PT", "PX", "RF", "RG", "SR", "US", "XA")
+_BODY_PARTS = (
+    "ABDOMEN", "ANKLE", "ARM", "BREAST", "CHEST", "CLAVICLE", "ELBOW", "EXTREMITY", "FEMUR", "FINGER", "FOOT",
+    "FOREARM", "HAND", "HEAD", "HIP", "HUMERUS", "KNEE", "LEG", "NECK", "PELVIS", "RIB", "SHOULDER", "SKULL", "SPINE",
+    "STERNUM", "TOE", "WRIST", "CSPINE", "TSPINE", "LSPINE",
+)  # fmt: skip
+"""Some defined terms of PS3.3 C.7.3.1.1.1 and PS3.16 annex L, the only ones a reason quotes."""
 
 
 class Reports(Config):
@@ -154,10 +161,10 @@ def _problem(source: DicomTreeSource, header: _Header) -> str | None:
     if not tags["StudyInstanceUID"] and not tags["Modality"]:
         return "truncated or without a study: StudyInstanceUID (0020,000D) is missing"
     if tags["Modality"] and tags["Modality"].upper() not in source.modalities:
-        return f"modality {_code(tags['Modality'])} is not among {', '.join(source.modalities)}"
+        return f"modality {_told(tags['Modality'], _MODALITIES)} is not among {', '.join(source.modalities)}"
     body_part = re.sub(r"[^A-Z]+", " ", tags["BodyPartExamined"].upper()).strip()
     if body_part and not any(part in body_part.split() for part in source.body_parts):
-        return f"body part {_code(body_part)} is not among {', '.join(source.body_parts)}"
+        return f"body part {_told(body_part, _BODY_PARTS)} is not among {', '.join(source.body_parts)}"
     if not tags["Rows"]:
         return "holds no image: Rows (0028,0010) is missing"
     return None
@@ -172,9 +179,9 @@ def _conflict(header: _Header, group: list[_Header], seen: set[str]) -> str | No
     return None
 
 
-def _code(value: str) -> str:
-    """Return a coded value only if it has the form of one (PS3.5 6.2, CS); typed-in text may be anything."""
-    return value if re.fullmatch(r"[A-Z]{2,16}", value) else "(other)"
+def _told(value: str, known: tuple[str, ...]) -> str:
+    """Return a coded value only if it is a defined one: what was typed in instead may be anything, a name too."""
+    return value if value in known else "(other)"
 
 
 def _studies(source: DicomTreeSource, headers: dict[str, list[_Header]]) -> Iterator[RawStudy]:

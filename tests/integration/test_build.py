@@ -1,0 +1,120 @@
+"""Build from the outside: an ingest run in, examples out."""
+
+import io
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from radlet.core.config import load_config
+from radlet.core.errors import DataError
+from radlet.data.manifests import read_examples
+from radlet.stages import build, ingest
+
+NAME = "QUEZALDA"
+
+
+def run_ingest(root, rows, runs_dir):
+    (root / "images").mkdir(parents=True)
+    for number, row in enumerate(rows):
+        row["image"] = f"images/{number}.png"
+        Image.new("L", (48, 40), color=number % 256).save(root / row["image"])
+    (root / "table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    names = ("study_id", "patient_id", "view", "findings", "impression", "split", "labels")
+    columns = {name: name for name in ("image", *names)}
+    source = {"kind": "folder", "root": str(root), "tables": [{"path": "table.jsonl"}], "columns": columns}
+    config = load_config(ingest.IngestConfig, None, source=source, num_workers=1, runs_dir=runs_dir)
+    return ingest.run(config, Console(file=io.StringIO()))
+
+
+def run_build(ingest_dir, runs_dir, **values):
+    console = Console(file=io.StringIO(), width=300)
+    config = load_config(build.BuildConfig, None, ingest=ingest_dir, runs_dir=runs_dir, **values)
+    return build.run(config, console), console.file.getvalue()
+
+
+def make_rows(count=30, **values):
+    text = f"Small left effusion, as {NAME} was told."
+    given = {"view": "PA", "findings": text, "impression": None, "split": None, "labels": {"Mass": 1}}
+    return [{**given, "study_id": f"s{n}", "patient_id": f"p{n // 2}", **values} for n in range(count)]
+
+
+def test_examples_summary_and_table_agree(tmp_path):
+    rows = make_rows()
+    rows[0]["findings"] = None
+    rows += [{**rows[3], "view": "LATERAL"}]
+    ingested = run_ingest(tmp_path / "raw", rows, tmp_path / "runs")
+    run_dir, shown = run_build(ingested, tmp_path / "runs", labels="both", shares={"train": 0.6, "test": 0.4})
+    examples = {example.study_id: example for example in read_examples(run_dir)}
+    assert len(examples) == 30
+    assert [Path(path).is_file() for path in examples["s3"].image_paths] == [True, True]
+    assert examples["s3"].views == ("PA", "LATERAL")
+    assert examples["s0"].target is None
+    summary = json.loads((run_dir / "summary.json").read_text())
+    counts = Counter(example.split for example in examples.values())
+    assert {split: numbers["studies"] for split, numbers in summary["splits"].items()} == {
+        "train": counts["train"], "dev": 0, "test": counts["test"],
+    }  # fmt: skip
+    assert summary["labels"]["source Mass"]["train"] == {"known": counts["train"], "prevalence": 1.0}
+    assert summary["without_target_by_reason"] == {"no report": 1}
+    assert json.loads((run_dir / "without_target.jsonl").read_text()) == {"id": "s0", "reason": "no report"}
+    assert "Pleural Effusion" in shown
+    by_patient = {(example.patient_id, example.split) for example in examples.values()}
+    assert len(by_patient) == 15
+
+
+def test_report_text_stands_in_the_examples_alone(tmp_path):
+    ingested = run_ingest(tmp_path / "raw", make_rows(), tmp_path / "runs")
+    run_dir, shown = run_build(ingested, tmp_path / "runs")
+    assert NAME in (read_examples(run_dir)[0].target or "")
+    readable = [path for path in [*run_dir.rglob("*"), *ingested.rglob("*")] if path.suffix in (".json", ".jsonl")]
+    assert len(readable) >= 8
+    assert not [path for path in readable if NAME in path.read_text()]
+    assert NAME not in shown
+
+
+def test_a_finished_build_is_left_as_it_is_and_the_folder_may_move(tmp_path):
+    ingested = run_ingest(tmp_path / "raw", make_rows(4), tmp_path / "runs")
+    first, _ = run_build(ingested, tmp_path / "runs")
+    again, shown = run_build(ingested, tmp_path / "runs")
+    assert again == first
+    assert "nothing to do" in shown
+    moved = (tmp_path / "runs").rename(tmp_path / "moved")
+    examples = read_examples(moved / first.relative_to(tmp_path / "runs"))
+    assert all(Path(path).is_file() for example in examples for path in example.image_paths)
+
+
+def test_a_patient_in_two_published_splits_is_an_error(tmp_path):
+    rows = make_rows(4, split="train")
+    rows[1]["split"] = "test"
+    ingested = run_ingest(tmp_path / "raw", rows, tmp_path / "runs")
+    with pytest.raises(DataError, match="Splits leak: 1 of kind patient"):
+        run_build(ingested, tmp_path / "runs")
+
+
+def test_studies_without_the_section_are_an_error(tmp_path):
+    ingested = run_ingest(tmp_path / "raw", make_rows(4), tmp_path / "runs")
+    with pytest.raises(DataError, match="no study has a section 'impression'"):
+        run_build(ingested, tmp_path / "runs", section="impression")
+
+
+@pytest.mark.data
+def test_the_real_recipe_reads_every_film(shared_data, repository, tmp_path):
+    given = [
+        f"source.root={shared_data / 'iu_xray'}",
+        f"runs_dir={tmp_path}",
+        "source.tables=[{path='dev.jsonl', split='train'}]",
+    ]
+    config = load_config(ingest.IngestConfig, repository / "recipes/iu_xray/ingest.toml", given)
+    ingested = ingest.run(config, Console(file=io.StringIO()))
+    config = load_config(
+        build.BuildConfig, repository / "recipes/iu_xray/build.toml", [f"runs_dir={tmp_path}"], ingest=ingested
+    )
+    examples = read_examples(build.run(config, Console(file=io.StringIO())))
+    assert (len(examples), sum(len(example.image_paths) for example in examples)) == (349, 685)
+    assert {example.split for example in examples} == {"train", "dev"}
+    assert all(example.views[0] != "LATERAL" for example in examples if len(example.views) > 2)
+    assert sum(example.labels["source Cardiomegaly"] for example in examples) > 20

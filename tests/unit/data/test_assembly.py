@@ -1,0 +1,103 @@
+import pytest
+from pydantic import ValidationError
+
+from radlet.core.records import Finding, ImageRecord, Study
+from radlet.data.assembly import SIDED, ExampleSettings, make_example, missing_target
+
+TEXT = "Small left pleural effusion. Possible right pneumothorax. Heart size is normal."
+
+
+def make_study(**values):
+    images = tuple(
+        ImageRecord(image_id=f"{n}", path=f"images/{n}.png", view=view)
+        for n, view in enumerate(["LATERAL", None, "AP"])
+    )
+    return Study(**{"study_id": "s", "patient_id": "p", "images": images, **values})
+
+
+def make(study=None, seed=0, **settings):
+    study = study or make_study(sections={"findings": TEXT})
+    return make_example(study, ExampleSettings(**settings), seed, "../ingest")
+
+
+def test_frontals_stand_first_and_paths_start_at_the_build():
+    example = make()
+    assert example.image_paths == ("../ingest/images/1.png", "../ingest/images/2.png", "../ingest/images/0.png")
+    assert example.views == (None, "AP", "LATERAL")
+
+
+def test_sections_come_from_the_report_unless_given():
+    report = "INDICATION: Cough.\nFINDINGS: Clear lungs.\nIMPRESSION: Normal chest."
+    example = make(make_study(report=report, sections={"findings": "Small  effusion."}))
+    assert (example.target, example.indication) == ("Small effusion.", "Cough.")
+    assert example.report == "Small effusion. Normal chest."
+    assert make(make_study(report=report), section="impression").target == "Normal chest."
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({}, "no report"),
+        ({"sections": {"impression": "Normal."}}, "no findings in the report"),
+        ({"sections": {"findings": " \n "}}, "findings empty after cleaning"),
+        ({"sections": {"findings": "Clear."}}, None),
+    ],
+)
+def test_a_study_without_the_section_is_kept_and_says_why(values, reason):
+    study = make_study(**values)
+    example = make(study)
+    assert missing_target(study, example) == reason
+    assert (example.target is None) == (example.observations == {}) == (reason is not None)
+
+
+def test_labels_follow_the_policy_for_the_uncertain():
+    for policy, value in (("positive", 1), ("negative", 0), ("unknown", None)):
+        labels = make(uncertain=policy).labels
+        assert labels.get("Pneumothorax") == value
+        assert (labels["Pleural Effusion"], labels["Cardiomegaly"], labels["Fracture"]) == (1, 0, 0)
+
+
+def test_sided_labels_have_fixed_names_and_leave_untold_sides_open():
+    labels = make(sided_labels=True).labels
+    assert (labels["left Pleural Effusion"], labels["right Pleural Effusion"]) == (1, 0)
+    assert (labels["left Pneumothorax"], labels["right Pneumothorax"]) == (0, 1)
+    assert {name for name in labels if name.startswith("left ")} == {f"left {name}" for name in SIDED}
+    untold = make(make_study(sections={"findings": "There is a pleural effusion."}), sided_labels=True).labels
+    assert untold["Pleural Effusion"] == 1
+    assert "left Pleural Effusion" not in untold
+    assert untold["left Fracture"] == 0
+
+
+def test_the_sources_labels_stay_apart_from_ours():
+    study = make_study(sections={"findings": TEXT}, labels={"Pleural Effusion": 0, "Hernia": 1})
+    assert make(study, labels="source").labels == {"Pleural Effusion": 0, "Hernia": 1}
+    both = make(study, labels="both").labels
+    assert (both["Pleural Effusion"], both["source Pleural Effusion"], both["source Hernia"]) == (1, 0, 1)
+
+
+def test_the_truth_makes_labels_where_it_is_known():
+    truth = (Finding(kind="effusion", observation="Pleural Effusion", side="right"),)
+    labels = make(make_study(truth=truth), labels="truth", sided_labels=True).labels
+    assert (labels["Pleural Effusion"], labels["No Finding"], labels["Edema"]) == (1, 0, 0)
+    assert (labels["left Pleural Effusion"], labels["right Pleural Effusion"]) == (0, 1)
+    assert make(labels="truth").labels == {}
+
+
+def test_splits_are_published_carved_or_drawn_by_patient():
+    def splits(published, **settings):
+        studies = [make_study(patient_id=f"p{n}", split=published) for n in range(400)]
+        return [make(study, **settings).split for study in studies]
+
+    assert set(splits("test", validation_share=0.5)) == {"test"}
+    assert set(splits("train")) == {"train"}
+    carved = splits("train", validation_share=0.1)
+    assert 20 <= carved.count("dev") <= 60
+    assert carved.count("train") == 400 - carved.count("dev")
+    drawn = splits(None, shares={"train": 0.5, "test": 0.5})
+    assert set(drawn) == {"train", "test"}
+    assert drawn == splits(None, shares={"train": 0.5, "test": 0.5})
+
+
+def test_shares_must_add_up():
+    with pytest.raises(ValidationError, match=r"add up to 0\.9"):
+        ExampleSettings(shares={"train": 0.8, "dev": 0.1})

@@ -1,0 +1,34 @@
+import pytest
+
+from radlet.core.records import Example
+from radlet.data.examples import select_films
+
+
+def make_example(*views):
+    return Example(
+        example_id="s1",
+        study_id="s1",
+        patient_id="p",
+        split="train",
+        image_paths=tuple(f"{number}.png" for number, _ in enumerate(views)),
+        views=views,
+    )
+
+
+@pytest.mark.parametrize(
+    ("films", "views", "rows"),
+    [
+        ("each", ("PA", "LATERAL"), [("s1.1", ("0.png",), ("PA",)), ("s1.2", ("1.png",), ("LATERAL",))]),
+        ("each", ("PA",), [("s1", ("0.png",), ("PA",))]),
+        ("frontal", ("LATERAL", "AP"), [("s1", ("1.png",), ("AP",))]),
+        ("frontal", (None, "LATERAL", "PA"), [("s1.1", ("0.png",), (None,)), ("s1.2", ("2.png",), ("PA",))]),
+        ("frontal", ("LATERAL",), []),
+        ("frontal_and_lateral", ("PA", "AP", "LATERAL", "LATERAL"), [("s1", ("0.png", "2.png"), ("PA", "LATERAL"))]),
+        ("frontal_and_lateral", (None,), [("s1", ("0.png",), (None,))]),
+        ("frontal_and_lateral", ("LATERAL",), []),
+    ],
+)
+def test_rows_hold_the_chosen_films(films, views, rows):
+    chosen = select_films([make_example(*views)], films)
+    assert [(row.example_id, row.image_paths, row.views) for row in chosen] == rows
+    assert all(row.study_id == "s1" for row in chosen)

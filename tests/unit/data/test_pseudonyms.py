@@ -1,0 +1,44 @@
+import stat
+
+import pytest
+
+from radlet.core.errors import ConfigError
+from radlet.core.records import Box, Finding, ImageRecord, Study
+from radlet.data.pseudonyms import Pseudonyms, load_or_make_key
+
+
+def test_every_id_of_a_study_is_replaced_consistently():
+    box = Box(x_min=0, y_min=0, x_max=1, y_max=1)
+    study = Study(
+        study_id="MRN1",
+        patient_id="MRN1",
+        images=(ImageRecord(image_id="MRN1", path="x"),),
+        truth=(Finding(kind="effusion", observation="Pleural Effusion", boxes={"MRN1": box}),),
+        prior_study_id="MRN0",
+        age_years=93,
+    )
+    pseudonyms = Pseudonyms(b"k" * 32)
+    own = pseudonyms.study(study)
+    assert len({own.study_id, own.patient_id, own.images[0].image_id}) == 3
+    assert own.prior_study_id == pseudonyms.of("study", "MRN0")
+    assert own.truth is not None
+    assert list(own.truth[0].boxes) == [own.images[0].image_id]
+    assert "MRN" not in own.model_dump_json()
+    assert own.age_years == 90
+    assert Pseudonyms(b"l" * 32).study(study).study_id != own.study_id
+
+
+def test_a_key_is_made_once_for_its_owner_alone(tmp_path):
+    path = tmp_path / "private" / "key"
+    key = load_or_make_key(path, may_make=True)
+    assert load_or_make_key(path, may_make=True) == key
+    assert len(key) >= 32
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_missing_or_short_key_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_or_make_key(tmp_path / "key", may_make=False)
+    (tmp_path / "key").write_text("short")
+    with pytest.raises(ConfigError, match="holds 5 bytes"):
+        load_or_make_key(tmp_path / "key", may_make=False)
