@@ -182,7 +182,7 @@ def heart_shape(anatomy: Anatomy) -> tuple[tuple[float, float], tuple[float, flo
     return (0.20 * width, dome - 0.66 * minor + 4), (major, minor)
 
 
-def rib_line(anatomy: Anatomy, x: Map, index: Map | float) -> Map:
+def rib_line(anatomy: Anatomy, x: Map | np.float32, index: float) -> Map:
     """Return y of the middle of posterior rib `index` at lateral distance `x` (mm, positive)."""
     u = x / np.float32(anatomy.chest_half_width)
     start = anatomy.apex_y + 8 + anatomy.rib_spacing * (anatomy.rib_phase - 0.5)

@@ -88,7 +88,6 @@ def effusion(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> Map:
     region = np.zeros_like(scene.lung)
     for sign in _signs(lesion):
         wall = anatomy.chest_half_width
-        angle_y = float(scene.base[0, -1 if sign > 0 else 0]) - 2
         angle_y = (anatomy.dome_y_left if sign > 0 else anatomy.dome_y_right) + 34
         height = ((48, 58), (80, 96), (120, 142))[_grade(lesion)]
         along = np.clip((grid.x * sign - 12) / (wall - 12), 0, 1)
@@ -209,7 +208,7 @@ def rib_fracture(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> Ma
     sign = 1 if lesion.side == "left" else -1
     _, y = _spot(scene, lesion, rng, (0.5, 0.6))
     x = float(rng.uniform(0.60, 0.76)) * float(np.interp(y, grid.y[:, 0], scene.x_lat[:, 0]))
-    lines = [float(rib_line(anatomy, np.float32(x), float(k))) for k in range(12)]  # type: ignore[arg-type]
+    lines = [float(rib_line(anatomy, np.float32(x), float(k))) for k in range(12)]
     first = int(np.clip(np.argmin(np.abs(np.array(lines) - y)) - 1, 1, 7))
     region = np.zeros_like(scene.lung)
     for rib in range(first, first + int(rng.integers(3, 5))):
@@ -220,7 +219,7 @@ def rib_fracture(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> Ma
 
 def _break(scene: Frontal, rib: int, sign: int, at: float, step: float) -> Map:
     grid, anatomy = scene.grid, scene.anatomy
-    y = float(rib_line(anatomy, np.float32(at), float(rib)))  # type: ignore[arg-type]
+    y = float(rib_line(anatomy, np.float32(at), float(rib)))
     window = grid.window(sign * at, y, 46)
     rows, columns = window
     x = np.abs(grid.x[:, columns])
