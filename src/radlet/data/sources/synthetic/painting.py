@@ -140,7 +140,7 @@ def hazy_opacity(scene: Frontal, lesion: Lesion, rng: np.random.Generator) -> Ma
     x, y = _spot(scene, lesion, rng, (0.42, 0.64))
     radii = (float(rng.uniform(34, 44)), float(rng.uniform(30, 38)))
     veil = np.exp(-(ellipse(scene.grid, (x, y), radii, float(rng.uniform(-0.5, 0.5))) ** 2))
-    taken = _fill(scene, scene.lung * (np.float32(rng.uniform(0.46, 0.56)) * veil))
+    taken = _fill(scene, scene.lung * (np.float32(rng.uniform(0.54, 0.62)) * veil))
     return np.asarray(taken > 14, dtype=np.float32)
 
 
