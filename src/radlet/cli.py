@@ -279,8 +279,6 @@ def score(
 def main() -> None:
     """Run the command line; an error a user can act on is one message and exit status 2."""
     # Reports and films stay here: no library may ask a hub or send usage data.
-    # Spinning OpenMP threads of two processes on one core wait for each other; sleeping ones do not.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
         os.environ.setdefault(name, "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -6,6 +6,7 @@ where words are decided. Attention shows what was read, not what caused the word
 """
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,10 +70,11 @@ def attend(report_model: ReportModel, prompt: list[int], pixel_values: torch.Ten
         model.model.language_model.set_attn_implementation(usual)
     layers = outputs.attentions[len(outputs.attentions) // 2 :]
     weights = torch.stack([layer[0].mean(0) for layer in layers]).mean(0)  # (T, T)
-    positions = (input_ids[0] == model.config.image_token_id).nonzero()[: report_model.num_image_tokens, 0]
+    side = math.isqrt(report_model.num_image_tokens)
+    first_film = (input_ids[0] == model.config.image_token_id).nonzero()[: report_model.num_image_tokens, 0]
+    positions = first_film[-side * side :]  # a class token, if kept, stands before the patches
     predicting = torch.arange(len(prompt) - 1, len(prompt) + len(target) - 1, device=model.device)
     maps = weights[predicting][:, positions].float()
-    side = round(report_model.num_image_tokens**0.5)
     maps = (maps / maps.sum(-1, keepdim=True).clamp(min=1e-9)).reshape(len(target), side, side)
     return AttentionMap(_token_texts(report_model, target), maps.cpu().numpy())
 

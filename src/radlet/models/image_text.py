@@ -15,8 +15,11 @@ from torch import nn
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from radlet.core.errors import CheckpointError
-from radlet.models.encoders import token_layout, tower_tokens
+from radlet.models.encoders import token_layout
 from radlet.models.language import load_language_model
+
+
+_COARSE_GRID = 4
 
 
 class ImageTextModel(nn.Module):
@@ -27,7 +30,8 @@ class ImageTextModel(nn.Module):
         language_model: Causal language model of transformers.
         label_names: What the label head predicts, one logit each; may be empty.
         embed_dim: Width of the shared embedding space.
-        feature_layer: Hidden state of the encoder that is pooled, and later projected.
+        feature_layer: Hidden state of the encoder that is later projected; its class token is read.
+        pool_layer: Hidden state whose patches are pooled.
         size_px: Side of the films.
     """
 
@@ -41,25 +45,38 @@ class ImageTextModel(nn.Module):
         label_names: tuple[str, ...],
         embed_dim: int,
         feature_layer: int,
+        pool_layer: int,
         size_px: int,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.language_model = language_model
         self.label_names = label_names
-        self.feature_layer = feature_layer
+        self.feature_layer, self.pool_layer = feature_layer, pool_layer
         self.num_extra_tokens, self.grid = token_layout(encoder, size_px, feature_layer)
         width = encoder.config.hidden_size
-        self.image_norm = nn.LayerNorm(2 * width)
-        self.image_head = nn.Linear(2 * width, embed_dim, bias=False)
-        self.label_head = nn.Linear(2 * width, len(label_names))
+        self.coarse_grid = min(_COARSE_GRID, self.grid)
+        patch_width = (1 + self.coarse_grid**2) * width
+        self.image_norm = nn.LayerNorm(patch_width + self.num_extra_tokens * width)
+        self.image_head = nn.Linear(patch_width + self.num_extra_tokens * width, embed_dim, bias=False)
+        self.label_head = nn.Linear(patch_width, len(label_names))
+        # The class token must carry the labels by itself, or nothing makes it more than a bystander.
+        self.class_label_head = nn.Linear(width, len(label_names)) if self.num_extra_tokens else None
         self.text_head = nn.Linear(language_model.config.get_text_config().hidden_size, embed_dim, bias=False)
         self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
     def pooled(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Return mean and maximum over the patch tokens, (B, 2D): the mean sees the heart, the maximum a nodule."""
-        tokens = tower_tokens(self.encoder, pixel_values, self.feature_layer)[:, self.num_extra_tokens :]
-        normed: torch.Tensor = self.image_norm(torch.cat([tokens.mean(1), tokens.amax(1)], dim=-1))
+        """Return a film's features: maximum over the patches, a coarse map of them, and the class token if there is one.
+
+        The maximum sees a small nodule wherever it is; the map, 4 x 4 means, knows left from right and base from apex,
+        which films of one anatomy make worth knowing. Shape (B, (1 + 16) D), and D more with a class token.
+        """
+        hidden = self.encoder(pixel_values, output_hidden_states=True).hidden_states
+        extra = hidden[self.feature_layer][:, : self.num_extra_tokens]
+        patches = hidden[self.pool_layer][:, self.num_extra_tokens :]
+        grid = patches.transpose(1, 2).unflatten(2, (self.grid, self.grid))  # (B, D, H, W)
+        coarse = F.adaptive_avg_pool2d(grid, self.coarse_grid).flatten(1)
+        normed: torch.Tensor = self.image_norm(torch.cat([patches.amax(1), coarse, extra.flatten(1)], dim=-1))
         return normed
 
     def embed_images(self, pooled: torch.Tensor) -> torch.Tensor:
@@ -67,9 +84,12 @@ class ImageTextModel(nn.Module):
         return F.normalize(self.image_head(pooled).float(), dim=-1)
 
     def label_logits(self, pooled: torch.Tensor) -> torch.Tensor:
-        """Return one logit for each of `label_names`, (B, L)."""
-        logits: torch.Tensor = self.label_head(pooled).float()
-        return logits
+        """Return the logits of each head, (heads, B, L): from the patches, and from the class token alone."""
+        split = self.label_head.in_features
+        logits = [self.label_head(pooled[:, :split])]
+        if self.class_label_head is not None:
+            logits.append(self.class_label_head(pooled[:, split:]))
+        return torch.stack(logits).float()
 
     def hidden_text(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Return the language model's last hidden states (B, T, D) of right-padded text."""
@@ -93,7 +113,7 @@ class ImageTextModel(nn.Module):
 
     @classmethod
     def load(
-        cls, folder: Path, label_names: tuple[str, ...], feature_layer: int, size_px: int
+        cls, folder: Path, label_names: tuple[str, ...], feature_layer: int, pool_layer: int, size_px: int
     ) -> tuple[Self, PreTrainedTokenizerBase]:
         """Read what `save` wrote.
 
@@ -107,7 +127,7 @@ class ImageTextModel(nn.Module):
             raise CheckpointError(f"{folder}: no image-text model could be loaded: {error}") from None
         language_model, tokenizer = load_language_model(folder / "language_model")
         embed_dim = heads["image_head.weight"].shape[0]
-        model = cls(encoder, language_model, label_names, embed_dim, feature_layer, size_px)
+        model = cls(encoder, language_model, label_names, embed_dim, feature_layer, pool_layer, size_px)
         expected = {name for name in model.state_dict() if _is_head(name)}
         if expected != set(heads):
             raise CheckpointError(f"{folder}: heads.safetensors holds {sorted(heads)}; needed are {sorted(expected)}.")

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,8 @@ class ModelCard(Config):
     """What the label head predicts, for an image-text model."""
     feature_layer: int = -1
     """Hidden state of the encoder that is projected."""
+    pool_layer: int = -1
+    """Hidden state whose patches are pooled into the film's embedding, for an image-text model."""
     tuning: str | None = None
     """How the language model was adapted."""
     lineage: dict[str, str] = {}
@@ -78,9 +81,21 @@ class ReportModel:
 
 
 def assemble(
-    encoder: PreTrainedModel, language_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, card: ModelCard
+    encoder: PreTrainedModel,
+    language_model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    card: ModelCard,
+    keep_class_token: bool = False,
 ) -> ReportModel:
-    """Join an encoder and a language model with a fresh two-layer projector; every weight is loaded strictly."""
+    """Join an encoder and a language model with a fresh two-layer projector; every weight is loaded strictly.
+
+    Args:
+        encoder: Vision tower.
+        language_model: Causal language model.
+        tokenizer: Of the language model; learns the image token if it does not know it.
+        card: Of the new checkpoint.
+        keep_class_token: Show the language model the class token too, before the patches.
+    """
     image_token_id = add_image_token(tokenizer)
     if len(tokenizer) > language_model.get_input_embeddings().num_embeddings:
         language_model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
@@ -89,9 +104,9 @@ def assemble(
         vision_config=copy.deepcopy(encoder.config),
         text_config=copy.deepcopy(language_model.config),
         image_token_index=image_token_id,
-        image_seq_length=grid * grid,
+        image_seq_length=grid * grid + num_extra * keep_class_token,
         vision_feature_layer=card.feature_layer,
-        vision_feature_select_strategy="default" if num_extra else "full",
+        vision_feature_select_strategy="default" if num_extra and not keep_class_token else "full",
         projector_hidden_act="gelu",
     )
     model = LlavaForConditionalGeneration(config)
@@ -115,17 +130,17 @@ def save_report_model(report_model: ReportModel, folder: Path, processor_options
     """
     report_model.model.save_pretrained(folder)
     config = report_model.model.config
-    num_extra = int(config.vision_feature_select_strategy == "default")
     if processor_options is None:
         report_model.tokenizer.save_pretrained(folder)
     else:
-        grid = round(config.image_seq_length**0.5)
+        grid = math.isqrt(config.image_seq_length)
+        dropped = config.vision_feature_select_strategy == "default"
         LlavaProcessor(
             image_processor=CLIPImageProcessorPil(**processor_options),
             tokenizer=report_model.tokenizer,
             patch_size=report_model.card.image["size_px"] // grid,
             vision_feature_select_strategy=config.vision_feature_select_strategy,
-            num_additional_image_tokens=num_extra,
+            num_additional_image_tokens=1 if dropped else config.image_seq_length - grid * grid,
         ).save_pretrained(folder)
     write_atomically(folder / CARD, report_model.card.model_dump_json(indent=2) + "\n")
 

@@ -45,7 +45,7 @@ class Embedder:
                 f"The encoder was trained with image path {card.image_digest}, but this version of radlet prepares "
                 f"films as {settings.digest}. Use version {card.radlet_version}, or train again."
             )
-        model, tokenizer = ImageTextModel.load(folder, card.label_names, card.feature_layer, settings.size_px)
+        model, tokenizer = ImageTextModel.load(folder, card.label_names, card.feature_layer, card.pool_layer, settings.size_px)
         return cls(model, tokenizer, card)
 
     def embed_images(
@@ -81,7 +81,7 @@ class Embedder:
             films = np.stack([load_pixel_values(Path(path), self.image_settings) for path in batch])
             pooled = self.model.pooled(torch.from_numpy(films))
             embeddings.append(self.model.embed_images(pooled).numpy())
-            probabilities.append(self.model.label_logits(pooled).sigmoid().numpy())
+            probabilities.append(self.model.label_logits(pooled).mean(0).sigmoid().numpy())
         if not embeddings:
             return (
                 np.empty((0, self.model.image_head.out_features), np.float32),

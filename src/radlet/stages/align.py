@@ -7,6 +7,7 @@ Encoder and language model are frozen; only the projector trains, on films and t
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import torch
 
 from radlet import __version__
@@ -14,6 +15,7 @@ from radlet.core.config import StageConfig
 from radlet.core.console import Progress
 from radlet.core.runs import open_run, run_digest
 from radlet.data.examples import select_films
+from radlet.data.images import ImageSettings, load_pixel_values
 from radlet.data.manifests import read_examples
 from radlet.inference.drafter import processor_options
 from radlet.inference.scoring import draft_f1
@@ -23,6 +25,7 @@ from radlet.models.prompts import PLAIN
 from radlet.models.report_model import ModelCard, assemble, save_report_model
 from radlet.retrieval.embedding import Embedder
 from radlet.stages.announce import announce_finished, announce_start, announce_trainable
+from radlet.training.calibration import calibrate_projector
 from radlet.training.report_training import ReportRows, ReportTrainingConfig, train_on_reports
 from radlet.training.state import clear_states
 
@@ -41,6 +44,8 @@ class AlignConfig(StageConfig):
     """Another language model than the one of `pretrain`, by local path."""
     films: Literal["frontal", "frontal_and_lateral"] = "frontal"
     """Which films of a study the model is shown; later stages inherit it."""
+    keep_class_token: bool = False
+    """Show the language model the encoder's class token before the patches; LLaVA-Rad drops it."""
     training: ReportTrainingConfig = ReportTrainingConfig()
     """How the projector is trained."""
 
@@ -67,10 +72,11 @@ def run(config: AlignConfig, console: "Console | None" = None) -> Path:
         feature_layer=pair.card.feature_layer,
         lineage={"pretrain": run_digest(config.encoder), "build": run_digest(config.examples)},
     )
-    report_model = assemble(pair.model.encoder, language_model, tokenizer, card)
+    rows = ReportRows.of(select_films(read_examples(config.examples), config.films))
+    report_model = assemble(pair.model.encoder, language_model, tokenizer, card, config.keep_class_token)
+    calibrate_projector(report_model.model, _some_films(rows, pair.image_settings))
     set_trainable(report_model.model, {"projector"})
     announce_trainable(progress.console, count_by_part(report_model.model))
-    rows = ReportRows.of(select_films(read_examples(config.examples), config.films))
     best_step = train_on_reports(report_model, rows, PLAIN, config.training, run_, config.seed, draft_f1, progress)
     report_model.model.cpu()
     save_report_model(report_model, run_.path / "checkpoint", processor_options(card))
@@ -78,3 +84,10 @@ def run(config: AlignConfig, console: "Console | None" = None) -> Path:
     clear_states(run_)
     run_.finish()
     return run_.path
+
+
+def _some_films(rows: ReportRows, settings: ImageSettings) -> torch.Tensor:
+    """Return up to 64 training films, evenly spaced over the rows, as (B, 3, S, S)."""
+    step = max(1, len(rows.train) // 64)
+    paths = [Path(row.image_paths[0]) for row in rows.train[::step]][:64]
+    return torch.from_numpy(np.stack([load_pixel_values(path, settings) for path in paths]))

@@ -91,14 +91,20 @@ def run(config: PretrainConfig, console: "Console | None" = None) -> Path:
     language_model, tokenizer = config.language_model.build(lambda: _corpus(train_rows))
     encoder = config.encoder.build(config.image.size_px)
     model = ImageTextModel(
-        encoder, language_model, label_names, config.embed_dim, config.encoder.feature_layer, config.image.size_px
+        encoder,
+        language_model,
+        label_names,
+        config.embed_dim,
+        config.encoder.feature_layer,
+        config.encoder.pool_layer,
+        config.image.size_px,
     )
     announce_trainable(
         progress.console,
         {
             "encoder": count_parameters(model, "encoder."),
             "language_model": count_parameters(model, "language_model."),
-            "heads": count_parameters(model, ("image_", "label_", "text_", "logit_")),
+            "heads": count_parameters(model, ("image_", "label_", "class_", "text_", "logit_")),
         },
     )
     films = FilmStore([row.image_paths[0] for row in [*train_rows, *dev_rows]], config.image, progress)
@@ -113,6 +119,7 @@ def run(config: PretrainConfig, console: "Console | None" = None) -> Path:
         image_digest=config.image.digest,
         label_names=label_names,
         feature_layer=config.encoder.feature_layer,
+        pool_layer=config.encoder.pool_layer,
     )
     model.cpu().save(run_.path / "checkpoint", tokenizer)
     write_atomically(run_.path / "checkpoint" / CARD, card.model_dump_json(indent=2) + "\n")
@@ -142,7 +149,7 @@ def _measure(objective: ImageTextObjective, rows: Sequence[Example]) -> dict[str
         for name, value in objective.losses(batch).items():
             sums[name] = sums.get(name, 0.0) + value.item()
         pooled = model.pooled(batch["pixel_values"])
-        logits.append(model.label_logits(pooled).cpu().numpy())
+        logits.append(model.label_logits(pooled).mean(0).cpu().numpy())
         images.append(model.embed_images(pooled).cpu().numpy())
         hidden = model.hidden_text(batch["input_ids"], batch["attention_mask"])
         texts.append(model.embed_texts(hidden, batch["attention_mask"]).cpu().numpy())

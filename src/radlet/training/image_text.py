@@ -105,7 +105,9 @@ class ImageTextObjective:
         losses = {}
         if config.labels and model.label_names:
             weight = self._positive_weight.to(pooled.device)
-            losses["labels"] = config.labels * label_cross_entropy(model.label_logits(pooled), batch["targets"], weight)
+            heads = model.label_logits(pooled)
+            each = [label_cross_entropy(logits, batch["targets"], weight) for logits in heads]
+            losses["labels"] = config.labels * torch.stack(each).mean()
         # A report is more than its begin and end tokens; films without one teach the label head alone.
         with_text = batch["attention_mask"].sum(1) > 2
         if not with_text.any() or not (config.contrastive or config.language):

@@ -19,7 +19,7 @@ from radlet.core.config import Config
 from radlet.core.console import Progress
 from radlet.core.errors import DataError
 from radlet.core.runs import Run
-from radlet.training.precision import Precision, autocast, pick_device
+from radlet.training.precision import Precision, autocast, lay_out, pick_device
 from radlet.training.state import StateStore, TrainingState
 
 Batch = dict[str, torch.Tensor]
@@ -150,7 +150,7 @@ def train(
     if objective.num_rows == 0:
         raise DataError("No training rows are left. Look into the build run's summary.json for what was dropped.")
     device = pick_device()
-    model = objective.model.to(device)
+    model = lay_out(objective.model, device)
     optimizer = _optimizer(model, config)
     num_steps = config.num_steps(objective.num_rows)
     store = StateStore(run, model, optimizer)
@@ -174,7 +174,7 @@ def train(
             store.save(state)
     if config.keep == "best":
         store.load_best()
-    model.eval()
+    model.to(memory_format=torch.contiguous_format).eval()
     return state.best_step if config.keep == "best" else num_steps
 
 

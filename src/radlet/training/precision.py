@@ -3,6 +3,8 @@
 from typing import Literal
 
 import torch
+from torch import nn
+from transformers import PreTrainedModel
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -19,6 +21,19 @@ def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     else:
         native = precision == "bf16"
     return torch.autocast(device.type, torch.bfloat16, enabled=native)
+
+
+def lay_out(model: nn.Module, device: torch.device) -> nn.Module:
+    """Move the model to the device, in the layout and with the kernels that train fastest there.
+
+    On a CPU the backward pass of the fused attention kernel takes about twice as long as plain matrix products at the
+    few hundred tokens of a report; convolutions gain about a third from keeping channels last everywhere.
+    """
+    if device.type == "cpu":
+        for module in model.modules():
+            if isinstance(module, PreTrainedModel):
+                module.set_attn_implementation("eager")
+    return model.to(device, memory_format=torch.channels_last)
 
 
 def _cpu_multiplies_bf16() -> bool:
