@@ -18,7 +18,6 @@ from radlet.core.errors import CheckpointError
 from radlet.models.encoders import token_layout
 from radlet.models.language import load_language_model
 
-
 _COARSE_GRID = 4
 
 
@@ -66,7 +65,7 @@ class ImageTextModel(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
     def pooled(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Return a film's features: maximum over the patches, a coarse map of them, and the class token if there is one.
+        """Return a film's features: maximum over the patches, coarse map of them, class token if there is one.
 
         The maximum sees a small nodule wherever it is; the map, 4 x 4 means, knows left from right and base from apex,
         which films of one anatomy make worth knowing. Shape (B, (1 + 16) D), and D more with a class token.

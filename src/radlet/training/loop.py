@@ -174,7 +174,7 @@ def train(
             store.save(state)
     if config.keep == "best":
         store.load_best()
-    model.to(memory_format=torch.contiguous_format).eval()
+    model.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     return state.best_step if config.keep == "best" else num_steps
 
 

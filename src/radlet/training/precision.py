@@ -33,7 +33,9 @@ def lay_out(model: nn.Module, device: torch.device) -> nn.Module:
         for module in model.modules():
             if isinstance(module, PreTrainedModel):
                 module.set_attn_implementation("eager")
-    return model.to(device, memory_format=torch.channels_last)
+    # torch's own stubs do not know memory_format in Module.to.
+    laid_out: nn.Module = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return laid_out
 
 
 def _cpu_multiplies_bf16() -> bool:
