@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from radlet.core.config import Config
 from radlet.core.records import OBSERVATIONS, SPLITS, Example, Finding, ImageRecord, Side, Split, State, Study
 from radlet.data.cleaning import clean_text
+from radlet.data.deidentify import remove_identifiers
 from radlet.data.examples import is_frontal
 from radlet.data.observations import find_mentions, label_report
 from radlet.data.sections import parse_sections
@@ -72,7 +73,8 @@ def make_example(study: Study, settings: ExampleSettings, seed: int, images_dir:
         images_dir: Folder that the study's image paths are relative to, as the example shall name it.
     """
     sections = {**(parse_sections(study.report) if study.report else {}), **study.sections}
-    texts = {name: clean_text(text) for name, text in sections.items()}
+    # The one way by which text of a report gets past `build`: nothing behind it meets an identifier.
+    texts = {name: clean_text(remove_identifiers(text)) for name, text in sections.items()}
     target = texts.get(settings.section) or None
     report = " ".join(text for text in (texts.get("findings"), texts.get("impression")) if text) or None
     images = sorted(study.images, key=_is_lateral)
