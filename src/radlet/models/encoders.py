@@ -46,11 +46,6 @@ class HybridEncoderConfig(Config):
     """Which hidden state the projector reads."""
 
     @property
-    def pool_layer(self) -> int:
-        """The map of the trunk: labels reach the convolutions directly, past the transformer layers."""
-        return 0
-
-    @property
     def stride_px(self) -> int:
         """Pixels of the film to one token, along each side."""
         return 2 * math.prod(self.strides)
@@ -102,11 +97,6 @@ class TransformersEncoderConfig(Config):
     """Folder of a pre-trained tower; its own configuration then holds."""
     feature_layer: int = -2
     """Which hidden state the projector reads."""
-
-    @property
-    def pool_layer(self) -> int:
-        """The hidden state that is projected is also the one that is pooled."""
-        return self.feature_layer
 
     def build(self, size_px: int) -> PreTrainedModel:
         """Load the tower from `path`, or make it with random weights for square films of `size_px`.

@@ -15,7 +15,7 @@ from torch import nn
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from radlet.core.errors import CheckpointError
-from radlet.models.encoders import token_layout
+from radlet.models.encoders import token_layout, tower_tokens
 from radlet.models.language import load_language_model
 
 _COARSE_GRID = 4
@@ -29,8 +29,7 @@ class ImageTextModel(nn.Module):
         language_model: Causal language model of transformers.
         label_names: What the label head predicts, one logit each; may be empty.
         embed_dim: Width of the shared embedding space.
-        feature_layer: Hidden state of the encoder that is later projected; its class token is read.
-        pool_layer: Hidden state whose patches are pooled.
+        feature_layer: Hidden state of the encoder that is pooled, and later projected.
         size_px: Side of the films.
     """
 
@@ -44,14 +43,13 @@ class ImageTextModel(nn.Module):
         label_names: tuple[str, ...],
         embed_dim: int,
         feature_layer: int,
-        pool_layer: int,
         size_px: int,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.language_model = language_model
         self.label_names = label_names
-        self.feature_layer, self.pool_layer = feature_layer, pool_layer
+        self.feature_layer = feature_layer
         self.num_extra_tokens, self.grid = token_layout(encoder, size_px, feature_layer)
         width = encoder.config.hidden_size
         self.coarse_grid = min(_COARSE_GRID, self.grid)
@@ -70,9 +68,8 @@ class ImageTextModel(nn.Module):
         The maximum sees a small nodule wherever it is; the map, 4 x 4 means, knows left from right and base from apex,
         which films of one anatomy make worth knowing. Shape (B, (1 + 16) D), and D more with a class token.
         """
-        hidden = self.encoder(pixel_values, output_hidden_states=True).hidden_states
-        extra = hidden[self.feature_layer][:, : self.num_extra_tokens]
-        patches = hidden[self.pool_layer][:, self.num_extra_tokens :]
+        tokens = tower_tokens(self.encoder, pixel_values, self.feature_layer)
+        extra, patches = tokens[:, : self.num_extra_tokens], tokens[:, self.num_extra_tokens :]
         grid = patches.transpose(1, 2).unflatten(2, (self.grid, self.grid))  # (B, D, H, W)
         coarse = F.adaptive_avg_pool2d(grid, self.coarse_grid).flatten(1)
         normed: torch.Tensor = self.image_norm(torch.cat([patches.amax(1), coarse, extra.flatten(1)], dim=-1))
@@ -112,7 +109,7 @@ class ImageTextModel(nn.Module):
 
     @classmethod
     def load(
-        cls, folder: Path, label_names: tuple[str, ...], feature_layer: int, pool_layer: int, size_px: int
+        cls, folder: Path, label_names: tuple[str, ...], feature_layer: int, size_px: int
     ) -> tuple[Self, PreTrainedTokenizerBase]:
         """Read what `save` wrote.
 
@@ -126,7 +123,7 @@ class ImageTextModel(nn.Module):
             raise CheckpointError(f"{folder}: no image-text model could be loaded: {error}") from None
         language_model, tokenizer = load_language_model(folder / "language_model")
         embed_dim = heads["image_head.weight"].shape[0]
-        model = cls(encoder, language_model, label_names, embed_dim, feature_layer, pool_layer, size_px)
+        model = cls(encoder, language_model, label_names, embed_dim, feature_layer, size_px)
         expected = {name for name in model.state_dict() if _is_head(name)}
         if expected != set(heads):
             raise CheckpointError(f"{folder}: heads.safetensors holds {sorted(heads)}; needed are {sorted(expected)}.")

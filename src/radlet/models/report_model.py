@@ -48,8 +48,6 @@ class ModelCard(Config):
     """What the label head predicts, for an image-text model."""
     feature_layer: int = -1
     """Hidden state of the encoder that is projected."""
-    pool_layer: int = -1
-    """Hidden state whose patches are pooled into the film's embedding, for an image-text model."""
     tuning: str | None = None
     """How the language model was adapted."""
     lineage: dict[str, str] = {}

@@ -45,9 +45,7 @@ class Embedder:
                 f"The encoder was trained with image path {card.image_digest}, but this version of radlet prepares "
                 f"films as {settings.digest}. Use version {card.radlet_version}, or train again."
             )
-        model, tokenizer = ImageTextModel.load(
-            folder, card.label_names, card.feature_layer, card.pool_layer, settings.size_px
-        )
+        model, tokenizer = ImageTextModel.load(folder, card.label_names, card.feature_layer, settings.size_px)
         return cls(model, tokenizer, card)
 
     def embed_images(

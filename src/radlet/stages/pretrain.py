@@ -96,7 +96,6 @@ def run(config: PretrainConfig, console: "Console | None" = None) -> Path:
         label_names,
         config.embed_dim,
         config.encoder.feature_layer,
-        config.encoder.pool_layer,
         config.image.size_px,
     )
     announce_trainable(
@@ -119,7 +118,6 @@ def run(config: PretrainConfig, console: "Console | None" = None) -> Path:
         image_digest=config.image.digest,
         label_names=label_names,
         feature_layer=config.encoder.feature_layer,
-        pool_layer=config.encoder.pool_layer,
     )
     model.cpu().save(run_.path / "checkpoint", tokenizer)
     write_atomically(run_.path / "checkpoint" / CARD, card.model_dump_json(indent=2) + "\n")
