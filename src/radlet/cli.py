@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -27,6 +27,9 @@ app = typer.Typer(
 )
 
 DRAFT_MARK = "[unverified AI draft]"
+
+_MODELS_EXTRA = {"torch", "transformers", "tokenizers", "accelerate", "peft", "safetensors"}
+"""Packages of the extra `models`, which labelling, scoring and reading studies do without."""
 
 Recipe = Annotated[Path, typer.Argument(help="TOML recipe of the stage.", show_default=False)]
 Overrides = Annotated[
@@ -276,6 +279,15 @@ def score(
     typer.echo(str(out))
 
 
+def _stop(error: Exception, message: str) -> NoReturn:
+    if os.environ.get("RADLET_DEBUG"):
+        raise error
+    from rich.markup import escape
+
+    make_console().print(f"[bold red]error[/]  {escape(message)}", markup=True, soft_wrap=True)
+    sys.exit(2)
+
+
 def main() -> None:
     """Run the command line; an error a user can act on is one message and exit status 2."""
     # Reports and films stay here: no library may ask a hub or send usage data.
@@ -286,12 +298,12 @@ def main() -> None:
     try:
         app()
     except RadletError as error:
-        if os.environ.get("RADLET_DEBUG"):
+        _stop(error, str(error))
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _MODELS_EXTRA:
             raise
-        from rich.markup import escape
-
-        make_console().print(f"[bold red]error[/]  {escape(str(error))}", markup=True, soft_wrap=True)
-        sys.exit(2)
+        _stop(error, f'This command needs {package}, which is not installed: pip install "radlet[models]"')
     except KeyboardInterrupt:
         make_console().print("stopped; the same command goes on from the last saved state", soft_wrap=True)
         sys.exit(130)

@@ -1,0 +1,244 @@
+"""The command line as a user meets it: each command in a process of its own, on a checkpoint of a few kilobytes."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pydicom import dcmread
+from tests.fixtures.tiny import make_report_model
+
+from radlet.core.records import OBSERVATIONS
+from radlet.data.images import load_pixel_values
+from radlet.inference.drafter import Drafter, processor_options
+from radlet.models.prompts import encode_prompt, encode_target
+from radlet.models.report_model import ReportModel, save_report_model
+
+RECIPES = Path(__file__).resolve().parents[2] / "recipes"
+DRAFT = "The heart is enlarged."
+
+
+def radlet(*arguments: object, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    # Wide and without colour, so that no message is broken or marked up.
+    environment = os.environ | {"COLUMNS": "300", "NO_COLOR": "1", "TERM": "dumb"}
+    environment.pop("RADLET_DEBUG", None)
+    command = [sys.executable, "-m", "radlet.cli", *map(str, arguments)]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, env=environment, check=False)
+
+
+def json_lines(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def write_noise(path: Path, seed: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 255, (40, 36), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def teach(report_model: ReportModel, film: Path, text: str) -> None:
+    """Train until the model answers any film with `text`; a draft of random bytes has no word to explain."""
+    drafter, model = Drafter(report_model), report_model.model
+    prompt = encode_prompt(
+        report_model.tokenizer, report_model.card.prompt.render(1, None), drafter.report_model.num_image_tokens
+    )
+    target = encode_target(report_model.tokenizer, text)
+    input_ids = torch.tensor([prompt + target])
+    labels = torch.tensor([[-100] * len(prompt) + target])
+    films = torch.from_numpy(load_pixel_values(film, drafter.image_settings))[None]
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(60):
+        loss = model(input_ids=input_ids, pixel_values=films, labels=labels).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.eval()
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film, a folder with one good and one bad film, and a manifest with one good and one bad row."""
+    folder = tmp_path_factory.mktemp("films")
+    write_noise(folder / "single.png", 0)
+    write_noise(folder / "archive" / "deep" / "good.png", 1)
+    (folder / "archive" / "bad.png").write_bytes(b"no film at all")
+    write_noise(folder / "listed.png", 2)
+    rows = [{"id": "first", "image": "listed.png", "indication": "Cough."}, {"id": "second", "image": "missing.png"}]
+    (folder / "list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, films: Path) -> Path:
+    """A report model that has learnt one sentence."""
+    report_model = make_report_model()
+    teach(report_model, films / "single.png", DRAFT)
+    folder = tmp_path_factory.mktemp("model") / "checkpoint"
+    save_report_model(report_model, folder, processor_options(report_model.card))
+    return folder
+
+
+def test_generate_drafts_what_can_be_read_and_names_the_rest(checkpoint: Path, films: Path) -> None:
+    done = radlet("generate", checkpoint, films / "single.png", films / "archive", films / "list.jsonl", "--jsonl")
+    assert done.returncode == 1, done.stderr
+    rows = json_lines(done.stdout)
+    assert [row["id"] for row in rows] == ["single.png", "deep/good.png", "first"]
+    assert [Path(str(row["file"])).name for row in rows] == ["single.png", "good.png", "listed.png"]
+    assert all(set(row) == {"id", "file", "findings", "notice"} for row in rows)
+    assert rows[0]["findings"] == DRAFT
+    assert all("unverified AI draft" in str(row["notice"]) for row in rows)
+    complaints = done.stderr.splitlines()
+    assert len(complaints) == 2, done.stderr  # and no progress bar of any library
+    assert all("refused" in line for line in complaints)
+    assert "bad.png" in complaints[0]
+    assert "missing.png" in complaints[1]
+
+
+def test_generate_marks_every_line_as_a_draft(checkpoint: Path, films: Path) -> None:
+    done = radlet("generate", checkpoint, films / "single.png")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{films / 'single.png'}: {DRAFT} [unverified AI draft]\n"
+    assert not done.stderr
+
+
+def test_generate_without_one_readable_film_fails(checkpoint: Path, films: Path) -> None:
+    done = radlet("generate", checkpoint, films / "archive" / "bad.png", "--jsonl")
+    assert done.returncode == 2
+    assert not done.stdout
+    assert "bad.png" in done.stderr
+
+
+def test_explain_draws_a_word_of_the_draft(checkpoint: Path, films: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "where.png"
+    done = radlet("explain", checkpoint, films / "single.png", "--word", "heart", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert DRAFT in done.stdout
+    picture = np.asarray(Image.open(out))
+    film, overlay = picture[14:654, 14:654], picture[14:654, 668:1308]
+    assert (film.max(axis=2) == film.min(axis=2)).all()  # grey
+    assert (overlay.max(axis=2) != overlay.min(axis=2)).any()  # coloured where it looked
+
+
+def test_explain_refuses_a_word_that_is_not_there(checkpoint: Path, films: Path, tmp_path: Path) -> None:
+    out = tmp_path / "where.png"
+    done = radlet("explain", checkpoint, films / "single.png", "--word", "pneumothorax", "--out", out)
+    assert done.returncode == 2
+    assert "does not occur" in done.stderr
+    assert not out.exists()
+
+
+def test_label_reads_json_lines_and_plain_lines() -> None:
+    rows = [{"id": "a", "text": "There is a left pleural effusion. No pneumothorax."}, {"id": 7, "text": None}]
+    done = radlet("label", "-", stdin="\n".join([*map(json.dumps, rows), "", "The heart is enlarged."]))
+    assert done.returncode == 0, done.stderr
+    first, second, third = json_lines(done.stdout)
+    assert [first["id"], second["id"], third["id"]] == ["a", "7", "4"]
+    assert all(set(row["observations"]) == set(OBSERVATIONS) for row in (first, second, third))
+    assert first["observations"]["Pleural Effusion"] == "POSITIVE"
+    assert first["observations"]["Pneumothorax"] == "NEGATIVE"
+    # Where nothing is said, nothing is found: CheXpert's rule for its fourteenth observation.
+    assert second["observations"].pop("No Finding") == "POSITIVE"
+    assert set(second["observations"].values()) == {"UNMENTIONED"}
+    assert third["observations"]["Cardiomegaly"] == "POSITIVE"
+
+
+def test_label_names_the_line_it_cannot_read(tmp_path: Path) -> None:
+    file = tmp_path / "reports.jsonl"
+    file.write_text('{"id": "a", "text": "Clear."}\n{"id": "b", "txet": "Doe, Jane: clear."}\n')
+    done = radlet("label", file)
+    assert done.returncode == 2
+    assert "line 2" in done.stderr
+    assert "Jane" not in done.stderr
+
+
+def test_score_writes_a_scorecard(tmp_path: Path) -> None:
+    texts = ["There is a left pleural effusion.", "The lungs are clear.", "The heart is enlarged."]
+    rows = [{"id": str(n), "patient_id": f"p{n}", "reference": t, "prediction": t} for n, t in enumerate(texts)]
+    file, out = tmp_path / "drafts.jsonl", tmp_path / "new" / "scorecard.json"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = radlet("score", file, "--bootstrap", 50, "--out", out)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads(out.read_text())["metrics"]
+    assert metrics["observation_f1_micro_14"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert metrics["rouge_l"]["value"] == 1.0
+    assert "observation_f1_micro_14" in done.stdout
+
+
+def test_check_passes_the_shipped_recipes_and_names_every_fault(tmp_path: Path) -> None:
+    done = radlet("check", RECIPES / "tiny")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(list((RECIPES / "tiny").glob("*.toml")))
+    (tmp_path / "align.toml").write_text("seeed = 1\n")
+    (tmp_path / "finetune.toml").write_text("seed = 'many'\n")
+    wrong = radlet("check", tmp_path)
+    assert wrong.returncode == 2
+    assert "seeed" in wrong.stderr
+    assert "finetune.toml" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["genrate"], "genrate"),
+        (["label"], "file"),
+        (["label", "nowhere.jsonl"], "nowhere.jsonl"),
+        (["check", "nosuchstage.toml"], "nosuchstage"),
+        (["finetune", "nowhere.toml"], "nowhere.toml"),
+        (["run", "nowhere"], "nowhere"),
+        (["synthesize", "--form", "jpeg"], "png, dicom"),
+        (["synthesize", "num_patiens=2"], "num_patients"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_slip_is_one_message_and_status_2(arguments: list[str], words: str, tmp_path: Path) -> None:
+    done = radlet(*arguments, *(["--out", tmp_path / "out"] if arguments[0] == "run" else []))
+    assert done.returncode == 2
+    assert not done.stdout
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(re.findall(r"^(?:error|╭─ Error)\b", done.stderr, flags=re.MULTILINE)) == 1
+
+
+def test_debug_shows_the_traceback() -> None:
+    done = radlet("--debug", "label", "nowhere.jsonl")
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+    assert "DataError" in done.stderr
+
+
+def test_a_missing_package_is_one_message() -> None:
+    script = (
+        "import sys; sys.modules['torch'] = None; sys.argv = ['radlet', 'generate', 'model', 'film.png'];"
+        "from radlet.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert 'pip install "radlet[models]"' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_synthesize_writes_films_and_a_table(tmp_path: Path) -> None:
+    done = radlet("synthesize", "num_patients=2", "size_px=64", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    films = sorted(tmp_path.rglob("*.png"))
+    assert films
+    assert done.stdout == f"{len(films)} films in {tmp_path}\n"
+    rows = json_lines((tmp_path / "reports.jsonl").read_text())
+    assert sorted(tmp_path / str(row["image"]) for row in rows) == films
+    assert all(row["report"] for row in rows)
+
+
+def test_synthesize_writes_dicom(tmp_path: Path) -> None:
+    done = radlet("synthesize", "num_patients=2", "size_px=64", "--form", "dicom", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    films = sorted(tmp_path.rglob("*.dcm"))
+    assert films
+    assert done.stdout == f"{len(films)} films in {tmp_path}\n"
+    assert dcmread(films[0]).Modality == "DX"
