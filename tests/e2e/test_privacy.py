@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from tests.fixtures.dicom_files import PLANTED, truncate, write_film
 
 from radlet.core.config import load_config
 from radlet.data.sources.synthetic import SyntheticSource
-from tests.fixtures.dicom_files import PLANTED, truncate, write_film
 
 NUM_PATIENTS, SIZE_PX, SEED = 24, 64, 7
 LOOP = """loop]
