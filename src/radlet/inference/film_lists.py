@@ -7,7 +7,7 @@ from pathlib import Path
 
 from radlet.core.errors import DataError
 
-_FILM_SUFFIXES = {".png", ".jpg", ".jpeg", ".dcm", ""}
+_FILM_SUFFIXES = {".png", ".jpg", ".jpeg", ".dcm", ".dicom", ""}
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,7 @@ def list_films(files: Iterable[Path], indication: str | None = None) -> Iterator
         if file.is_dir():
             paths = sorted(path for path in file.rglob("*") if path.is_file())
             yield from (
-                FilmEntry(str(path.relative_to(file)), path, indication)
-                for path in paths
-                if path.suffix.lower() in _FILM_SUFFIXES and not path.name.startswith(".")
+                FilmEntry(str(path.relative_to(file)), path, indication) for path in paths if _may_be_film(path)
             )
         elif file.suffix == ".jsonl":
             yield from _manifest(file, indication)
@@ -47,19 +45,28 @@ def list_films(files: Iterable[Path], indication: str | None = None) -> Iterator
             raise DataError(f"{file}: does not exist. Give a film, a folder of films or a JSONL manifest.")
 
 
+def _may_be_film(path: Path) -> bool:
+    # Archives name DICOM files after their UID, whose last number then looks like a suffix.
+    named_so = path.suffix.lower() in _FILM_SUFFIXES or path.suffix[1:].isdigit()
+    return named_so and not path.name.startswith(".")
+
+
 def _manifest(manifest: Path, indication: str | None) -> Iterator[FilmEntry]:
     try:
-        lines = manifest.read_text(encoding="utf-8").splitlines()
+        # Not str.splitlines: JSON may hold U+2028 and other line ends inside a string.
+        lines = manifest.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{manifest}: cannot be read ({error.__class__.__name__}).") from None
+        raise DataError(f"{manifest}: cannot be read ({error.__class__.__name__}). UTF-8 JSONL is needed.") from None
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-            image = Path(str(row["image"]))
-        except (json.JSONDecodeError, KeyError, TypeError):
+            image, own_id, own_indication = row["image"], row.get("id"), row.get("indication")
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
             message = f'{manifest}, line {number}: is no JSON object with an "image" path.'
             raise DataError(message) from None
-        path = image if image.is_absolute() else manifest.parent / image
-        yield FilmEntry(str(row.get("id", image.name)), path, row.get("indication") or indication)
+        if not isinstance(image, str) or not isinstance(own_indication, str | None):
+            raise DataError(f'{manifest}, line {number}: "image" must be a text, and "indication" a text or null.')
+        path = manifest.parent / image  # an absolute image replaces the folder
+        yield FilmEntry(path.name if own_id is None else str(own_id), path, own_indication or indication)

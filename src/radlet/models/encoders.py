@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModel, DPTConfig, PreTrainedModel, TextNetConfig
 
@@ -110,7 +111,7 @@ class TransformersEncoderConfig(Config):
         if self.path is not None:
             try:
                 return AutoModel.from_pretrained(self.path, local_files_only=True)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, RuntimeError, SafetensorError) as error:
                 raise CheckpointError(f"{self.path}: no vision tower could be loaded: {error}") from None
         try:
             return AutoModel.from_config(AutoConfig.for_model(self.model_type, image_size=size_px, **self.options))

@@ -10,6 +10,7 @@ from typing import Self
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own convention
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
@@ -119,7 +120,7 @@ class ImageTextModel(nn.Module):
         try:
             heads = load_file(folder / "heads.safetensors")
             encoder = AutoModel.from_pretrained(folder / "encoder", local_files_only=True)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise CheckpointError(f"{folder}: no image-text model could be loaded: {error}") from None
         language_model, tokenizer = load_language_model(folder / "language_model")
         embed_dim = heads["image_head.weight"].shape[0]

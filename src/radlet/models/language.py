@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from radlet.core.config import Config
@@ -63,7 +64,7 @@ def load_language_model(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenize
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         message = str(error).splitlines()[0][:200]
         raise CheckpointError(f"{path}: no language model could be loaded: {message}") from None
     add_image_token(tokenizer)

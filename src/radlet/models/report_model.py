@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from transformers import (
     AutoTokenizer,
     CLIPImageProcessorPil,
@@ -173,7 +174,7 @@ def load_report_model(folder: Path) -> ReportModel:
             folder, local_files_only=True, output_loading_info=True
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{folder}: no report model could be loaded: {str(error).splitlines()[0]}") from None
     wrong = {key: sorted(names)[:3] for key, names in loading.items() if names}
     if wrong:

@@ -93,6 +93,14 @@ def test_weights_that_are_missing_are_refused(tiny_report_model: ReportModel, tm
         Drafter.load(tmp_path)
 
 
+def test_weights_that_are_cut_short_are_refused(tiny_report_model: ReportModel, tmp_path: Path) -> None:
+    save_report_model(tiny_report_model, tmp_path, None)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:20_000])
+    with pytest.raises(CheckpointError, match="no report model could be loaded"):
+        Drafter.load(tmp_path)
+
+
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"radlet\.json"):
         Drafter.load(tmp_path)
