@@ -3,7 +3,6 @@
 from io import BytesIO
 
 import numpy as np
-from libjpeg import utils as libjpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -65,6 +64,14 @@ def _read_deep_jpeg(data: bytes) -> NDArray[np.uint8]:
     """Decode JPEG forms that PIL lacks: more than 8 bits, lossless, JPEG-LS."""
     if _END_OF_IMAGE not in data[-_MAX_TAIL_BYTES:]:
         raise DataError("The JPEG file is truncated: it has no end-of-image marker. Fetch it again.")
+    try:
+        # GPL-3.0, so it is the user's to install, not a part of radlet.
+        from libjpeg import utils as libjpeg  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise DataError(
+            "The JPEG is lossless or deeper than 8 bits, and no decoder for it is installed: "
+            'pip install "radlet[libjpeg]", or convert the file to PNG.'
+        ) from None
     form = libjpeg.get_parameters(data)
     check_size(form["rows"], form["columns"])
     values = libjpeg.decode(data)

@@ -1,5 +1,6 @@
 """PNG and JPEG of every usual form to display grey, and what is refused."""
 
+import sys
 from io import BytesIO
 from typing import Any
 
@@ -82,6 +83,12 @@ def test_jpeg_beyond_eight_bits_is_scaled_by_its_precision(bits):
     values = np.linspace(0, 2**bits - 1, 48 * 40).reshape(48, 40).astype(np.uint16)
     expected = np.rint(values * (255 / (2**bits - 1))).astype(np.uint8)
     assert np.array_equal(read_raster(deep_jpeg(values, bits)), expected)
+
+
+def test_a_deep_jpeg_without_its_decoder_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "libjpeg", None)
+    with pytest.raises(DataError, match=r"radlet\[libjpeg\]"):
+        read_raster(deep_jpeg(np.full((40, 48), 100, np.uint16), 12))
 
 
 def test_jpeg_with_a_second_picture_behind_it_gives_the_first():
