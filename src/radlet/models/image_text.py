@@ -71,7 +71,7 @@ class ImageTextModel(nn.Module):
         """
         tokens = tower_tokens(self.encoder, pixel_values, self.feature_layer)
         extra, patches = tokens[:, : self.num_extra_tokens], tokens[:, self.num_extra_tokens :]
-        grid = patches.transpose(1, 2).unflatten(2, (self.grid, self.grid))  # (B, D, H, W)
+        grid = patches.transpose(1, 2).reshape(len(patches), -1, self.grid, self.grid)  # (B, D, H, W)
         coarse = F.adaptive_avg_pool2d(grid, self.coarse_grid).flatten(1)
         normed: torch.Tensor = self.image_norm(torch.cat([patches.amax(1), coarse, extra.flatten(1)], dim=-1))
         return normed
