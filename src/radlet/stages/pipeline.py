@@ -51,11 +51,11 @@ def run_recipes(
     """
     by_recipe = _split_overrides(overrides)
     for recipe in WIRING:  # a slip in the last recipe should not show after an hour of work
-        _config(recipe, recipe_dir, out, by_recipe[recipe], {})
+        _config(recipe, recipe_dir, out, by_recipe, {})
     done: dict[str, Path] = {}
     for recipe, inputs in WIRING.items():
         given = {field: done[source] for field, source in inputs.items()}
-        config = _config(recipe, recipe_dir, out, by_recipe[recipe], given)
+        config = _config(recipe, recipe_dir, out, by_recipe, given)
         stage = importlib.import_module(f"radlet.stages.{recipe.partition('-')[0]}")
         done[recipe] = stage.run(config, console)
     for name in ("scorecard.json", "scorecard.html"):
@@ -82,14 +82,18 @@ def _split_overrides(overrides: Sequence[str]) -> dict[str, list[str]]:
     return by_recipe
 
 
-def _config(recipe: str, recipe_dir: Path, out: Path, overrides: list[str], given: dict[str, Path]) -> StageConfig:
+def _config(
+    recipe: str, recipe_dir: Path, out: Path, by_recipe: dict[str, list[str]], given: dict[str, Path]
+) -> StageConfig:
     stage, _, variant = recipe.partition("-")
     cls = stage_config(stage)
     file = recipe_dir / f"{recipe}.toml"
     implied: dict[str, object] = {}
+    overrides = by_recipe[recipe]
     if variant and not file.is_file():
         file = recipe_dir / f"{stage}.toml"
         implied = {"films": "none", "name": f"{variant}"}
+        overrides = by_recipe[stage] + overrides  # the baseline is the same recipe, with what was changed in it
     if cls is None or not file.is_file():
         raise ConfigError(f"{recipe_dir}: has no {file.name}. A recipe folder holds one file for each stage.")
     places = {field: given.get(field, Path(source)) for field, source in WIRING[recipe].items()}
