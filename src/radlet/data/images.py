@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from radlet.core.config import Config, resolved_json
-from radlet.core.errors import ConfigError, DataError
+from radlet.core.errors import CheckpointError, ConfigError, DataError
 from radlet.data.dicom import looks_like_dicom, read_dicom
 from radlet.data.film import Film
 from radlet.data.raster import looks_like_raster, read_raster
@@ -96,6 +96,28 @@ def load_pixel_values(path: Path, settings: ImageSettings) -> NDArray[np.float32
         DataError: As `read_film`.
     """
     return to_pixel_values(resize_film(read_film(path).pixels, settings), settings)
+
+
+def checkpoint_image_settings(image: dict[str, Any], digest: str) -> ImageSettings:
+    """Return the image settings that a checkpoint was trained with.
+
+    Args:
+        image: The settings as the checkpoint's card holds them.
+        digest: Their digest at the time of training.
+
+    Raises:
+        CheckpointError: They cannot be read, or this version of the image path would prepare films differently.
+    """
+    try:
+        settings = ImageSettings.model_validate(image)
+    except ValidationError:
+        raise CheckpointError("The checkpoint's image settings cannot be read. Restore its radlet.json.") from None
+    if settings.digest != digest:
+        raise CheckpointError(
+            f"The model was trained with image path {digest}, but this version of radlet prepares films as "
+            f"{settings.digest}. Use the version named in radlet.json, or train again."
+        )
+    return settings
 
 
 def hf_image_processor_config(settings: ImageSettings) -> dict[str, Any]:

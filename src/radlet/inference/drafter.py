@@ -9,13 +9,18 @@ import numpy as np
 import torch
 
 from radlet.core.console import Progress
-from radlet.core.errors import CheckpointError, DataError
-from radlet.data.images import ImageSettings, hf_image_processor_config, load_pixel_values, read_film
+from radlet.core.errors import DataError
+from radlet.data.images import (
+    checkpoint_image_settings,
+    hf_image_processor_config,
+    load_pixel_values,
+    read_film,
+)
 from radlet.inference.attention import AttentionMap, attend
 from radlet.inference.engines import ENGINES
 from radlet.inference.engines.base import Sampling
 from radlet.models.prompts import encode_prompt
-from radlet.models.report_model import ModelCard, ReportModel, load_report_model
+from radlet.models.report_model import ModelCard, ReportModel, checkpoint_folder, load_report_model
 
 GREEDY = Sampling()
 
@@ -44,7 +49,7 @@ class Drafter:
     def __init__(self, report_model: ReportModel, engine: str = "transformers") -> None:
         self.report_model = report_model
         self.card = report_model.card
-        self.image_settings = checked_image_settings(self.card.image, self.card.image_digest)
+        self.image_settings = checkpoint_image_settings(self.card.image, self.card.image_digest)
         self._engine = ENGINES[engine](report_model)
 
     @classmethod
@@ -109,27 +114,7 @@ class Drafter:
         return torch.from_numpy(np.stack([load_pixel_values(Path(path), self.image_settings) for path in paths]))
 
 
-def checkpoint_folder(path: Path) -> Path:
-    """Return the folder with the weights, given it or the run directory around it."""
-    return path / "checkpoint" if (path / "checkpoint").is_dir() else path
-
-
-def checked_image_settings(image: dict[str, Any], digest: str) -> ImageSettings:
-    """Return the image settings of a checkpoint.
-
-    Raises:
-        CheckpointError: This version's image path differs from the one the model was trained with.
-    """
-    settings = ImageSettings.model_validate(image)
-    if settings.digest != digest:
-        raise CheckpointError(
-            f"The model was trained with image path {digest}, but this version of radlet prepares films as "
-            f"{settings.digest}. Use the version named in radlet.json, or train again."
-        )
-    return settings
-
-
 def processor_options(card: ModelCard) -> dict[str, Any] | None:
     """Return arguments of transformers' CLIP image processor that repeat a checkpoint's image path, if it can."""
-    settings = checked_image_settings(card.image, card.image_digest)
+    settings = checkpoint_image_settings(card.image, card.image_digest)
     return None if settings.resize == "pad" else hf_image_processor_config(settings)

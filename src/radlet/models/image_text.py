@@ -123,6 +123,8 @@ class ImageTextModel(nn.Module):
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise CheckpointError(f"{folder}: no image-text model could be loaded: {error}") from None
         language_model, tokenizer = load_language_model(folder / "language_model")
+        if "image_head.weight" not in heads:
+            raise CheckpointError(f"{folder}: heads.safetensors has no image_head.weight.")
         embed_dim = heads["image_head.weight"].shape[0]
         model = cls(encoder, language_model, label_names, embed_dim, feature_layer, size_px)
         expected = {name for name in model.state_dict() if _is_head(name)}

@@ -144,6 +144,11 @@ def save_report_model(report_model: ReportModel, folder: Path, processor_options
     write_atomically(folder / CARD, report_model.card.model_dump_json(indent=2) + "\n")
 
 
+def checkpoint_folder(path: Path) -> Path:
+    """Return the folder with the weights, given it or the run directory around it."""
+    return path / "checkpoint" if (path / "checkpoint").is_dir() else path
+
+
 def read_card(folder: Path, kind: str) -> ModelCard:
     """Read ``radlet.json`` of a checkpoint.
 

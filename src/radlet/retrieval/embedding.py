@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from radlet.core.console import Progress
-from radlet.core.errors import CheckpointError
-from radlet.data.images import ImageSettings, load_pixel_values
+from radlet.data.images import ImageSettings, checkpoint_image_settings, load_pixel_values
 from radlet.models.image_text import ImageTextModel
-from radlet.models.report_model import ModelCard, read_card
+from radlet.models.report_model import ModelCard, checkpoint_folder, read_card
 from radlet.models.sequences import encode_report, pad_right
 
 
@@ -37,14 +36,9 @@ class Embedder:
         Raises:
             CheckpointError: The folder holds none, or this version prepares films differently.
         """
-        folder = checkpoint / "checkpoint" if (checkpoint / "checkpoint").is_dir() else checkpoint
+        folder = checkpoint_folder(checkpoint)
         card = read_card(folder, "image_text")
-        settings = ImageSettings.model_validate(card.image)
-        if settings.digest != card.image_digest:
-            raise CheckpointError(
-                f"The encoder was trained with image path {card.image_digest}, but this version of radlet prepares "
-                f"films as {settings.digest}. Use version {card.radlet_version}, or train again."
-            )
+        settings = checkpoint_image_settings(card.image, card.image_digest)
         model, tokenizer = ImageTextModel.load(folder, card.label_names, card.feature_layer, settings.size_px)
         return cls(model, tokenizer, card)
 

@@ -8,9 +8,10 @@ from radlet.core.console import Progress
 from radlet.core.errors import DataError
 from radlet.core.records import SPLITS, Example
 from radlet.core.registry import nearest
-from radlet.core.runs import run_digest, sha256_text
+from radlet.core.runs import run_digest, sha256_file, sha256_text
 from radlet.data.examples import select_films
 from radlet.data.manifests import read_examples
+from radlet.models.report_model import checkpoint_folder
 from radlet.retrieval.embedding import Embedder
 from radlet.retrieval.index import Index
 
@@ -20,7 +21,8 @@ def nearest_studies(
 ) -> list[dict[str, Any]]:
     """Return the k films nearest to a film (when `query` is a file) or to words, with their reports.
 
-    The embeddings of the split are computed once and kept beside the encoder's run, keyed by both runs.
+    The embeddings of the split are computed once and kept beside the encoder's folder, keyed by its weights and the
+    build run.
 
     Raises:
         DataError: The split does not exist or holds no film.
@@ -49,7 +51,8 @@ def nearest_studies(
 def _index(
     embedder: Embedder, encoder: Path, examples: Path, split: str, rows: Sequence[Example], progress: Progress
 ) -> Index:
-    key = sha256_text(f"{embedder.card.image_digest} {run_digest(examples)} {split}")[:12]
+    weights = checkpoint_folder(encoder) / "heads.safetensors"
+    key = sha256_text(f"{sha256_file(weights)} {run_digest(examples)} {split}")[:12]
     folder = encoder.resolve().parent / f"{encoder.resolve().name}-index-{key}"
     ids = [row.example_id for row in rows]
     if folder.is_dir():

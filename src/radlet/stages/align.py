@@ -62,6 +62,7 @@ def run(config: AlignConfig, console: "Console | None" = None) -> Path:
     language_model, tokenizer = pair.model.language_model, pair.tokenizer
     if config.language_model is not None:
         language_model, tokenizer = config.language_model.build(list)
+    rows = ReportRows.of(select_films(read_examples(config.examples), config.films))
     card = ModelCard(
         radlet_version=__version__,
         kind="report_model",
@@ -69,10 +70,10 @@ def run(config: AlignConfig, console: "Console | None" = None) -> Path:
         image_digest=pair.card.image_digest,
         prompt=PLAIN,
         films=config.films,
+        target_section=rows.train[0].target_section,
         feature_layer=pair.card.feature_layer,
         lineage={"pretrain": run_digest(config.encoder), "build": run_digest(config.examples)},
     )
-    rows = ReportRows.of(select_films(read_examples(config.examples), config.films))
     report_model = assemble(pair.model.encoder, language_model, tokenizer, card, config.keep_class_token)
     calibrate_projector(report_model.model, _some_films(rows, pair.image_settings))
     set_trainable(report_model.model, {"projector"})

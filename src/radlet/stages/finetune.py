@@ -19,11 +19,11 @@ from radlet.core.records import Example
 from radlet.core.runs import open_run, run_digest
 from radlet.data.examples import select_films
 from radlet.data.manifests import read_examples
-from radlet.inference.drafter import checkpoint_folder, processor_options
+from radlet.inference.drafter import processor_options
 from radlet.inference.scoring import draft_f1
 from radlet.models.freezing import count_by_part, set_trainable
 from radlet.models.prompts import PromptConfig
-from radlet.models.report_model import ReportModel, load_report_model, save_report_model
+from radlet.models.report_model import ReportModel, checkpoint_folder, load_report_model, save_report_model
 from radlet.models.tunings import TUNINGS
 from radlet.models.tunings.base import Tuning
 from radlet.stages.announce import announce_finished, announce_start, announce_trainable
