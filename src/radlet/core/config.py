@@ -5,7 +5,7 @@ import json
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -24,6 +24,9 @@ C = TypeVar("C", bound=Config)
 
 class StageConfig(Config):
     """What every stage has in common."""
+
+    without_effect: ClassVar[frozenset[str]] = frozenset({"name", "runs_dir"})
+    """Fields that change where or how fast a stage works but not what it makes; they do not tell runs apart."""
 
     name: str = "run"
     """Short name of the recipe; becomes part of the run directory's name."""

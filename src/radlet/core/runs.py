@@ -73,7 +73,7 @@ def open_run(config: StageConfig, stage: str, inputs: Mapping[str, Path] | None 
         name: {"path": str(path.resolve()), "digest": run_digest(path)} for name, path in (inputs or {}).items()
     }
     digests = {name: entry["digest"] for name, entry in upstream.items()}
-    identity = config.model_dump(mode="json", exclude={"runs_dir", "name", *(inputs or {})})
+    identity = config.model_dump(mode="json", exclude={*config.without_effect, *(inputs or {})})
     key = sha256_text(json.dumps([stage, identity, digests], sort_keys=True))[:8]
     path = config.runs_dir / stage / f"{config.name}-{key}"
     if (path / DONE).exists():

@@ -10,7 +10,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, SerializeAsAny, field_validator
 from rich.console import Console
@@ -34,6 +34,8 @@ _NUM_SHARDS = 32
 
 class IngestConfig(StageConfig):
     """Configuration of `ingest`."""
+
+    without_effect: ClassVar[frozenset[str]] = StageConfig.without_effect | {"num_workers"}
 
     source: SerializeAsAny[Source]
     """Where the studies come from: a table with its ``kind`` and what that source needs."""

@@ -230,3 +230,16 @@ run.finish()
     assert (again.path / "outputs.json").exists()
     again.finish()
     assert open_run(StageConfig(runs_dir=tmp_path), "build").finished
+
+
+def test_a_field_without_effect_does_not_tell_runs_apart(tmp_path):
+    class Parallel(StageConfig):
+        without_effect = StageConfig.without_effect | {"num_workers"}
+        num_workers: int = 1
+        size: int = 1
+
+    def folder(**values: int):
+        return open_run(Parallel(runs_dir=tmp_path, **values), "build").path
+
+    assert folder(num_workers=1) == folder(num_workers=8)
+    assert folder(size=1) != folder(size=2)
