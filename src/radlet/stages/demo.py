@@ -1,5 +1,6 @@
 """`radlet demo`: the tiny recipe from nothing to a judged model, and what to try next."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
@@ -33,20 +34,20 @@ def run_demo(out: Path, overrides: Sequence[str], console: "Console") -> None:
         if view != "LATERAL"
     )
     minutes = (monotonic() - started) / 60
-    console.print(
-        Panel.fit(
-            f"[bold green]Done in {minutes:.1f} minutes.[/] Open the scorecard in a browser:\n"
-            f"  {(out / 'scorecard.html').resolve()}\n\n"
-            "Draft findings for a film the model has never seen:\n"
-            f"  radlet generate {out / 'checkpoint'} {_short(film)}\n"
-            "See where it looked:\n"
-            f"  radlet explain {out / 'checkpoint'} {_short(film)} --word lungs --out where.png\n"
-            "Find similar studies:\n"
-            f"  radlet retrieve {out / 'encoder'} {_short(film)} --examples {_short(str(done['build']))}",
-            border_style="green",
+    radlet = _short(sys.argv[0]) if Path(sys.argv[0]).name == "radlet" else "radlet"
+    steps = {
+        "Open the scorecard in a browser": (out / "scorecard.html").resolve().as_uri(),
+        "Draft findings for a film the model has never seen": f"{radlet} generate {out / 'checkpoint'} {_short(film)}",
+        "See where it looked": (
+            f"{radlet} explain {out / 'checkpoint'} {_short(film)} --word pneumothorax --out {out / 'where.png'}"
         ),
-        soft_wrap=True,
-    )
+        "Find similar studies": (
+            f"{radlet} retrieve {out / 'encoder'} {_short(film)} --examples {_short(str(done['build']))}"
+        ),
+    }
+    console.print(f"\n[bold green]Done in {minutes:.1f} minutes.[/]")
+    for what, command in steps.items():
+        console.print(f"\n{what}:\n  [cyan]{command}[/]", soft_wrap=True)
 
 
 def _short(path: str) -> str:
