@@ -15,19 +15,9 @@ from radlet.data.sections import parse_sections
 from radlet.data.splits import assign_split
 from radlet.data.truth import truth_observations
 
-SIDED: tuple[str, ...] = (
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
-)
+_CENTRAL = {"Enlarged Cardiomediastinum", "Cardiomegaly", "No Finding"}
+
+SIDED: tuple[str, ...] = tuple(name for name in OBSERVATIONS if name not in _CENTRAL)
 """Observations that can be on one side; the heart, the mediastinum and a normal chest cannot."""
 
 _SHARES: dict[Split, float] = {"train": 0.8, "dev": 0.1, "test": 0.1}
