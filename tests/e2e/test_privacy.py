@@ -37,8 +37,7 @@ size_px = 32
 resize = "squash"
 [encoder]
 kind = "hybrid"
-stem_width = 8
-widths = [8, 8, 16, 16]
+widths = [8, 8, 16]
 hidden_size = 16
 num_layers = 1
 num_heads = 2

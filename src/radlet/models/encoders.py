@@ -5,7 +5,6 @@ A tower is usable when its ``hidden_states`` are token sequences (B, N, D). A pu
 of films where a plain ViT needs millions, under a few transformer layers (Dosovitskiy et al. 2021, section 3.1).
 """
 
-import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,31 +12,29 @@ import torch
 from pydantic import Field
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoModel, DPTConfig, PreTrainedModel, TextNetConfig
+from transformers import AutoConfig, AutoModel, DPTConfig, PreTrainedModel, RTDetrResNetConfig
 
 from radlet.core.config import Config
 from radlet.core.errors import CheckpointError, ConfigError
 
 
 class HybridEncoderConfig(Config):
-    """A plain convolutional trunk under transformer layers, as transformers' hybrid `DPTModel` over a TextNet.
+    """A residual convolutional trunk under transformer layers, as transformers' hybrid `DPTModel` over RT-DETR's ResNet.
 
-    The trunk keeps half the resolution after its first layer, where a ResNet has already thrown fifteen sixteenths of
-    the pixels away; blunted angles and fine lines live there.
+    That ResNet looks three times at half the resolution before anything is pooled away, and pools by maximum: blunted
+    angles and fine lines survive it, which strided convolutions from the first layer on lose (He et al. 2019, "Bag of
+    tricks", section 4).
     """
 
     kind: Literal["hybrid"] = "hybrid"
-    stem_width: int = 24
-    """Channels after the first convolution, which halves the resolution."""
-    widths: tuple[int, int, int, int] = (32, 64, 128, 160)
-    """Channels of the four stages."""
-    strides: tuple[int, int, int, int] = (2, 2, 2, 1)
-    """How many times each stage reduces the resolution, 1 or 2."""
-    depths: tuple[int, int, int, int] = (1, 1, 1, 1)
-    """Convolutions in each stage."""
+    widths: tuple[int, ...] = Field(default=(32, 80, 160), min_length=2)
+    """Channels of the stages; the stem before them ends with as many as the first. Each stage after the first halves
+    the resolution, which the stem has quartered."""
+    depths: tuple[int, ...] = (1, 1, 1)
+    """Residual layers of each stage, two convolutions each."""
     hidden_size: int = 128
     """Width of the tokens."""
-    num_layers: int = 2
+    num_layers: int = 1
     """Transformer layers over the map of the last stage."""
     num_heads: int = 4
     """Attention heads in each transformer layer."""
@@ -49,23 +46,27 @@ class HybridEncoderConfig(Config):
     @property
     def stride_px(self) -> int:
         """Pixels of the film to one token, along each side."""
-        return 2 * math.prod(self.strides)
+        return 2 ** (1 + len(self.widths))
 
     def build(self, size_px: int) -> PreTrainedModel:
         """Make the tower with random weights for square films of `size_px`.
 
         Raises:
-            ConfigError: The film's size is no multiple of the stride.
+            ConfigError: The film's size is no multiple of the stride, or the stages' widths and depths do not match.
         """
+        if len(self.depths) != len(self.widths):
+            raise ConfigError(f"encoder.depths has {len(self.depths)} stages and encoder.widths {len(self.widths)}.")
         if size_px % self.stride_px:
             raise ConfigError(f"size_px={size_px} is no multiple of the encoder's stride {self.stride_px}.")
         grid = size_px // self.stride_px
-        trunk = TextNetConfig(
-            stem_out_channels=self.stem_width,
-            hidden_sizes=[self.stem_width, *self.widths],
-            conv_layer_kernel_sizes=[[[3, 3]] * depth for depth in self.depths],
-            conv_layer_strides=[[s] + [1] * (d - 1) for s, d in zip(self.strides, self.depths, strict=True)],
-            out_features=["stage2", "stage3", "stage4"],
+        last = len(self.widths)
+        trunk = RTDetrResNetConfig(
+            embedding_size=self.widths[0],
+            hidden_sizes=list(self.widths),
+            depths=list(self.depths),
+            layer_type="basic",
+            # DPT asks for three maps and reads the last.
+            out_features=["stem", *(f"stage{stage}" for stage in (last - 1, last))],
         )
         config = DPTConfig(
             is_hybrid=True,

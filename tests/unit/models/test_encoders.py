@@ -18,7 +18,7 @@ def test_every_family_of_towers_fits(model_type: str, num_extra: int) -> None:
 
 
 def test_the_hybrid_gives_one_token_a_stride() -> None:
-    config = HybridEncoderConfig(stem_width=8, widths=(8, 8, 16, 16), strides=(2, 2, 2, 2), hidden_size=16, num_heads=2)
+    config = HybridEncoderConfig(widths=(8, 8, 16, 16), depths=(1, 1, 2, 1), hidden_size=16, num_heads=2)
     assert config.stride_px == 32
     assert token_layout(config.build(96), 96, -1) == (1, 3)
 
@@ -26,6 +26,8 @@ def test_the_hybrid_gives_one_token_a_stride() -> None:
 def test_what_does_not_fit_is_said() -> None:
     with pytest.raises(ConfigError, match="multiple"):
         HybridEncoderConfig().build(100)
+    with pytest.raises(ConfigError, match="depths"):
+        HybridEncoderConfig(widths=(8, 8)).build(64)
     with pytest.raises(ConfigError, match="exactly one"):
         TransformersEncoderConfig(kind="transformers").build(32)
     with pytest.raises(ConfigError, match="nosuchtower"):

@@ -42,5 +42,5 @@ class Source(Config):
     """Whether `ingest` puts keyed pseudonyms in the place of this source's ids."""
 
     def studies(self, seed: int, shard: int = 0, num_shards: int = 1) -> Iterator[RawStudy | Rejected]:
-        """Yield every study whose index modulo `num_shards` is `shard`, in a stable order."""
+        """Yield the shard's studies in a stable order; every study falls into exactly one of the shards."""
         raise NotImplementedError

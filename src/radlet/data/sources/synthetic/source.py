@@ -73,10 +73,9 @@ class SyntheticSource(Source):
         return self
 
     def studies(self, seed: int, shard: int = 0, num_shards: int = 1) -> Iterator[RawStudy]:
-        """Yield the shard's studies, patient by patient; a study is the same whatever the shards."""
-        for index, (patient, exam) in enumerate(self._plans(seed)):
-            if index % num_shards == shard:
-                yield self._study(patient, exam)
+        """Yield the studies of the shard's patients; a study is the same whatever the shards."""
+        for patient, exam in self._plans(seed, shard, num_shards):
+            yield self._study(patient, exam)
 
     def planted_identifiers(self, seed: int) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Yield (study_id, identifiers planted in its report) without making any film."""
@@ -103,9 +102,9 @@ class SyntheticSource(Source):
         wording = Wording(self.headings_share, self.comparison_share, self.uncertain_share, self.identifiers)
         return compose(subject, wording, np.random.default_rng([exam.seed, 0]))
 
-    def _plans(self, seed: int) -> Iterator[tuple[Patient, int]]:
+    def _plans(self, seed: int, shard: int = 0, num_shards: int = 1) -> Iterator[tuple[Patient, int]]:
         populations = self._populations()
-        for number in range(self.num_patients):
+        for number in range(shard, self.num_patients, num_shards):
             patient = plan_patient(seed, number, populations)
             for index in range(len(patient.exams)):
                 yield patient, index
