@@ -13,7 +13,7 @@ from tests.fixtures.dicom_files import PLANTED, truncate, write_film
 from radlet.core.config import load_config
 from radlet.data.sources.synthetic import SyntheticSource
 
-NUM_PATIENTS, SIZE_PX, SEED = 24, 64, 7
+NUM_PATIENTS, SIZE_PX, SEED = 40, 64, 7
 LOOP = """loop]
 max_steps = 3
 micro_batch_size = 4
@@ -29,7 +29,7 @@ root = "ROOT/dicom"
 path = "ROOT/reports.csv"
 columns = { report = "report" }
 """,
-    "build": "shares = { train = 0.6, dev = 0.2, test = 0.2 }\n",
+    "build": "shares = { train = 0.4, dev = 0.2, test = 0.4 }\n",
     "pretrain": """
 embed_dim = 8
 [image]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from radlet.core.config import Config
 from radlet.core.records import Example
@@ -37,6 +38,8 @@ class ImageTextLossConfig(Config):
     """A positive label weighs (negatives / positives) to this power; 0 counts films alike."""
     row_balance: float = 0.0
     """Films are drawn by the rarity of their rarest label to this power; 0 draws every film once an epoch."""
+    max_pairs: int | None = Field(default=None, ge=2)
+    """Films of a batch whose report is read as well; the others teach the label head alone. None reads every report."""
     max_text_tokens: int = 128
     """Longer reports are cut here."""
 
@@ -109,8 +112,8 @@ class ImageTextObjective:
             each = [label_cross_entropy(logits, batch["targets"], weight) for logits in heads]
             losses["labels"] = config.labels * torch.stack(each).mean()
         # A report is more than its begin and end tokens; films without one teach the label head alone.
-        with_text = batch["attention_mask"].sum(1) > 2
-        if not with_text.any() or not (config.contrastive or config.language):
+        with_text = (batch["attention_mask"].sum(1) > 2).nonzero().squeeze(1)[: config.max_pairs]
+        if not len(with_text) or not (config.contrastive or config.language):
             return losses
         input_ids, attention_mask = batch["input_ids"][with_text], batch["attention_mask"][with_text]
         hidden = model.hidden_text(input_ids, attention_mask)

@@ -159,9 +159,9 @@ def train(
         progress.console.print(f"  resuming after step {state.step} of {num_steps}")
     rows = _Rows(objective, seed)
     eval_steps = {round((i + 1) * num_steps / config.num_evals) for i in range(config.num_evals)} | {num_steps}
+    objective.train_mode()
     for step in progress.track(range(state.step, num_steps), "steps", num_steps - state.step):
         torch.manual_seed(seed * 1_000_003 + step)
-        objective.train_mode()
         lr = config.lr_at(step, num_steps)
         for group in optimizer.param_groups:
             group["lr"] = lr
@@ -169,6 +169,7 @@ def train(
         run.log(step=step + 1, lr=lr, **values)
         if step + 1 in eval_steps:
             state = _validate(model, run, validation, store, state.at(step + 1))
+            objective.train_mode()
         if (step + 1) % config.save_every_steps == 0 or step + 1 in eval_steps:
             state = state.at(step + 1)
             store.save(state)
