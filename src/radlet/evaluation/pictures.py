@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from radlet.evaluation.readings import read_reports
+from radlet.inference.overlay import blend_attention
 from radlet.metrics.base import ratio
 from radlet.metrics.lexical import ROUGE_L
 from radlet.metrics.observations import F1_MICRO_14
-
-_HEAT = np.array([255.0, 140.0, 20.0])
-"""One warm hue: brightness stays the film's, so that the heat never hides the anatomy."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +67,8 @@ def film_uri(pixels: NDArray[np.uint8]) -> str:
 
 
 def overlay_uri(pixels: NDArray[np.uint8], weights: NDArray[np.float32]) -> str:
-    """Return a film (S, S) with attention (rows, cols) laid over it as a JPEG data URI.
-
-    The map is stretched between its median and its largest value: half of the film is shown as it is.
-    """
-    low, high = float(np.median(weights)), float(weights.max())
-    heat = np.clip((weights - low) / max(high - low, 1e-9), 0, 1).astype(np.float32)
-    smooth = Image.fromarray(heat).resize(pixels.shape[::-1], Image.Resampling.BICUBIC)
-    alpha = 0.6 * np.clip(np.asarray(smooth), 0, 1)[..., None]
-    grey = np.repeat(pixels[..., None], 3, axis=-1).astype(np.float64)
-    blended = grey * (1 - alpha) + _HEAT * alpha
-    return _uri(Image.fromarray(blended.round().astype(np.uint8)))
+    """Return a film (S, S) with attention (rows, cols) laid over it as a JPEG data URI."""
+    return _uri(blend_attention(pixels, weights))
 
 
 def _uri(image: Image.Image) -> str:

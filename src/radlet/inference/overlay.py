@@ -13,10 +13,11 @@ _MARGIN_PX = 14
 def blend_attention(film: NDArray[np.uint8], weights: NDArray[np.float32]) -> Image.Image:
     """Return the film (H, W) in grey with the map (rows, cols) over it, both stretched to the film's size.
 
-    The map is scaled to its own range: the picture shows where, not how much.
+    The map is stretched between its median and its largest value: the picture shows where, not how much, and half of
+    the film stays as it is.
     """
     height, width = film.shape
-    low, high = float(weights.min()), float(np.quantile(weights, 0.995))
+    low, high = float(np.median(weights)), float(weights.max())
     heat = np.clip((weights - low) / max(high - low, 1e-9), 0, 1)
     smooth = Image.fromarray((heat * 255).astype(np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
     strength = np.asarray(smooth, np.float32)[..., None] / 255

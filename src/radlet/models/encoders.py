@@ -19,7 +19,7 @@ from radlet.core.errors import CheckpointError, ConfigError
 
 
 class HybridEncoderConfig(Config):
-    """A residual convolutional trunk under transformer layers, as transformers' hybrid `DPTModel` over RT-DETR's ResNet.
+    """A residual convolutional trunk under transformer layers: transformers' hybrid `DPTModel` over RT-DETR's ResNet.
 
     That ResNet looks three times at half the resolution before anything is pooled away, and pools by maximum: blunted
     angles and fine lines survive it, which strided convolutions from the first layer on lose (He et al. 2019, "Bag of
@@ -46,7 +46,7 @@ class HybridEncoderConfig(Config):
     @property
     def stride_px(self) -> int:
         """Pixels of the film to one token, along each side."""
-        return 2 ** (1 + len(self.widths))
+        return 2 << len(self.widths)
 
     def build(self, size_px: int) -> PreTrainedModel:
         """Make the tower with random weights for square films of `size_px`.

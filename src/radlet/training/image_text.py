@@ -16,7 +16,7 @@ from radlet.models.sequences import encode_report, pad_right
 from radlet.training.augmentation import AugmentationConfig
 from radlet.training.films import FilmStore
 from radlet.training.loop import Batch
-from radlet.training.losses.contrastive import contrastive
+from radlet.training.losses import LOSSES
 from radlet.training.losses.labels import label_cross_entropy
 from radlet.training.losses.language import next_token_cross_entropy
 from radlet.training.rows import rarity_weights
@@ -30,6 +30,8 @@ class ImageTextLossConfig(Config):
 
     contrastive: float = 1.0
     """Weight of the contrastive loss between films and reports."""
+    pairing: str = "contrastive"
+    """Which loss that is, by its name among the losses."""
     labels: float = 1.0
     """Weight of the label head's loss."""
     language: float = 0.5
@@ -118,7 +120,7 @@ class ImageTextObjective:
         input_ids, attention_mask = batch["input_ids"][with_text], batch["attention_mask"][with_text]
         hidden = model.hidden_text(input_ids, attention_mask)
         if config.contrastive:
-            losses["contrastive"] = config.contrastive * contrastive(
+            losses["contrastive"] = config.contrastive * LOSSES[config.pairing](
                 model.embed_images(pooled[with_text]),
                 model.embed_texts(hidden, attention_mask),
                 model.logit_scale,
