@@ -87,6 +87,10 @@ class ImageTextObjective:
         """Draw films with rare labels more often, if the recipe says so."""
         return rarity_weights(self._targets == 1, self._config.row_balance)
 
+    def row_lengths(self) -> None:
+        """Films and reports are held against those of their batch, so it has to be a random one."""
+        return
+
     def batch(self, rows: NDArray[np.int64], generator: torch.Generator) -> Batch:
         """Return pixel_values (B, 3, S, S), right-padded report tokens (B, T), label targets (B, L) and text groups."""
         pixel_values = self._films.pixel_values([self._paths[row] for row in rows])

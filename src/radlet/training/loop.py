@@ -83,6 +83,9 @@ class Objective(Protocol):
     def row_weights(self) -> NDArray[np.float64] | None:
         """Return how often each row is drawn, relative to the others; None draws every row once an epoch."""
 
+    def row_lengths(self) -> NDArray[np.int64] | None:
+        """Return how long each row is, so that a step can pad less; None where a row's company in a batch matters."""
+
     def batch(self, rows: NDArray[np.int64], generator: torch.Generator) -> Batch:
         """Return the tensors of some rows; random changes come from `generator`."""
 
@@ -124,10 +127,16 @@ class _Rows:
 
     def __init__(self, objective: Objective, seed: int) -> None:
         self._objective, self._seed = objective, seed
+        self._lengths = objective.row_lengths()
         self._epoch, self._order = -1, np.empty(0, np.int64)
 
-    def take(self, start: int, count: int) -> NDArray[np.int64]:
-        return np.array([self._row(position) for position in range(start, start + count)])
+    def step(self, step: int, config: LoopConfig) -> list[NDArray[np.int64]]:
+        """Return the rows of a step by micro-batch; rows of like length share one, which changes no sum of the step."""
+        first = step * config.global_batch_size
+        rows = np.array([self._row(position) for position in range(first, first + config.global_batch_size)])
+        if self._lengths is not None:
+            rows = rows[np.argsort(self._lengths[rows], kind="stable")]
+        return np.split(rows, config.grad_accum_steps)
 
     def _row(self, position: int) -> int:
         epoch, offset = divmod(position, self._objective.num_rows)
@@ -184,11 +193,7 @@ def _step(
 ) -> dict[str, float]:
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
     device = next(objective.model.parameters()).device
-    first = step * config.global_batch_size
-    micro_batches = [
-        objective.batch(rows.take(first + i * config.micro_batch_size, config.micro_batch_size), generator)
-        for i in range(config.grad_accum_steps)
-    ]
+    micro_batches = [objective.batch(chosen, generator) for chosen in rows.step(step, config)]
     # Dividing by the units of the whole step, not of each micro-batch, keeps the gradient that of one large batch.
     units = sum(objective.units(batch) for batch in micro_batches)
     sums: dict[str, float] = {}

@@ -76,6 +76,10 @@ class ReportObjective:
         positive = np.array([[row.observations.get(n) == State.POSITIVE for n in names] for row in self._rows])
         return rarity_weights(positive.reshape(len(self._rows), len(names)), self._config.row_balance)
 
+    def row_lengths(self) -> NDArray[np.int64]:
+        """Return tokens of prompt and report."""
+        return np.array([len(p) + len(t) for p, t in zip(self._prompts, self._targets, strict=True)])
+
     def batch(self, rows: NDArray[np.int64], generator: torch.Generator) -> Batch:
         """Return input_ids, attention_mask and labels (B, T), right-padded, and pixel_values (films, 3, S, S).
 
