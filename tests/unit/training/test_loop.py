@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radlet.training.augmentation import AugmentationConfig
-from radlet.training.loop import LoopConfig, epoch_rows
+from radlet.training.loop import LoopConfig, _Rows, epoch_rows
 from radlet.training.rows import rarity_weights
 
 
@@ -19,6 +19,27 @@ def test_an_epoch_draws_every_row_once_and_repeats_with_its_seed(rows: int, batc
 def test_weighted_rows_are_drawn_by_weight() -> None:
     drawn = epoch_rows(0, 0, 4000, np.repeat([3.0, 1.0], 2000))
     assert np.mean(drawn < 2000) == pytest.approx(0.75, abs=0.03)
+
+
+class _Lengths:
+    num_rows = 30
+
+    def row_weights(self) -> None:
+        return None
+
+    def row_lengths(self) -> np.ndarray:
+        return np.arange(30)[::-1] % 7
+
+
+def test_a_step_keeps_its_rows_and_parts_the_short_from_the_long() -> None:
+    lengths = _Lengths().row_lengths()
+    whole = _Rows(_Lengths(), seed=1)  # type: ignore[arg-type]
+    parted = _Rows(_Lengths(), seed=1)  # type: ignore[arg-type]
+    for step in range(9):  # over the end of an epoch and into the next
+        (together,) = whole.step(step, LoopConfig(micro_batch_size=8))
+        short, long = parted.step(step, LoopConfig(micro_batch_size=4, grad_accum_steps=2))
+        assert sorted(together) == sorted([*short, *long])
+        assert max(lengths[short]) <= min(lengths[long])
 
 
 def test_rare_rows_weigh_more() -> None:
