@@ -21,6 +21,12 @@ def set_trainable(model: LlavaForConditionalGeneration, parts: set[str]) -> None
         parameter.requires_grad_(part_of(name) in parts)
 
 
+def is_frozen(module: nn.Module) -> bool:
+    """Say whether the module has parameters and none of them trains."""
+    parameters = list(module.parameters())
+    return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
+
+
 def count_parameters(model: nn.Module, prefix: str | tuple[str, ...] = "") -> tuple[int, int]:
     """Return (trainable, all) parameters whose name starts with `prefix` (or one of them); shared ones count once."""
     parameters = [parameter for name, parameter in model.named_parameters() if name.startswith(prefix)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from transformers import (
     AutoTokenizer,
@@ -116,6 +117,18 @@ def assemble(
     for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
         setattr(model.generation_config, name, getattr(tokenizer, name))
     return ReportModel(model.eval(), tokenizer, card)
+
+
+@torch.no_grad()
+def encode_films(model: LlavaForConditionalGeneration, pixel_values: torch.Tensor) -> torch.Tensor:
+    """Return what the projector reads of films (B, 3, S, S): the encoder's chosen tokens (B, N, D)."""
+    seen: list[torch.Tensor] = []
+    hook = model.model.multi_modal_projector.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    try:
+        model.get_image_features(pixel_values=pixel_values)
+    finally:
+        hook.remove()
+    return torch.cat(seen)
 
 
 def save_report_model(report_model: ReportModel, folder: Path, processor_options: dict[str, Any] | None) -> None:

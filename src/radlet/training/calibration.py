@@ -9,17 +9,15 @@ linear layers; the architecture stays as it is (data-dependent initialisation, K
 import torch
 from transformers import LlavaForConditionalGeneration
 
+from radlet.models.report_model import encode_films
+
 
 @torch.no_grad()
 def calibrate_projector(model: LlavaForConditionalGeneration, pixel_values: torch.Tensor) -> None:
     """Rescale a fresh projector, in place, from a few dozen films (B, 3, S, S)."""
     model.eval()
     projector = model.model.multi_modal_projector
-    seen: list[torch.Tensor] = []
-    hook = projector.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-    model.get_image_features(pixel_values=pixel_values)
-    hook.remove()
-    features = torch.cat(seen).flatten(0, 1)
+    features = encode_films(model, pixel_values).flatten(0, 1)
     mean, std = features.mean(0), features.std(0).clamp(min=1e-4)
     first, second = projector.linear_1, projector.linear_2
     first.weight.div_(std)

@@ -1,9 +1,10 @@
 """Films in memory: every film of a training set, resized once by the image path and kept as 8-bit grey.
 
-A set of 10,000 films at 224 px takes 500 MB; larger sets spill to a memory-mapped file.
+A set of 10,000 films at 224 px takes 500 MB. Where neither the encoder nor the films change from step to step, what the
+encoder sees is kept instead, and the encoder runs once a film rather than once a step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -38,17 +39,57 @@ class FilmStore:
             for _ in progress.track(pool.map(read, range(len(unique))), "films", len(unique)):
                 pass
 
+    @property
+    def paths(self) -> list[str]:
+        """Every film, once."""
+        return list(self._row_of)
+
     def grey(self, paths: Sequence[str]) -> NDArray[np.uint8]:
         """Return the films (B, S, S) as 8-bit grey.
 
         Raises:
             DataError: A film was not announced when the store was made.
         """
-        missing = [path for path in paths if path not in self._row_of]
-        if missing:
-            raise DataError(f"{len(missing)} films were not loaded; the first is in {Path(missing[0]).parent}.")
-        return self._films[[self._row_of[path] for path in paths]]
+        return self._films[_rows(self._row_of, paths)]
 
     def pixel_values(self, paths: Sequence[str]) -> torch.Tensor:
         """Return the films (B, 3, S, S) as the encoder wants them."""
         return torch.from_numpy(to_pixel_values(self.grey(paths), self.settings))
+
+
+class FilmFeatures:
+    """Look up, by path, what a frozen encoder sees on a film; each film is encoded exactly once.
+
+    Args:
+        films: Every film that will be asked for.
+        encode: From films (B, 3, S, S) to what the projector reads, (B, N, D).
+        progress: Shown while encoding.
+    """
+
+    BATCH_SIZE = 64
+
+    def __init__(self, films: FilmStore, encode: Callable[[torch.Tensor], torch.Tensor], progress: Progress) -> None:
+        paths = films.paths
+        self._row_of = {path: row for row, path in enumerate(paths)}
+        batches = [paths[start : start + self.BATCH_SIZE] for start in range(0, len(paths), self.BATCH_SIZE)]
+        self._features = torch.cat(
+            [
+                encode(films.pixel_values(batch)).float().cpu()
+                for batch in progress.track(batches, "encoding", len(batches))
+            ]
+        )
+
+    def of(self, paths: Sequence[str]) -> torch.Tensor:
+        """Return the features (B, N, D).
+
+        Raises:
+            DataError: A film was not in the store.
+        """
+        return self._features[_rows(self._row_of, paths)]
+
+
+def _rows(row_of: Mapping[str, int], paths: Sequence[str]) -> list[int]:
+    missing = [path for path in paths if path not in row_of]
+    if missing:
+        raise DataError(f"{len(missing)} films were not loaded; the first is in {Path(missing[0]).parent}.")
+    return [row_of[path] for path in paths]

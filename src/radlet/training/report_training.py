@@ -12,12 +12,17 @@ from radlet.core.errors import DataError
 from radlet.core.records import Example
 from radlet.core.runs import Run
 from radlet.data.images import ImageSettings
+from radlet.models.freezing import is_frozen
 from radlet.models.prompts import PromptConfig
-from radlet.models.report_model import ReportModel
+from radlet.models.report_model import ReportModel, encode_films
 from radlet.training.augmentation import AugmentationConfig
-from radlet.training.films import FilmStore
+from radlet.training.films import FilmFeatures, FilmStore
 from radlet.training.loop import LoopConfig, Validation, train
+from radlet.training.precision import autocast, lay_out, pick_device
 from radlet.training.reports import ReportObjective, ReportRowsConfig
+
+# Above this, what a frozen encoder sees is not kept: every step encodes its films anew.
+MAX_FEATURE_BYTES = 2 * 1024**3
 
 DraftScore = Callable[[ReportModel, Sequence[Example]], dict[str, float]]
 
@@ -84,8 +89,7 @@ def train_on_reports(
     """
     dev_rows = rows.dev[: config.max_dev_rows]
     paths = [path for row in [*rows.train, *dev_rows] for path in row.image_paths]
-    settings = ImageSettings.model_validate(report_model.card.image)
-    films = FilmStore(paths, settings, progress) if paths else None
+    films = _films(paths, report_model, config, progress) if paths else None
     objective = ReportObjective(report_model, rows.train, films, prompt, config.rows, config.augmentation)
     check = ReportObjective(report_model, dev_rows, films, prompt, config.rows, AugmentationConfig())
 
@@ -99,6 +103,22 @@ def train_on_reports(
 
     validation = Validation(measure, config.select, higher_is_better=config.select != "loss")
     return train(objective, config.loop, run, seed, validation, progress)
+
+
+def _films(
+    paths: Sequence[str], report_model: ReportModel, config: ReportTrainingConfig, progress: Progress
+) -> FilmStore | FilmFeatures:
+    films = FilmStore(paths, ImageSettings.model_validate(report_model.card.image), progress)
+    model = report_model.model
+    width = model.model.multi_modal_projector.linear_1.in_features
+    num_bytes = len(films.paths) * report_model.num_image_tokens * width * torch.float32.itemsize
+    films_change = config.augmentation != AugmentationConfig()
+    if films_change or not is_frozen(model.model.vision_tower) or num_bytes > MAX_FEATURE_BYTES:
+        return films
+    device = pick_device()
+    lay_out(model, device).eval()
+    with autocast(device, config.loop.precision):
+        return FilmFeatures(films, lambda pixel_values: encode_films(model, pixel_values.to(device)), progress)
 
 
 @torch.no_grad()

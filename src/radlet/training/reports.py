@@ -1,20 +1,23 @@
 """The objective of `align` and `finetune`: write the report of the films shown."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import LlavaForConditionalGeneration
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from radlet.core.config import Config
 from radlet.core.errors import DataError
 from radlet.core.records import OBSERVATIONS, Example, State
+from radlet.models.freezing import is_frozen
 from radlet.models.prompts import IGNORED, PromptConfig, encode_prompt, encode_target
 from radlet.models.report_model import ReportModel
 from radlet.models.sequences import pad_right
 from radlet.training.augmentation import AugmentationConfig
-from radlet.training.films import FilmStore
+from radlet.training.films import FilmFeatures, FilmStore
 from radlet.training.loop import Batch
 from radlet.training.losses.language import next_token_cross_entropy
 from radlet.training.rows import rarity_weights
@@ -35,17 +38,17 @@ class ReportObjective:
     Args:
         report_model: Its trainable parameters are trained, the others left alone.
         rows: With a target each.
-        films: Holds every film of `rows`; None for rows without films.
+        films: Holds every film of `rows`, or what a frozen encoder sees on it; None for rows without films.
         prompt: The words around films and indication.
         config: How rows are cut and drawn.
-        augmentation: Of the films.
+        augmentation: Of the films; features of films are as they are.
     """
 
     def __init__(
         self,
         report_model: ReportModel,
         rows: Sequence[Example],
-        films: FilmStore | None,
+        films: FilmStore | FilmFeatures | None,
         prompt: PromptConfig,
         config: ReportRowsConfig,
         augmentation: AugmentationConfig,
@@ -63,7 +66,7 @@ class ReportObjective:
             for row in rows
         ]
         self._targets = [encode_target(tokenizer, row.target or "")[: config.max_target_tokens] for row in rows]
-        self._frozen = [module for module in self.model.modules() if _is_frozen(module)]
+        self._frozen = [module for module in self.model.modules() if is_frozen(module)]
 
     @property
     def model(self) -> LlavaForConditionalGeneration:
@@ -81,7 +84,9 @@ class ReportObjective:
         return np.array([len(p) + len(t) for p, t in zip(self._prompts, self._targets, strict=True)])
 
     def batch(self, rows: NDArray[np.int64], generator: torch.Generator) -> Batch:
-        """Return input_ids, attention_mask and labels (B, T), right-padded, and pixel_values (films, 3, S, S).
+        """Return input_ids, attention_mask and labels (B, T), right-padded, and the films.
+
+        The films are pixel_values (films, 3, S, S), or film_features (films, N, D) where those were kept.
 
         Raises:
             DataError: A prompt's image tokens do not match its films.
@@ -97,7 +102,10 @@ class ReportObjective:
         self._check_image_tokens(input_ids, rows)
         paths = [path for row in rows for path in self._rows[row].image_paths]
         if paths and self._films is not None:
-            batch["pixel_values"] = self._augmentation.apply(self._films.pixel_values(paths), generator)
+            if isinstance(self._films, FilmFeatures):
+                batch["film_features"] = self._films.of(paths)
+            else:
+                batch["pixel_values"] = self._augmentation.apply(self._films.pixel_values(paths), generator)
         return batch
 
     def units(self, batch: Batch) -> int:
@@ -107,7 +115,10 @@ class ReportObjective:
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Return the cross-entropy summed over the target tokens of the batch."""
         labels = batch["labels"]
-        inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
+        inputs: dict[str, Any] = {n: tensor for n, tensor in batch.items() if n not in ("labels", "film_features")}
+        if "film_features" in batch:
+            projected = self.model.model.multi_modal_projector(batch["film_features"])
+            inputs["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=list(projected))}
         hidden = self.model.model(**inputs, use_cache=False).last_hidden_state
         return {"language": next_token_cross_entropy(hidden, labels, self.model.lm_head)}
 
@@ -126,8 +137,3 @@ class ReportObjective:
                     f"Example {example.example_id}: {num_tokens} image tokens for {len(example.image_paths)} films of "
                     f"{self._num_image_tokens}. The report must not contain the image token."
                 )
-
-
-def _is_frozen(module: torch.nn.Module) -> bool:
-    parameters = list(module.parameters())
-    return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)

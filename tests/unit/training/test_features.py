@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.fixtures.tiny import SETTINGS
+
+from radlet.core.console import Progress
+from radlet.core.records import Example
+from radlet.models.freezing import set_trainable
+from radlet.models.prompts import PromptConfig
+from radlet.models.report_model import ReportModel, encode_films
+from radlet.training.augmentation import AugmentationConfig
+from radlet.training.films import FilmFeatures, FilmStore
+from radlet.training.reports import ReportObjective, ReportRowsConfig
+
+
+def step(
+    report_model: ReportModel, rows: list[Example], films: FilmStore | FilmFeatures
+) -> tuple[float, dict[str, torch.Tensor]]:
+    """Return the loss of all rows and its gradients."""
+    objective = ReportObjective(report_model, rows, films, PromptConfig(), ReportRowsConfig(), AugmentationConfig())
+    report_model.model.zero_grad()
+    batch = objective.batch(np.arange(len(rows)), torch.Generator())
+    loss = objective.losses(batch)["language"]
+    loss.backward()  # type: ignore[no-untyped-call]
+    parameters = report_model.model.named_parameters()
+    return loss.item(), {name: p.grad.clone() for name, p in parameters if p.grad is not None}
+
+
+def test_kept_features_train_like_the_films_themselves(
+    tiny_report_model: ReportModel, tiny_examples: list[Example]
+) -> None:
+    model = tiny_report_model.model
+    set_trainable(model, {"projector", "language_model"})
+    rows = tiny_examples[:5]
+    films = FilmStore([path for row in rows for path in row.image_paths], SETTINGS, Progress(quiet=True))
+    features = FilmFeatures(films, lambda pixel_values: encode_films(model, pixel_values), Progress(quiet=True))
+    loss, gradients = step(tiny_report_model, rows, films)
+    kept_loss, kept_gradients = step(tiny_report_model, rows, features)
+    assert kept_loss == pytest.approx(loss, rel=1e-5)
+    assert gradients.keys() == kept_gradients.keys()
+    assert any("multi_modal_projector" in name for name in gradients)
+    torch.testing.assert_close(kept_gradients, gradients, atol=1e-4, rtol=1e-3)
+
+
+def test_an_unannounced_film_is_an_error_that_names_no_file(tiny_films: list[Path]) -> None:
+    films = FilmStore([str(tiny_films[0])], SETTINGS, Progress(quiet=True))
+    features = FilmFeatures(films, lambda pixel_values: pixel_values.flatten(2), Progress(quiet=True))
+    for store in (films.grey, features.of):
+        with pytest.raises(Exception, match="1 films were not loaded") as caught:
+            store([str(tiny_films[1])])
+        assert tiny_films[1].name not in str(caught.value)
