@@ -19,13 +19,14 @@ help:  ## list the verbs
 install: $(STAMP)  ## make .venv and install radlet with its development tools
 
 # Runs again only when pyproject.toml changes; the stamp is written last, so that a broken installation is repaired.
-# Without --no-compile pip spends a minute on bytecode that Python writes anyway, and only for what is imported.
+# pip would write bytecode on one core; compileall does it on all of them, and the first command need not.
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "radlet needs Python 3.11: make PYTHON=...")'
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "Installing radlet into $(VENV): one or two minutes, once."
 	@$(BIN)/pip install -qq --no-compile "$(TORCH)"
 	@$(BIN)/pip install -qq --no-compile --editable ".[dev]"
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $@
 
 demo: $(STAMP)  ## make, judge and show a small model on synthetic studies

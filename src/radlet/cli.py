@@ -237,7 +237,8 @@ def label(
     from radlet.data.observations import label_report
 
     lines = sys.stdin.read() if str(file) == "-" else _read_text(file)
-    for number, line in enumerate(lines.splitlines(), start=1):
+    # Not str.splitlines: JSON may hold U+2028 and other line ends inside a string.
+    for number, line in enumerate(lines.split("\n"), start=1):
         if not line.strip():
             continue
         report_id, text = _labelled_line(line, number, file)
@@ -257,9 +258,12 @@ def _labelled_line(line: str, number: int, file: Path) -> tuple[str, str]:
         return str(number), line
     try:
         row = json.loads(line)
-        return str(row.get("id", number)), str(row["text"] or "")
+        report_id, text = row.get("id"), row["text"]
     except (json.JSONDecodeError, KeyError):
         raise DataError(f'{file}, line {number}: is no JSON object with a "text".') from None
+    if not isinstance(text, str | None):
+        raise DataError(f'{file}, line {number}: "text" must be a text or null.')
+    return str(number if report_id is None else report_id), text or ""
 
 
 @app.command(rich_help_panel="Judge texts")

@@ -149,6 +149,15 @@ def test_label_reads_json_lines_and_plain_lines() -> None:
     assert third["observations"]["Cardiomegaly"] == "POSITIVE"
 
 
+def test_label_keeps_a_line_whole_and_numbers_a_row_without_id() -> None:
+    row = {"id": None, "text": "No pneumothorax.\u2028There is a left pleural effusion."}
+    done = radlet("label", "-", stdin=json.dumps(row, ensure_ascii=False))
+    assert done.returncode == 0, done.stderr
+    (only,) = json_lines(done.stdout)
+    assert only["id"] == "1"
+    assert only["observations"]["Pleural Effusion"] == "POSITIVE"
+
+
 def test_label_names_the_line_it_cannot_read(tmp_path: Path) -> None:
     file = tmp_path / "reports.jsonl"
     file.write_text('{"id": "a", "text": "Clear."}\n{"id": "b", "txet": "Doe, Jane: clear."}\n')
@@ -156,6 +165,8 @@ def test_label_names_the_line_it_cannot_read(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "line 2" in done.stderr
     assert "Jane" not in done.stderr
+    file.write_text('{"id": "a", "text": ["Clear."]}\n')
+    assert "must be a text" in radlet("label", file).stderr
 
 
 def test_score_writes_a_scorecard(tmp_path: Path) -> None:
