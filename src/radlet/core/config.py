@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from radlet.core.errors import ConfigError, UnknownNameError
 from radlet.core.registry import nearest
@@ -28,8 +28,9 @@ class StageConfig(Config):
     without_effect: ClassVar[frozenset[str]] = frozenset({"name", "runs_dir"})
     """Fields that change where or how fast a stage works but not what it makes; they do not tell runs apart."""
 
-    name: str = "run"
-    """Short name of the recipe; becomes part of the run directory's name."""
+    name: str = Field(default="run", pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")
+    """Short name of the recipe, which becomes part of the run directory's name: letters, digits, ``.``, ``-`` and
+    ``_``, not a dot first, so that no run nests in another folder or leaves `runs_dir`."""
     seed: int = 0
     """Seed of every random choice of the stage."""
     runs_dir: Path = Path("runs")

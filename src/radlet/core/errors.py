@@ -4,6 +4,7 @@
     ├── ConfigError        a recipe, an override or a command-line value
     ├── DataError          a file, a row or a manifest that cannot be used
     │   └── DicomError     a DICOM object that cannot be turned into a film
+    ├── RunError           a run directory that cannot be written
     ├── CheckpointError    a model folder that is missing, broken or does not fit
     ├── UnknownNameError   a name that no registry knows
     └── PrivacyError       an act that would move data outside the machine
@@ -26,6 +27,10 @@ class DataError(RadletError):
 
 class DicomError(DataError):
     """A DICOM object cannot be turned into a film."""
+
+
+class RunError(RadletError):
+    """A run directory cannot be made, or another process is writing into it."""
 
 
 class CheckpointError(RadletError):

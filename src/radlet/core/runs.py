@@ -4,7 +4,8 @@
                                 outputs.json (size and sha256 of every file)  DONE (written last, atomically)
 
 The name carries a digest of the configuration and of the upstream runs, so the same work always finds the same folder:
-a finished one is not done again, an unfinished one is resumed.
+a finished one is not done again, an unfinished one is resumed. While a process writes into it, it holds the lock of the
+file ``.lock`` there.
 """
 
 import hashlib
@@ -19,11 +20,15 @@ from typing import Any
 
 from radlet import __version__
 from radlet.core.config import StageConfig, resolved_json
-from radlet.core.errors import DataError
+from radlet.core.errors import DataError, RunError
+from radlet.core.locks import lock_file
 
 DONE = "DONE"
-_BOOKKEEPING = {DONE, "outputs.json", "environment.json"}
+_LOCK = ".lock"
+_BOOKKEEPING = {DONE, _LOCK, "outputs.json", "environment.json"}
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".dcm"}
+_held: dict[Path, int] = {}
+"""Locks of this process: run directory -> descriptor. A process may open its own unfinished run again."""
 
 
 class Run:
@@ -55,6 +60,7 @@ class Run:
         write_atomically(self.path / "outputs.json", text)
         write_atomically(self.path / DONE, _done(sha256_text(text)))
         self.finished = True
+        _unlock(self.path)
 
 
 def open_run(config: StageConfig, stage: str, inputs: Mapping[str, Path] | None = None) -> Run:
@@ -68,6 +74,7 @@ def open_run(config: StageConfig, stage: str, inputs: Mapping[str, Path] | None 
 
     Raises:
         DataError: An upstream run is missing, unfinished or was changed after it finished, or this run was.
+        RunError: The directory cannot be made, or another process is writing into it.
     """
     upstream = {
         name: {"path": str(path.resolve()), "digest": run_digest(path)} for name, path in (inputs or {}).items()
@@ -79,7 +86,11 @@ def open_run(config: StageConfig, stage: str, inputs: Mapping[str, Path] | None 
     if (path / DONE).exists():
         run_digest(path)
         return Run(path, finished=True)
-    path.mkdir(parents=True, exist_ok=True)
+    _lock(path)
+    if (path / DONE).exists():  # by a process that held the lock until now
+        _unlock(path)
+        run_digest(path)
+        return Run(path, finished=True)
     write_atomically(path / "config.json", resolved_json(config))
     write_atomically(path / "inputs.json", json.dumps(upstream, indent=2, sort_keys=True) + "\n")
     write_atomically(path / "environment.json", json.dumps(_environment(), indent=2, sort_keys=True) + "\n")
@@ -99,9 +110,9 @@ def run_digest(path: Path) -> str:
         raise DataError(f"{path}: this run {state}. Give the folder of a finished run (it holds a file named {DONE}).")
     remedy = "Delete the folder and run its stage again."
     listing = path / "outputs.json"
-    text = listing.read_text(encoding="utf-8") if listing.is_file() else ""
-    digest = sha256_text(text)
-    if (path / DONE).read_text(encoding="utf-8") != _done(digest):
+    text = listing.read_bytes() if listing.is_file() else b""
+    digest = hashlib.sha256(text).hexdigest()
+    if (path / DONE).read_bytes() != _done(digest).encode():
         raise DataError(f"{path}: outputs.json is not the one this run finished with. {remedy}")
     for name, entry in json.loads(text).items():
         file = path / name
@@ -131,6 +142,31 @@ def sha256_file(path: Path) -> str:
 def sha256_text(text: str) -> str:
     """Return the SHA-256 of a text's UTF-8 bytes, in hex."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _lock(path: Path) -> None:
+    """Make the run directory and hold its lock until `_unlock`, or until the process ends."""
+    if path.resolve() in _held and (path / _LOCK).exists():
+        return
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise RunError(
+            f"{path}: the run directory cannot be made ({type(error).__name__}). Give a runs_dir that is a folder, or "
+            "can become one, and may be written to."
+        ) from None
+    if not lock_file(descriptor, wait=False):
+        os.close(descriptor)
+        raise RunError(f"{path}: is being written by another process. Wait until it ends, or stop it, and try again.")
+    _held[path.resolve()] = descriptor
+
+
+def _unlock(path: Path) -> None:
+    (path / _LOCK).unlink(missing_ok=True)
+    descriptor = _held.pop(path.resolve(), None)
+    if descriptor is not None:
+        os.close(descriptor)
 
 
 def _done(digest: str) -> str:

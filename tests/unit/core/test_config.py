@@ -97,21 +97,32 @@ def test_overrides_leave_the_callers_values_alone():
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("name=plain words", "plain words"),
-        ("name=runs/build/x-1", "runs/build/x-1"),
-        ('name="quoted"', "quoted"),
-        ("name=a=b", "a=b"),
-        ("name=", ""),
+        ("runs_dir=plain words", "plain words"),
+        ("runs_dir=runs/build/x-1", "runs/build/x-1"),
+        ('runs_dir="quoted"', "quoted"),
+        ("runs_dir=a=b", "a=b"),
+        ("runs_dir=", "."),
     ],
 )
 def test_an_override_that_is_not_toml_is_a_string(override, expected):
-    assert load_config(Recipe, None, [override]).name == expected
+    assert load_config(Recipe, None, [override]).runs_dir == Path(expected)
 
 
 def test_override_values_are_toml():
     config = load_config(Recipe, None, ["tuning.target_modules=['a', 'b']", "tuning.rank=4", "tasks=[{metric='x'}]"])
     assert config.tuning == Lora(rank=4, target_modules=("a", "b"))
     assert config.tasks == (Task(metric="x"),)
+
+
+@pytest.mark.parametrize("name", ["tiny", "rank-8_b.2", "_x", "7"])
+def test_a_name_is_one_part_of_a_path(name):
+    assert load_config(Recipe, None, name=name).name == name
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".index", "../../away", "a/b", "a\\b", "two words", "a\n", "a\0"])
+def test_a_name_that_could_nest_or_leave_the_folder_is_refused(name):
+    with pytest.raises(ConfigError, match="'name'"):
+        load_config(Recipe, None, name=name)
 
 
 @given(st.integers(min_value=1))

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from radlet.core import runs
 from radlet.core.config import StageConfig
-from radlet.core.errors import DataError
+from radlet.core.errors import DataError, RunError
 from radlet.core.runs import DONE, Run, open_run, run_digest, sha256_text, write_atomically
 
 
@@ -143,7 +144,25 @@ def empty_done(path):
     (path / DONE).write_text("")
 
 
-TAMPERINGS = [tamper_content, tamper_size, remove_file, tamper_config, tamper_listing, remove_listing, empty_done]
+def garble_done(path):
+    (path / DONE).write_bytes(b"\xff\xfe")
+
+
+def garble_listing(path):
+    (path / "outputs.json").write_bytes(b"\xff\xfe")
+
+
+TAMPERINGS = [
+    tamper_content,
+    tamper_size,
+    remove_file,
+    tamper_config,
+    tamper_listing,
+    garble_listing,
+    remove_listing,
+    empty_done,
+    garble_done,
+]
 
 
 @pytest.mark.parametrize("tamper", TAMPERINGS)
@@ -243,3 +262,57 @@ def test_a_field_without_effect_does_not_tell_runs_apart(tmp_path):
 
     assert folder(num_workers=1) == folder(num_workers=8)
     assert folder(size=1) != folder(size=2)
+
+
+def open_elsewhere(tmp_path, then: str) -> subprocess.Popen[str]:
+    """Open the run of `recipe` in a process of its own, which says so and goes on as `then` says."""
+    script = f"""
+import sys
+from pathlib import Path
+from radlet.core.config import StageConfig
+from radlet.core.runs import open_run
+run = open_run(StageConfig(runs_dir=Path({str(tmp_path)!r})), "build")
+print("open", flush=True)
+{then}
+"""
+    return subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_a_run_that_another_process_is_writing_is_refused_until_that_process_ends(tmp_path):
+    pytest.importorskip("fcntl")
+    with open_elsewhere(tmp_path, "sys.stdin.read()") as other:
+        assert other.stdout.readline() == "open\n", other.stderr.read()
+        with pytest.raises(RunError, match="is being written by another process"):
+            open_run(StageConfig(runs_dir=tmp_path), "build")
+        other.kill()
+    open_run(StageConfig(runs_dir=tmp_path), "build").finish()
+
+
+def test_a_finished_run_is_open_to_all_and_holds_no_lock_file(tmp_path):
+    with open_elsewhere(tmp_path, "run.finish(); print('finished', flush=True); sys.stdin.read()") as other:
+        assert other.stdout.readline() == "open\n", other.stderr.read()
+        assert other.stdout.readline() == "finished\n"
+        run = open_run(StageConfig(runs_dir=tmp_path), "build")
+        assert run.finished
+        assert not (run.path / ".lock").exists()
+        other.kill()
+
+
+def test_a_run_that_finishes_while_it_is_being_opened_is_not_written_again(tmp_path, monkeypatch):
+    first = open_run(StageConfig(runs_dir=tmp_path), "build")
+    lock = runs._lock
+
+    def late(path):
+        first.finish()
+        lock(path)
+
+    monkeypatch.setattr(runs, "_lock", late)
+    assert open_run(StageConfig(runs_dir=tmp_path), "build").finished
+
+
+def test_a_file_in_the_place_of_the_folder_is_said(tmp_path):
+    (tmp_path / "runs").write_text("no folder")
+    with pytest.raises(RunError, match=r"runs_dir that is a folder"):
+        open_run(recipe(tmp_path), "build")
