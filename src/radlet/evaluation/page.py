@@ -201,9 +201,7 @@ def _retrieval(card: Scorecard) -> list[tuple[str, list[dict[str, Any]]]]:
 
 
 def _environment(upstream: Sequence[UpstreamRun]) -> dict[str, str]:
-    if not upstream:
-        return {}
-    recorded = upstream[-1].environment
+    recorded = next((run.environment for run in reversed(upstream) if run.environment), {})
     packages = recorded.get("packages", {})
     shown = {"radlet": recorded.get("radlet"), "Python": recorded.get("python"), "CPUs": recorded.get("num_cpus")}
     shown |= {name: packages.get(name) for name in NOTABLE_PACKAGES}

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -58,3 +59,37 @@ def test_the_description_holds_no_path(chain):
 
 def test_a_run_without_inputs_has_no_lineage(tmp_path):
     assert upstream_runs(tmp_path) == []
+
+
+def test_a_moved_tree_finds_its_own_runs(chain, tmp_path):
+    (tmp_path / "Jane Doe").rename(tmp_path / "moved")
+    runs = upstream_runs(tmp_path / "moved" / "evaluate" / chain.name)
+    assert [run.stage for run in runs] == ["ingest", "build", "pretrain"]
+    assert all(run.refusals for run in runs)
+
+
+def test_another_run_at_the_recorded_place_is_not_taken_for_the_input(chain, tmp_path):
+    shutil.copytree(tmp_path / "Jane Doe", tmp_path / "copy")
+    original = upstream_runs(chain)[0].path
+    (original / "summary.json").write_text('{"rejected_by_reason": {"of another run": 9}}')
+    (original / "DONE").write_text('{"digest": "another"}')
+    ingest = upstream_runs(tmp_path / "copy" / "evaluate" / chain.name)[0]
+    assert ingest.refusals == {"truncated": 2, "no film": 1}
+    assert ingest.path == tmp_path / "copy" / "ingest" / ingest.name
+
+
+def test_a_renamed_run_is_found_by_its_digest(chain):
+    ingest = upstream_runs(chain)[0].path
+    ingest.rename(ingest.with_name("renamed"))
+    assert upstream_runs(chain)[0].path == ingest.with_name("renamed")
+
+
+def test_a_run_that_is_gone_is_listed_as_not_found(chain):
+    runs = upstream_runs(chain)
+    (runs[1].path / "DONE").unlink()
+    assert [(run.stage, run.path is None) for run in upstream_runs(chain)] == [("build", True), ("pretrain", False)]
+    lost = upstream_runs(chain)[0]
+    assert (lost.curves, lost.counts, lost.refusals, lost.environment) == ({}, {}, {}, {})
+    description = describe(upstream_runs(chain))
+    assert [entry.get("state") for entry in description.values()] == ["not found", None]
+    assert "Jane" not in json.dumps(description)

@@ -130,6 +130,15 @@ def test_the_page_shows_the_notice_the_numbers_and_the_chain(page):
     assert 'class="false"' in page
 
 
+def test_the_page_says_which_run_was_not_found(make_card):
+    lost = UpstreamRun("examples", "build", "tiny-77", "0123456789abcdef", None)
+    page = render_page(make_card({"model": [LEFT] * 8}), "m", [lost])
+    text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert "Not found: build tiny-77" in text
+    assert "tiny-77 0123456789 not found" in text
+    assert parse(page).open == []
+
+
 def test_the_verdict_follows_the_interval(make_card):
     good = make_card({"model": [LEFT, NONE] * 4, "constant": [NONE] * 8})
     bad = make_card({"model": [NONE] * 8, "constant": [LEFT, NONE] * 4})
