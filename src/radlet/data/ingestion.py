@@ -4,7 +4,6 @@ A journal has one line per item of the shard, written after its films. A worker 
 the journal holds, so that nothing is done twice and the end is the same as of an uninterrupted run.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -12,13 +11,14 @@ import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from radlet.core.errors import DataError
+from radlet.core.locks import lock_file
 from radlet.core.records import Finding, ImageRecord, Study, View
 from radlet.data.images import read_film
 from radlet.data.pseudonyms import Pseudonyms
@@ -67,9 +67,9 @@ class _Refusal:
 
 def ingest_shard(shard: Shard, poisoned: Poisoned) -> Iterator[str | None]:
     """Bring a shard into the run directory; yields as `supervision` asks. Films in `poisoned` are refused unread."""
-    with shard.journal.open("a+", encoding="utf-8") as journal:
+    with shard.journal.open("ab+") as journal:
         # A worker whose parent was killed may still be at its last item.
-        fcntl.flock(journal, fcntl.LOCK_EX)
+        lock_file(journal.fileno(), wait=True)
         done = _recover(journal)
         for position, item in enumerate(_source(shard.source).studies(shard.seed, shard.index, shard.num_shards)):
             if position < len(done):
@@ -95,14 +95,14 @@ def _source(source_json: str) -> Source:
     return source
 
 
-def _recover(journal: TextIO) -> list[str]:
+def _recover(journal: BinaryIO) -> list[str]:
     """Return the raw-item digests that the journal holds, and cut off a line that a kill left unfinished."""
     journal.seek(0)
-    text = journal.read()
-    whole = text[: text.rfind("\n") + 1]
-    journal.truncate(len(whole.encode()))
-    journal.seek(0, os.SEEK_END)
-    return [json.loads(line)["item"] for line in whole.splitlines()]
+    # Bytes: a kill may leave half a character, and reports may hold line ends other than the line feed.
+    whole, _, unfinished = journal.read().rpartition(b"\n")
+    journal.seek(-len(unfinished), os.SEEK_END)
+    journal.truncate()
+    return [json.loads(line)["item"] for line in whole.split(b"\n") if line]
 
 
 def _check_same(shard: Shard, digest: str, item: RawStudy | Rejected) -> None:
@@ -118,7 +118,7 @@ def _digest(item: RawStudy | Rejected) -> str:
 
 
 def _write_line(
-    shard: Shard, journal: TextIO, item: RawStudy | Rejected, study: Study | None, refusals: list[_Refusal]
+    shard: Shard, journal: BinaryIO, item: RawStudy | Rejected, study: Study | None, refusals: list[_Refusal]
 ) -> None:
     ids = [_public_id(shard, refusal) for refusal in refusals]
     line = {
@@ -128,7 +128,7 @@ def _write_line(
     }
     if shard.finder and refusals:
         _append_private(shard.finder, [{"id": own, "raw_id": r.raw_id} for own, r in zip(ids, refusals, strict=True)])
-    journal.write(json.dumps(line, ensure_ascii=False) + "\n")
+    journal.write((json.dumps(line, ensure_ascii=False) + "\n").encode())
     journal.flush()
 
 
