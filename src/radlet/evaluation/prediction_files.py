@@ -3,12 +3,11 @@
 The pure side of `radlet score FILE`; also reads the files of the evaluate stage.
 """
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from radlet.core.errors import DataError
+from radlet.core.jsonl import read_rows
 from radlet.core.records import Prediction
 from radlet.evaluation.readings import read_reports
 from radlet.evaluation.scorecard import Scorecard
@@ -43,6 +42,7 @@ def score_file(path: Path, num_resamples: int = 1000, seed: int = 0) -> Scorecar
         num_patients=resampler.num_patients,
         num_resamples=num_resamples,
         metrics=scores.estimates[MODEL],
+        judged=scores.judged,
         support=observation_results(read_reports(references, "observations"), drafts, resampler),
         diversity=diversity(answers),
         lineage={"file": path.name},
@@ -58,7 +58,7 @@ def read_predictions(path: Path) -> list[Prediction]:
     predictions: list[Prediction] = []
     lines: dict[str, int] = {}
     with_patient: set[bool] = set()
-    for number, row in _rows(path):
+    for number, row in read_rows(path, _FORM):
         prediction = _prediction(path, number, row)
         if prediction.example_id in lines:
             raise DataError(f"{path}, line {number}: its id is also that of line {lines[prediction.example_id]}.")
@@ -70,24 +70,6 @@ def read_predictions(path: Path) -> list[Prediction]:
     if not predictions:
         raise DataError(f"{path}: holds no predictions. Give {_FORM}.")
     return predictions
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as text ({type(error).__name__}). Give {_FORM}.") from None
-    # Not str.splitlines: JSON may hold U+2028 and other line ends inside a string.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}, line {number}: is not JSON ({error.msg}). Give {_FORM}.") from None
-        if not isinstance(row, dict):
-            raise DataError(f"{path}, line {number}: is not a JSON object. Give {_FORM}.")
-        yield number, row
 
 
 def _prediction(path: Path, number: int, row: dict[str, Any]) -> Prediction:

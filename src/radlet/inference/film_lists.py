@@ -1,13 +1,14 @@
 """Which films a command was asked about: single files, folders, and JSONL manifests."""
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from radlet.core.errors import DataError
+from radlet.core.jsonl import read_rows
 
 _FILM_SUFFIXES = {".png", ".jpg", ".jpeg", ".dcm", ".dicom", ""}
+_FORM = 'one JSON object a line: {"image": path of the film, "id": optional, "indication": optional}'
 
 
 @dataclass(frozen=True)
@@ -52,21 +53,11 @@ def _may_be_film(path: Path) -> bool:
 
 
 def _manifest(manifest: Path, indication: str | None) -> Iterator[FilmEntry]:
-    try:
-        # Not str.splitlines: JSON may hold U+2028 and other line ends inside a string.
-        lines = manifest.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{manifest}: cannot be read ({error.__class__.__name__}). UTF-8 JSONL is needed.") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            image, own_id, own_indication = row["image"], row.get("id"), row.get("indication")
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
-            message = f'{manifest}, line {number}: is no JSON object with an "image" path.'
-            raise DataError(message) from None
-        if not isinstance(image, str) or not isinstance(own_indication, str | None):
-            raise DataError(f'{manifest}, line {number}: "image" must be a text, and "indication" a text or null.')
+    for number, row in read_rows(manifest, _FORM):
+        image, own_id, own_indication = row.get("image"), row.get("id"), row.get("indication")
+        if not isinstance(image, str) or not image.strip():
+            raise DataError(f'{manifest}, line {number}: has no "image" that is the path of a film. Give {_FORM}.')
+        if not isinstance(own_indication, str | None):
+            raise DataError(f'{manifest}, line {number}: "indication" must be a text or null.')
         path = manifest.parent / image  # an absolute image replaces the folder
         yield FilmEntry(path.name if own_id is None else str(own_id), path, own_indication or indication)

@@ -17,11 +17,27 @@ def test_a_manifest_gives_paths_beside_it_and_may_leave_things_open(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", [b"[1]", b"{", b"{}", b'"a"', b'{"image": 3}', b'{"image": "a", "indication": 5}', b'{"image": "\xe9"}']
+    "line",
+    [
+        b"[1]",
+        b"{",
+        b"{}",
+        b'"a"',
+        b'{"image": 3}',
+        b'{"image": ""}',
+        b'{"image": " "}',
+        b'{"image": "a", "indication": 5}',
+    ],
 )
 def test_a_wrong_row_is_named_and_not_quoted(tmp_path, line):
-    (tmp_path / "m.jsonl").write_bytes(line + b"\n")
-    with pytest.raises(DataError, match=r"m\.jsonl"):
+    (tmp_path / "m.jsonl").write_bytes(b'{"image": "a.png"}\n' + line + b"\n")
+    with pytest.raises(DataError, match=r"m\.jsonl, line 2: "):
+        list(list_films([tmp_path / "m.jsonl"]))
+
+
+def test_a_manifest_in_another_encoding_is_refused(tmp_path):
+    (tmp_path / "m.jsonl").write_bytes(b'{"image": "\xe9"}')
+    with pytest.raises(DataError, match=r"m\.jsonl: cannot be read"):
         list(list_films([tmp_path / "m.jsonl"]))
 
 
