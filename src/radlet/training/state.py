@@ -2,10 +2,13 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -52,12 +55,17 @@ class StateStore:
         self._names = {id(parameter): name for name, parameter in model.named_parameters()}
 
     def resume(self) -> TrainingState:
-        """Load the newest complete state, if there is one, and drop the metrics logged after it."""
+        """Load the newest complete state, if there is one, and drop the metrics logged after it.
+
+        Raises:
+            CheckpointError: The state is damaged, or of another model.
+        """
         latest = max(self._folder.glob("step-*"), default=None)
         state = TrainingState()
         if latest is not None:
-            state = TrainingState(**json.loads((latest / "state.json").read_text(encoding="utf-8")))
-            tensors = load_file(latest / "tensors.safetensors")
+            with self._reading():
+                state = TrainingState(**json.loads((latest / "state.json").read_bytes()))
+                tensors = load_file(latest / "tensors.safetensors")
             self._load_weights({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
             self._load_optimizer(tensors)
         self._drop_metrics_after(state.step)
@@ -86,8 +94,23 @@ class StateStore:
         temporary.replace(self._folder / "best.safetensors")
 
     def load_best(self) -> None:
-        """Put the best weights back into the model."""
-        self._load_weights(load_file(self._folder / "best.safetensors"))
+        """Put the best weights back into the model.
+
+        Raises:
+            CheckpointError: They are damaged, or of another model.
+        """
+        with self._reading():
+            weights = load_file(self._folder / "best.safetensors")
+        self._load_weights(weights)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError, TypeError, SafetensorError) as error:
+            raise CheckpointError(
+                f"{self._folder}: the saved state is damaged ({type(error).__name__}). Remove the folder to restart."
+            ) from None
 
     def _weights(self) -> dict[str, torch.Tensor]:
         trained = {name: p.detach() for name, p in self._model.named_parameters() if p.requires_grad}
@@ -124,11 +147,12 @@ class StateStore:
         if not path.exists():
             return
         kept = []
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_bytes().split(b"\n"):
             try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                continue  # the line being written when the run was killed
+                text = line.decode()
+                row = json.loads(text)
+            except ValueError:
+                continue  # the line being written when the run was killed, or what follows the last line
             if row.get("step", 0) <= step:
-                kept.append(line)
+                kept.append(text)
         write_atomically(path, "".join(line + "\n" for line in kept))
