@@ -61,6 +61,8 @@ def load_language_model(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenize
     Raises:
         CheckpointError: The folder holds no loadable model.
     """
+    if not path.is_dir():  # transformers would take it for the name of a model on a hub
+        raise CheckpointError(f"{path}: is no folder. Give the local folder of a language model with its tokenizer.")
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True)
