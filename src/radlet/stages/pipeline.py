@@ -31,6 +31,10 @@ WIRING: dict[str, dict[str, str]] = {
     },
 }
 
+_COPIES = ("scorecard.json", "scorecard.html")
+_LINKS = {"checkpoint": "finetune", "encoder": "pretrain"}
+"""Link in the output folder -> recipe to whose checkpoint it leads."""
+
 
 def run_recipes(
     recipe_dir: Path, out: Path, overrides: Sequence[str] = (), console: "Console | None" = None
@@ -47,9 +51,10 @@ def run_recipes(
         console: Where to say what is going on.
 
     Raises:
-        ConfigError: A recipe is missing or wrong, or an override names no recipe.
+        ConfigError: A recipe is missing or wrong, an override names no recipe, or something in `out` is in the way.
     """
     by_recipe = _split_overrides(overrides)
+    _check_free(out)
     for recipe in WIRING:  # a slip in the last recipe should not show after an hour of work
         _config(recipe, recipe_dir, out, by_recipe, {})
     done: dict[str, Path] = {}
@@ -58,10 +63,10 @@ def run_recipes(
         config = _config(recipe, recipe_dir, out, by_recipe, given)
         stage = importlib.import_module(f"radlet.stages.{recipe.partition('-')[0]}")
         done[recipe] = stage.run(config, console)
-    for name in ("scorecard.json", "scorecard.html"):
+    for name in _COPIES:
         shutil.copyfile(done["evaluate"] / name, out / name)
-    _link(out / "checkpoint", done["finetune"] / "checkpoint")
-    _link(out / "encoder", done["pretrain"] / "checkpoint")
+    for name, recipe in _LINKS.items():
+        _link(out / name, done[recipe] / "checkpoint")
     return done
 
 
@@ -98,6 +103,15 @@ def _config(
         raise ConfigError(f"{recipe_dir}: has no {file.name}. A recipe folder holds one file for each stage.")
     places = {field: given.get(field, Path(source)) for field, source in WIRING[recipe].items()}
     return load_config(cls, file, overrides, runs_dir=out / "runs", **implied, **places)
+
+
+def _check_free(out: Path) -> None:
+    """Refuse what the end of the work could not replace, before the work starts."""
+    in_the_way = [out / name for name in _LINKS if (out / name).exists() and not (out / name).is_symlink()]
+    in_the_way += [out / name for name in _COPIES if (out / name).is_dir()]
+    if in_the_way:
+        names = ", ".join(map(str, in_the_way))
+        raise ConfigError(f"{names}: in the way of what is made there. Move it away, or give another folder.")
 
 
 def _link(link: Path, target: Path) -> None:

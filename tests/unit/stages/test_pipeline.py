@@ -1,4 +1,7 @@
-from radlet.stages.pipeline import _config, _split_overrides, shipped_recipes
+import pytest
+
+from radlet.core.errors import ConfigError
+from radlet.stages.pipeline import _check_free, _config, _split_overrides, run_recipes, shipped_recipes
 
 
 def test_the_baseline_without_films_follows_what_is_changed_in_the_recipe_it_is_made_of(tmp_path):
@@ -9,3 +12,30 @@ def test_the_baseline_without_films_follows_what_is_changed_in_the_recipe_it_is_
     assert (tuned.training.loop.epochs, blind.training.loop.epochs) == (2, 2)
     assert (tuned.films, blind.films) == ("as_aligned", "none")
     assert tuned.training.loop.lr != blind.training.loop.lr == 0.5
+
+
+def put_folder(path):
+    path.mkdir()
+
+
+def put_file(path):
+    path.write_text("mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "put"),
+    [("checkpoint", put_folder), ("encoder", put_folder), ("encoder", put_file), ("scorecard.json", put_folder)],
+)
+def test_what_the_end_could_not_replace_is_refused_before_the_work_starts(tmp_path, name, put):
+    put(tmp_path / name)
+    with pytest.raises(ConfigError, match=f"{name}: in the way"):
+        run_recipes(shipped_recipes("tiny"), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_what_an_earlier_run_left_is_not_in_the_way(tmp_path):
+    (tmp_path / "scorecard.json").write_text("{}")
+    for name, target in (("checkpoint", "old"), ("encoder", "gone")):
+        (tmp_path / name).symlink_to(tmp_path / target)
+    (tmp_path / "old").mkdir()
+    _check_free(tmp_path)
