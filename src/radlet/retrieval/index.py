@@ -7,6 +7,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from radlet.core.errors import DataError
@@ -48,6 +49,6 @@ class Index:
         try:
             embeddings = load_file(folder / "index.safetensors")["embeddings"]
             ids = json.loads((folder / "ids.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise DataError(f"{folder}: holds no index ({error.__class__.__name__}).") from None
         return cls(embeddings, ids)

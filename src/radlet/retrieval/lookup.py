@@ -1,8 +1,15 @@
 """`radlet retrieve`: the studies of a build run nearest to a film or to words."""
 
+import os
+import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from radlet.core.console import Progress
 from radlet.core.errors import DataError
@@ -15,27 +22,32 @@ from radlet.models.report_model import checkpoint_folder
 from radlet.retrieval.embedding import Embedder
 from radlet.retrieval.index import Index
 
+_FILM_NAME = re.compile(r"\.(png|jpe?g|dcm|dicom)$|(^|[/\\])\d+(\.\d+){3,}$", re.IGNORECASE)
+"""How the name of a film ends: with its suffix, or it is a DICOM UID."""
+_PATH_START = re.compile(r"(~|\.{0,2})[/\\]\S*$")
+"""A path that says where it starts, which words do not."""
+
 
 def nearest_studies(
     encoder: Path, examples: Path, split: str, query: str, k: int, progress: Progress
 ) -> list[dict[str, Any]]:
     """Return the k films nearest to a film (when `query` is a file) or to words, with their reports.
 
-    The embeddings of the split are computed once and kept beside the encoder's folder, keyed by its weights and the
-    build run.
+    The embeddings of the split are computed once and kept in the folder ``.index`` beside the runs of the build run,
+    keyed by the encoder's files and the build run.
 
     Raises:
-        DataError: The split does not exist or holds no film.
+        DataError: The query is empty or no film that can be read; the split does not exist or holds no film.
     """
+    film = film_of(query)
     if split not in SPLITS:
         raise DataError(f"'{split}' is no split.{nearest(split, list(SPLITS))}")
     rows = [row for row in select_films(read_examples(examples), "frontal") if row.split == split]
     if not rows:
         raise DataError(f"{examples}: split '{split}' holds no film.")
     embedder = Embedder.load(encoder)
-    index = _index(embedder, encoder, examples, split, rows, progress)
-    is_film = Path(query).is_file()
-    asked = embedder.embed_images([Path(query)]) if is_film else embedder.embed_texts([query])
+    asked = embedder.embed_texts([query]) if film is None else _embed_film(embedder, film)
+    index = _index(embedder, _index_folder(encoder, examples, split), rows, progress)
     similarities, found = index.search(asked, k)
     return [
         {
@@ -48,17 +60,65 @@ def nearest_studies(
     ]
 
 
-def _index(
-    embedder: Embedder, encoder: Path, examples: Path, split: str, rows: Sequence[Example], progress: Progress
-) -> Index:
-    weights = checkpoint_folder(encoder) / "heads.safetensors"
-    key = sha256_text(f"{sha256_file(weights)} {run_digest(examples)} {split}")[:12]
-    folder = encoder.resolve().parent / f"{encoder.resolve().name}-index-{key}"
+def film_of(query: str) -> Path | None:
+    """Return the film that a query names, or None when it is words.
+
+    Raises:
+        DataError: It is empty, a folder, or looks like the path of a film that is not there.
+    """
+    if not query.strip():
+        raise DataError("The query is empty. Give a film, or words of a report.")
+    path = Path(query)
+    try:
+        if path.is_dir():
+            raise DataError(f"{query}: is a folder. Give one film, or words of a report.")
+        if path.is_file():
+            return path
+    except OSError:  # words may be longer than any path
+        return None
+    if _FILM_NAME.search(query) or _PATH_START.match(query):
+        raise DataError(f"{query}: there is no such film. Give the path of a film, or words of a report.")
+    return None
+
+
+def _embed_film(embedder: Embedder, film: Path) -> NDArray[np.float32]:
+    try:
+        return embedder.embed_images([film])
+    except DataError as error:
+        raise DataError(f"{film}: {error}") from None
+
+
+def _index(embedder: Embedder, folder: Path, rows: Sequence[Example], progress: Progress) -> Index:
     ids = [row.example_id for row in rows]
     if folder.is_dir():
-        index = Index.load(folder)
-        if index.ids == ids:
-            return index
+        try:
+            kept = Index.load(folder)
+        except DataError:  # a kill or another version left it unreadable; it is made anew
+            pass
+        else:
+            if kept.ids == ids:
+                return kept
     index = Index(embedder.embed_images([Path(row.image_paths[0]) for row in rows], progress=progress), ids)
-    index.save(folder)
+    _keep(index, folder)
     return index
+
+
+def _index_folder(encoder: Path, examples: Path, split: str) -> Path:
+    """Return where the embeddings are kept: never inside a run, and never where a run could be."""
+    weights = checkpoint_folder(encoder)
+    files = {str(file.relative_to(weights)): sha256_file(file) for file in weights.rglob("*") if file.is_file()}
+    key = sha256_text(f"{sorted(files.items())} {run_digest(examples)} {split}")[:12]
+    stage = examples.resolve().parent
+    runs_dir = stage.parent if stage.name == "build" else stage
+    return runs_dir / ".index" / key
+
+
+def _keep(index: Index, folder: Path) -> None:
+    """Save the index whole or not at all; where it cannot be kept, the query is answered all the same."""
+    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+    try:
+        index.save(temporary)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    except (OSError, SafetensorError):
+        shutil.rmtree(temporary, ignore_errors=True)
