@@ -108,3 +108,18 @@ def test_score_takes_a_stack_of_totals(metric):
 def test_unequal_lengths_are_refused(metric):
     with pytest.raises(ValueError, match=r"."):
         metric.statistics(REFERENCES[metric.reads], REFERENCES[metric.reads][:2])
+
+
+def test_nothing_judged_is_no_score_and_all_else_is_the_score(metric):
+    references = REFERENCES[metric.reads]
+    statistics = metric.statistics(references, [*references[:3], DISJOINT[metric.reads][3]])
+    totals = np.stack([statistics.sum(axis=0), np.zeros(statistics.shape[1])])
+    some, none = metric.score_judged(totals)
+    assert some == metric.score(totals[0])
+    judged = metric.judged(totals)
+    if judged is None:
+        assert none == metric.score(totals[1])
+    else:
+        assert judged[0] > 0
+        assert judged[1] == 0
+        assert np.isnan(none)

@@ -128,3 +128,17 @@ def test_laterality_by_hand():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert METRICS["laterality"](references, predictions) == pytest.approx(2 / 3)
+
+
+def test_what_is_judged_by_hand():
+    effusion, heart = {"Pleural Effusion": State.POSITIVE}, {"Cardiomegaly": State.POSITIVE}
+    references, predictions = [effusion | heart, effusion, {}], [effusion, heart, {}]
+
+    def judged(name):
+        metric = METRICS[name]
+        return metric.judged(metric.statistics(references, predictions).sum(axis=0))
+
+    assert judged("observation_f1_micro_14") == 4  # one right, one false, two missed
+    assert judged("observation_precision_micro_14") == 2
+    assert judged("observation_recall_micro_14") == 3
+    assert judged("observation_f1_macro_14") == 2

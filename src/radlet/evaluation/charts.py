@@ -42,8 +42,10 @@ class Chart:
     high: float
 
 
-def bar(estimate: Estimate, scale: float = 1.0) -> Bar:
-    """Place an interval on an axis that ends at `scale`."""
+def bar(estimate: Estimate, scale: float = 1.0) -> Bar | None:
+    """Place an interval on an axis that ends at `scale`; None where the score is undefined."""
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return None
     value, low, high = (
         100 * min(max(number / scale, 0.0), 1.0) if scale else 0.0
         for number in (estimate.value, estimate.low, estimate.high)
@@ -53,7 +55,7 @@ def bar(estimate: Estimate, scale: float = 1.0) -> Bar:
 
 def row_scale(estimates: Sequence[Estimate]) -> float:
     """Return the end of an axis shared by the systems of a table row: 1, or less where all are small."""
-    largest = max((estimate.high for estimate in estimates), default=1.0)
+    largest = max((estimate.high for estimate in estimates if estimate.high is not None), default=1.0)
     for end in (0.1, 0.25, 0.5, 1.0):
         if largest <= end:
             return end

@@ -46,7 +46,7 @@ def score_retrieval(
             name = f"{way}_recall_at_{k}"
             estimates[name] = resampler.estimate(recall_statistics(way_ranks, k), _recall)
             beside[f"chance_{name}"] = chance(ranks, k)
-            beside[f"times_chance_{name}"] = estimates[name].value / beside[f"chance_{name}"]
+            beside[f"times_chance_{name}"] = float((way_ranks <= k).mean()) / beside[f"chance_{name}"]
     return estimates, beside
 
 

@@ -16,7 +16,8 @@ from radlet.evaluation.charts import HEIGHT, WIDTH, Bar, bar, loss_chart, row_sc
 from radlet.evaluation.lineage import UpstreamRun
 from radlet.evaluation.marks import mark_draft, mark_reference
 from radlet.evaluation.pictures import Picture
-from radlet.evaluation.scorecard import ObservationResult, PairedResult, Scorecard
+from radlet.evaluation.scorecard import ObservationResult, PairedResult, Scorecard, number_text
+from radlet.evaluation.scoring import MODEL
 from radlet.metrics import METRICS
 from radlet.metrics.resampling import Estimate
 from radlet.metrics.retrieval import RECALL_AT
@@ -57,6 +58,8 @@ GROUPS: dict[str, dict[str, str]] = {
     "Words": {"bleu_1": "BLEU-1", "bleu_4": "BLEU-4", "rouge_l": "ROUGE-L"},
     "Shape of the text": {"length_words": "Words a draft", "length_ratio": "Length over reference"},
 }
+SIDES = ("truth_laterality", "laterality")
+"""Shares that may be of few cases, or of none, so that the number of cases stands beside them."""
 NOTABLE_PACKAGES = ("torch", "transformers", "peft", "numpy", "pydicom", "sacrebleu", "rouge-score")
 
 
@@ -65,7 +68,9 @@ class Cell:
     """One score of the table."""
 
     estimate: Estimate
-    bar: Bar
+    bar: Bar | None
+    judged: int | None
+    """How many cases it is the share of, where few may be."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ class ObservationRow:
 
     name: str
     result: ObservationResult
-    bar: Bar
+    bar: Bar | None
     in_five: bool
 
 
@@ -135,21 +140,27 @@ def render_page(
 
 def primary_metric(card: Scorecard) -> str:
     """Return the metric that heads the page: F1 against the truth where it is known, else against the references."""
-    return next(name for name in ("truth_f1_micro", "observation_f1_micro_14", *card.metrics) if name in card.metrics)
+    names = [name for name in ("truth_f1_micro", "observation_f1_micro_14", *card.metrics) if name in card.metrics]
+    return next((name for name in names if card.metrics[name].defined), names[0])
 
 
 def _headline(card: Scorecard) -> dict[str, Any]:
     name = primary_metric(card)
     paired = card.paired.get(name)
-    side = next((n for n in ("truth_laterality", "laterality") if n in card.metrics), None)
+    side = next((n for n in SIDES if n in card.metrics and card.metrics[n].defined), None)
     return {
         "primary": card.metrics[name],
         "against": "the exact truth" if name.startswith("truth") else "the reference reports",
-        "rivals": [(SYSTEM_TITLES.get(system, system), bar(scores[name])) for system, scores in card.baselines.items()],
+        "rivals": [
+            (SYSTEM_TITLES.get(system, system), place)
+            for system, scores in card.baselines.items()
+            if name in scores and (place := bar(scores[name]))
+        ],
         "paired": paired,
         "beats_all": all(result.low > 0 for result in card.paired_all.get(name, {}).values()),
         "rival": SYSTEM_TITLES.get(paired.baseline, paired.baseline).lower() if paired else None,
         "side": card.metrics[side] if side else None,
+        "num_sides": card.judged.get(side, {}).get(MODEL) if side else None,
         "words": card.metrics.get("rouge_l"),
     }
 
@@ -166,11 +177,13 @@ def _table_rows(card: Scorecard, names: dict[str, str]) -> list[TableRow]:
     for name, label in names.items():
         if name not in card.metrics:
             continue
-        others = [scores.get(name) for scores in card.baselines.values()]
-        scale = row_scale([card.metrics[name], *(other for other in others if other)])
-        cells = tuple(Cell(other, bar(other, scale)) if other else None for other in others)
-        model = Cell(card.metrics[name], bar(card.metrics[name], scale))
-        rows.append(TableRow(name, label, model, cells, card.paired.get(name), scale))
+        shown = {system: scores[name] for system, scores in card.baselines.items() if name in scores}
+        scale = row_scale([card.metrics[name], *shown.values()])
+        judged = card.judged.get(name, {}) if name in SIDES else {}
+        cells = {system: Cell(one, bar(one, scale), judged.get(system)) for system, one in shown.items()}
+        model = Cell(card.metrics[name], bar(card.metrics[name], scale), judged.get(MODEL))
+        baselines = tuple(cells.get(system) for system in card.baselines)
+        rows.append(TableRow(name, label, model, baselines, card.paired.get(name), scale))
     return rows
 
 
@@ -208,9 +221,9 @@ def _environment(upstream: Sequence[UpstreamRun]) -> dict[str, str]:
     return {name: str(version) for name, version in shown.items() if version is not None}
 
 
-def _score(value: float, digits: int = 3) -> str:
+def _score(value: float | None, digits: int = 3) -> str:
     """Write a score; large ones (word counts) with one digit."""
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.{digits}f}"
+    return number_text(value, 1 if value is not None and abs(value) >= 10 else digits)
 
 
 def _signed(value: float, digits: int = 2) -> str:

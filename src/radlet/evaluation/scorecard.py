@@ -38,7 +38,7 @@ class PairedResult(Record):
 
 
 class ObservationResult(Record):
-    """How one observation was drafted; `f1` has no meaning where `support` is 0."""
+    """How one observation was drafted; `f1` has no meaning where `support` is 0: null where `drafted` is 0 too."""
 
     support: int
     """References in which it is positive."""
@@ -65,11 +65,14 @@ class Scorecard(Record):
     num_patients: int
     num_resamples: int
     metrics: dict[str, Estimate]
+    """The model's scores; null numbers where there was nothing to judge."""
     baselines: dict[str, dict[str, Estimate]] = Field(default_factory=dict)
     paired: dict[str, PairedResult] = Field(default_factory=dict)
     """Per metric, the model against the baseline that is best on that metric."""
     paired_all: dict[str, dict[str, PairedResult]] = Field(default_factory=dict)
     """Per metric, the model against each baseline."""
+    judged: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """Per metric that does not judge every report, how many cases each system's score is the share of."""
     retrieval: dict[str, float] = Field(default_factory=dict)
     """Levels of chance, median ranks and pool sizes beside the retrieval metrics."""
     support: dict[str, ObservationResult] = Field(default_factory=dict)
@@ -100,3 +103,8 @@ class Scorecard(Record):
             item = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in item["loc"])
             raise DataError(f"{path}: is not a scorecard ('{where}': {item['msg']}). Evaluate the run again.") from None
+
+
+def number_text(value: float | None, digits: int = 3) -> str:
+    """Write a score as people read it: a dash where it is undefined."""
+    return "\N{EN DASH}" if value is None else f"{value:.{digits}f}"

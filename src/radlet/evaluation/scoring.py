@@ -46,6 +46,7 @@ class Scores:
     estimates: dict[str, dict[str, Estimate]] = field(default_factory=dict)
     paired: dict[str, PairedResult] = field(default_factory=dict)
     paired_all: dict[str, dict[str, PairedResult]] = field(default_factory=dict)
+    judged: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,18 +79,23 @@ def score_answers(answers: Answers, resampler: PatientResampler, chosen: Sequenc
             for system, texts in answers.systems.items()
         }
         for system, rows in statistics.items():
-            scores.estimates[system][measure.name] = resampler.estimate(rows, measure.metric.score)
+            scores.estimates[system][measure.name] = resampler.estimate(rows, measure.metric.score_judged)
+            judged = measure.metric.judged(rows.sum(axis=0))
+            if judged is not None:
+                scores.judged.setdefault(measure.name, {})[system] = int(judged)
         if measure.metric.best is not None:
             _compare(scores, measure, statistics, resampler)
     return scores
 
 
 def _compare(scores: Scores, measure: Measure, statistics: Mapping[str, Floats], resampler: PatientResampler) -> None:
-    others = {
-        system: PairedResult.of(system, resampler.compare(statistics[MODEL], rows, measure.metric.score))
-        for system, rows in statistics.items()
-        if system != MODEL
-    }
+    others = {}
+    for system, rows in statistics.items():
+        if system == MODEL:
+            continue
+        comparison = resampler.compare(statistics[MODEL], rows, measure.metric.score_judged)
+        if comparison is not None:
+            others[system] = PairedResult.of(system, comparison)
     if others:
         scores.paired_all[measure.name] = others
         scores.paired[measure.name] = min(others.values(), key=lambda result: result.difference)
@@ -117,7 +123,7 @@ def observation_results(
             drafted=true + false,
             precision=float(parts["precision"].score(rows.sum(axis=0))),
             recall=float(parts["recall"].score(rows.sum(axis=0))),
-            f1=resampler.estimate(rows, parts["f1"].score),
+            f1=resampler.estimate(rows, parts["f1"].score_judged),
         )
     return results
 

@@ -2,7 +2,8 @@
 
 Keeping the two apart makes the score of any resample of reports a matrix product, so that a thousand bootstrap
 resamples cost little more than one score, and makes a corpus metric (BLEU, micro-F1) as easy to resample as a mean.
-All scores run from 0 to 1 unless a metric says otherwise, and nothing to judge (0/0) scores 0: silence earns no mark.
+All scores run from 0 to 1 unless a metric says otherwise. Nothing to judge (0/0) scores 0: silence earns no mark. Where
+scores are published it is no score at all, and `Metric.score_judged` gives NaN for it.
 """
 
 from abc import ABC, abstractmethod
@@ -43,6 +44,15 @@ class Metric(ABC):
     @abstractmethod
     def score(self, totals: Floats) -> Floats:
         """Return the scores of summed statistics, shape (..., k) -> (...)."""
+
+    def judged(self, totals: Floats) -> Floats | None:  # noqa: ARG002
+        """Return how many cases a score is the share of, shape (..., k) -> (...); None where every report is one."""
+        return None
+
+    def score_judged(self, totals: Floats) -> Floats:
+        """Return the scores of summed statistics, NaN where there was nothing to judge."""
+        scores, judged = self.score(totals), self.judged(totals)
+        return scores if judged is None else np.where(judged > 0, scores, np.nan)
 
     def __call__(self, references: Sequence[Any], predictions: Sequence[Any]) -> float:
         """Score one set of predictions against as many references."""

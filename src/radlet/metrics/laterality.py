@@ -28,6 +28,10 @@ class Laterality(Metric):
         """Return right mentions over judged mentions."""
         return ratio(totals[..., 0], totals[..., 1])
 
+    def judged(self, totals: Floats) -> Floats:
+        """Return the judged mentions."""
+        return np.asarray(totals[..., 1])
+
 
 def _judge(reference: Sides, draft: Sides) -> tuple[int, int]:
     right = judged = 0

@@ -53,6 +53,18 @@ class ObservationAgreement(Metric):
         values = np.where(supported, self._measure(true, false, missed), 0.0)
         return ratio(values.sum(-1), supported.sum(-1).astype(np.float64))
 
+    def judged(self, totals: Floats) -> Floats:
+        """Return the decisions the measure divides by (micro) or the observations it averages over (macro)."""
+        true, false, missed = self._counts(totals)
+        if self.average == "macro":
+            return np.asarray((true + missed > 0).sum(-1), np.float64)
+        counted = true
+        if self.measure != "recall":
+            counted = counted + false
+        if self.measure != "precision":
+            counted = counted + missed
+        return np.asarray(counted.sum(-1), np.float64)
+
     def per_observation(self, totals: Floats) -> Floats:
         """Return the measure of each observation, shape (..., k) -> (..., number of observations)."""
         return self._measure(*self._counts(totals))

@@ -1,7 +1,8 @@
 """Uncertainty of scores: percentile bootstrap over patients, and paired comparison of two systems.
 
 Reports of one patient resemble each other, so patients are drawn, not reports (cluster bootstrap). With additive
-statistics each resample is a row of patient weights times the matrix of per-patient sums.
+statistics each resample is a row of patient weights times the matrix of per-patient sums. A score may be NaN, where
+there is nothing to judge; such resamples are left out of intervals and tests.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,11 +20,16 @@ _CHUNK = 256
 
 @dataclass(frozen=True)
 class Estimate:
-    """A score with its 95 % percentile interval."""
+    """A score with its 95 % percentile interval; None stands for undefined, as JSON knows no NaN."""
 
-    value: float
-    low: float
-    high: float
+    value: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def defined(self) -> bool:
+        """Tell whether there is a score and an interval."""
+        return self.value is not None and self.low is not None
 
 
 @dataclass(frozen=True)
@@ -62,27 +68,39 @@ class PatientResampler:
 
         Args:
             statistics: Additive statistics, one row a report, shape (n, k).
-            score: Maps totals (..., k) to scores (...).
+            score: Maps totals (..., k) to scores (...), NaN where undefined.
         """
         sums = self._per_patient(statistics)
-        low, high = self._percentiles(np.concatenate([score(w @ sums) for w in self._weights()]))
-        return Estimate(float(score(statistics.sum(axis=0))), low, high)
+        return _estimate(score(statistics.sum(axis=0)), [score(w @ sums) for w in self._weights()])
 
-    def compare(self, first: Floats, second: Floats, score: Score) -> Comparison:
+    def estimate_weighted(self, score: Score) -> Estimate:
+        """Score all reports, and every resample of patients, by a score that no sums can give (a rank statistic).
+
+        Args:
+            score: Maps weights of the reports (..., n) to scores (...), NaN where undefined.
+        """
+        resamples = [score(w[:, self._patient]) for w in self._weights()]
+        return _estimate(score(np.ones(len(self._patient))), resamples)
+
+    def compare(self, first: Floats, second: Floats, score: Score) -> Comparison | None:
         """Compare two systems on the same reports: paired bootstrap interval, and paired permutation test by patient.
 
         The test swaps the two systems' answers for each patient with probability 1/2 (Noreen 1989); its p-value is
-        (1 + swaps at least as far from 0 as observed) / (1 + number of swaps), hence never 0.
+        (1 + swaps at least as far from 0 as observed) / (1 + number of swaps), hence never 0. None where either side is
+        undefined.
         """
         a, b = self._per_patient(first), self._per_patient(second)
         observed = float(score(a.sum(axis=0)) - score(b.sum(axis=0)))
-        low, high = self._percentiles(np.concatenate([score(w @ a) - score(w @ b) for w in self._weights()]))
-        exceed = 0
+        bounds = _percentiles([score(w @ a) - score(w @ b) for w in self._weights()])
+        if np.isnan(observed) or bounds is None:
+            return None
+        exceed = swaps = 0
         for swap in self._swaps():
             moved = swap @ (b - a)
             permuted = score(a.sum(axis=0) + moved) - score(b.sum(axis=0) - moved)
             exceed += int((np.abs(permuted) >= abs(observed) - 1e-12).sum())
-        return Comparison(observed, low, high, (1 + exceed) / (1 + self.num_resamples))
+            swaps += int((~np.isnan(permuted)).sum())
+        return Comparison(observed, *bounds, (1 + exceed) / (1 + swaps))
 
     def _per_patient(self, statistics: Floats) -> Floats:
         if len(statistics) != len(self._patient):
@@ -109,7 +127,18 @@ class PatientResampler:
     def _swaps(self) -> Iterator[Floats]:
         return (self._swapped[i : i + _CHUNK].astype(np.float64) for i in range(0, self.num_resamples, _CHUNK))
 
-    @staticmethod
-    def _percentiles(scores: NDArray[np.float64]) -> tuple[float, float]:
-        low, high = np.percentile(scores, [2.5, 97.5])
-        return float(low), float(high)
+
+def _estimate(score: Floats, resamples: Sequence[Floats]) -> Estimate:
+    value, bounds = float(score), _percentiles(resamples)
+    if np.isnan(value):
+        return Estimate(None, None, None)
+    return Estimate(value, *(bounds or (None, None)))
+
+
+def _percentiles(parts: Sequence[Floats]) -> tuple[float, float] | None:
+    scores = np.concatenate(parts)
+    defined = scores[~np.isnan(scores)]
+    if not len(defined):
+        return None
+    low, high = np.percentile(defined, [2.5, 97.5])
+    return float(low), float(high)

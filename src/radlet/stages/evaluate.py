@@ -28,7 +28,7 @@ from radlet.evaluation.page import primary_metric, render_page
 from radlet.evaluation.pictures import Overlay, Picture, film_uri, overlay_uri, typical_rows, worst_rows
 from radlet.evaluation.readings import read_reports, truth_observations
 from radlet.evaluation.runner import Draft, draft_all
-from radlet.evaluation.scorecard import Scorecard
+from radlet.evaluation.scorecard import Scorecard, number_text
 from radlet.evaluation.scoring import (
     MODEL,
     Answers,
@@ -172,6 +172,7 @@ def _score(
         baselines=scores.estimates,
         paired=scores.paired,
         paired_all=scores.paired_all,
+        judged=scores.judged,
         retrieval=beside,
         support=observation_results(read_reports(answers.references, "observations"), drafts, resampler),
         truth_support=truth_support,
@@ -228,4 +229,5 @@ def _announce_score(console: "Console", card: Scorecard) -> None:
     systems = {MODEL: card.metrics} | card.baselines
     for system, scores in systems.items():
         score = scores[name]
-        console.print(f"  {name}  {score.value:.3f}  [dim]{score.low:.3f} to {score.high:.3f}[/]  {system}")
+        value, low, high = (number_text(number) for number in (score.value, score.low, score.high))
+        console.print(f"  {name}  {value}  [dim]{low} to {high}[/]  {system}")

@@ -15,6 +15,7 @@ from radlet.evaluation.scoring import Answers, diversity, measures, observation_
 from radlet.metrics.resampling import Estimate, PatientResampler
 
 LEFT, NONE = "There is a left pleural effusion.", "No <b>pleural</b> effusion & more."
+HEART = "The heart is enlarged."
 PIXEL = "data:image/jpeg;base64,AAAA"
 
 
@@ -37,6 +38,7 @@ def make_card():
             paired_all=scores.paired_all,
             support=observation_results(read_reports(answers.references, "observations"), systems["model"], resampler),
             diversity=diversity(answers),
+            judged=scores.judged,
             **extra,
         )
 
@@ -192,3 +194,24 @@ def test_loss_curves(upstream):
     first_x, first_y = map(float, chart.lines[0].points.split()[0].split(","))
     assert (first_x, first_y) == (pytest.approx(320 / 50, abs=0.1), 0.0)
     assert loss_chart(UpstreamRun("x", "build", "b", "d", Path("/nonexistent"))) is None
+
+
+def text_of(page):
+    return " ".join(re.sub(r"<[^>]+>", " ", page).split())
+
+
+def test_an_undefined_share_is_a_dash_and_no_tile(make_card):
+    silent = text_of(render_page(make_card({"model": [HEART] * 8, "constant": [LEFT] * 8}), "m", []))
+    assert "Right side, of one-sided findings 0 1 – of 0 judged 1.000 1.000–1.000 of 4 judged" in silent
+    assert "On the right side" not in silent
+    spoken = text_of(render_page(make_card({"model": [LEFT] * 8, "constant": [HEART] * 8}), "m", []))
+    assert "Right side, of one-sided findings 0 1 1.000 1.000–1.000 of 4 judged – of 0 judged" in spoken
+    assert "On the right side 100 % 100–100 of 4 one-sided findings" in spoken
+
+
+def test_a_page_of_a_model_that_wrote_nothing(make_card):
+    page = render_page(make_card({"model": [""] * 8, "constant": [""] * 8}), "m", [])
+    assert parse(page).open == []
+    assert "nan" not in text_of(page).lower().split()
+    assert "None" not in text_of(page)
+    assert "Precision, micro, 14 0 1 – –" in text_of(page)

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from radlet.core.errors import DataError
-from radlet.evaluation.scorecard import PairedResult, Scorecard
+from radlet.evaluation.scorecard import PairedResult, Scorecard, number_text
 from radlet.metrics.resampling import Comparison, Estimate
 
 
@@ -56,3 +56,14 @@ def test_refuses_what_is_not_a_scorecard(tmp_path, content):
 def test_refuses_a_missing_file(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         Scorecard.load(tmp_path / "none.json")
+
+
+def test_an_undefined_score_survives_the_disk(tmp_path):
+    undefined = Estimate(None, None, None)
+    card = make_card(metrics={"laterality": undefined}, judged={"laterality": {"model": 0}})
+    card.save(tmp_path / "scorecard.json")
+    data = json.loads((tmp_path / "scorecard.json").read_text())
+    assert data["metrics"]["laterality"] == {"value": None, "low": None, "high": None}
+    assert Scorecard.load(tmp_path / "scorecard.json") == card
+    assert number_text(undefined.value) == "–"
+    assert number_text(0.12346, 4) == "0.1235"

@@ -125,3 +125,23 @@ def test_retrieval_scores_with_chance_beside():
     assert (beside["num_images"], beside["num_texts"]) == (8, 7)
     assert beside["chance_image_to_text_recall_at_1"] == pytest.approx(1 / 7)
     assert beside["times_chance_image_to_text_recall_at_1"] == pytest.approx(7 / 8 * 7)
+
+
+def test_a_system_that_names_no_side_has_no_score_for_sides(answers):
+    systems = dict(answers.systems) | {"constant": [HEART] * 20}
+    silent = Answers(answers.references, answers.patients, systems, answers.truth)
+    scores = score_answers(silent, PatientResampler(silent.patients, 100), measures(silent))
+    assert scores.estimates["constant"]["truth_laterality"].value is None
+    assert scores.judged["truth_laterality"] == {"model": 10, "constant": 0, "shuffled_image": 10}
+    assert set(scores.paired_all["truth_laterality"]) == {"shuffled_image"}
+    assert scores.paired["truth_laterality"].baseline == "shuffled_image"
+    assert "bleu_4" not in scores.judged
+
+
+def test_a_model_that_names_no_side_is_compared_with_nobody(answers):
+    systems = dict(answers.systems) | {"model": [HEART] * 20}
+    silent = Answers(answers.references, answers.patients, systems, answers.truth)
+    scores = score_answers(silent, PatientResampler(silent.patients, 100), measures(silent))
+    assert "truth_laterality" not in scores.paired
+    assert "truth_laterality" not in scores.paired_all
+    assert scores.paired["truth_f1_micro"].low is not None

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radlet.metrics.base import ratio
-from radlet.metrics.resampling import PatientResampler
+from radlet.metrics.resampling import Estimate, PatientResampler
 
 
 def mean(totals):
@@ -83,3 +83,46 @@ def test_refuses_nothing_and_mismatched_rows():
         PatientResampler([])
     with pytest.raises(ValueError, match="3 rows of statistics for 2"):
         PatientResampler(["a", "b"]).estimate(np.ones((3, 2)), mean)
+
+
+def share(totals):
+    return np.where(totals[..., 1] > 0, mean(totals), np.nan)
+
+
+def test_resamples_with_nothing_to_judge_are_left_out():
+    # One patient of twenty is judged, and is right: a third of the resamples miss the patient.
+    statistics, patients = np.zeros((20, 2)), [str(i) for i in range(20)]
+    statistics[3] = 1
+    resampler = PatientResampler(patients, 500)
+    assert resampler.estimate(statistics, share) == Estimate(1.0, 1.0, 1.0)
+    assert resampler.estimate(statistics, mean).low == 0.0
+    wrong = statistics * [0, 1]
+    comparison = resampler.compare(statistics, wrong, share)
+    assert (comparison.difference, comparison.low, comparison.high) == (1.0, 1.0, 1.0)
+    assert comparison.p_value == 1.0
+
+
+def test_nothing_judged_is_undefined_and_not_compared():
+    nothing, patients = np.zeros((4, 2)), list("abcd")
+    resampler = PatientResampler(patients, 50)
+    estimate = resampler.estimate(nothing, share)
+    assert estimate == Estimate(None, None, None)
+    assert not estimate.defined
+    assert resampler.compare(np.ones((4, 2)), nothing, share) is None
+    assert resampler.compare(nothing, np.ones((4, 2)), share) is None
+
+
+def test_swaps_that_leave_nothing_to_judge_do_not_count():
+    # Judged on different patients: where one side holds both, the other holds none. Of four swaps two are defined.
+    first, second = np.array([[1.0, 1.0], [0.0, 0.0]]), np.array([[0.0, 0.0], [0.0, 1.0]])
+    assert PatientResampler(["a", "b"], 5000).compare(first, second, share).p_value == 1.0
+
+
+def test_weights_of_reports_give_the_interval_that_sums_give():
+    values = np.random.default_rng(5).random(30)
+    resampler = PatientResampler([str(i // 3) for i in range(30)], 300)
+    by_sums = resampler.estimate(rows(values), mean)
+    by_weights = resampler.estimate_weighted(lambda weights: weights @ values / weights.sum(-1))
+    assert (by_weights.value, by_weights.low, by_weights.high) == pytest.approx(
+        (by_sums.value, by_sums.low, by_sums.high)
+    )
