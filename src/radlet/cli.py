@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -10,10 +11,12 @@ import typer
 
 from radlet import __version__
 from radlet.core.console import Progress, make_console
-from radlet.core.errors import ConfigError, DataError, RadletError
+from radlet.core.errors import CheckpointError, ConfigError, DataError, RadletError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from radlet.inference.drafter import Drafter
 
 app = typer.Typer(
     name="radlet",
@@ -131,6 +134,7 @@ def synthesize(
     writers = {"png": write_png_table, "dicom": write_dicom_tree}
     if form not in writers:
         raise ConfigError(f"--form {form}: is unknown. Known: {', '.join(writers)}.")
+    _check_folder(out)
     source = load_config(SyntheticSource, None, overrides)
     studies = Progress().track(source.studies(seed), "studies")
     num_films = writers[form](studies, out)
@@ -149,14 +153,14 @@ def generate(
     seed: Annotated[int, typer.Option(help="Seed when sampling.")] = 0,
 ) -> None:
     """Draft findings for films; unreadable ones are named on standard error and make the exit status 1."""
-    from radlet.inference.drafter import Drafter, DraftRequest
+    from radlet.inference.drafter import DraftRequest
     from radlet.inference.engines.base import Sampling
     from radlet.inference.film_lists import list_films
 
     entries = list(list_films(files, indication))
     if not entries:
         raise DataError("No film was found. Give films, folders that hold films, or a JSONL manifest.")
-    drafter = Drafter.load(checkpoint)
+    drafter = _film_drafter(checkpoint)
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     readable, refused = _readable(entries, lambda entry: drafter.check_film(entry.path))
     requests = [DraftRequest((entry.path,), entry.indication) for entry in readable]
@@ -169,6 +173,18 @@ def generate(
             typer.echo(f"{entry.path}: {draft} {DRAFT_MARK}")
     if refused:
         raise typer.Exit(1 if readable else 2)
+
+
+def _film_drafter(checkpoint: Path) -> "Drafter":
+    from radlet.inference.drafter import Drafter
+
+    drafter = Drafter.load(checkpoint)
+    if drafter.card.films == "none":
+        raise CheckpointError(
+            f"{checkpoint}: was trained without films and can look at none. Give a checkpoint of a finetune run whose "
+            'recipe does not set films = "none".'
+        )
+    return drafter
 
 
 def _readable(entries: list[Any], probe: "Callable[[Any], None]") -> tuple[list[Any], int]:
@@ -193,10 +209,19 @@ def explain(
 ) -> None:
     """Draw where the model looked while it wrote a word of its draft."""
     from radlet.data.images import read_film, resize_film
-    from radlet.inference.drafter import Drafter, DraftRequest
+    from radlet.inference.drafter import DraftRequest
     from radlet.inference.overlay import draw_explanation
 
-    drafter = Drafter.load(checkpoint)
+    if out.suffix.lower() != ".png":
+        raise ConfigError(f"--out {out}: is no name of a PNG file. Give one that ends in .png.")
+    _check_file(out)
+    if file.is_dir():
+        raise DataError(f"{file}: is a folder. Give one film.")
+    drafter = _film_drafter(checkpoint)
+    try:
+        drafter.check_film(file)
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from None
     request = DraftRequest((file,), indication)
     draft = drafter.draft([request])[0]
     if word.strip().lower() not in draft.lower():
@@ -231,39 +256,40 @@ def retrieve(
 
 @app.command(rich_help_panel="Judge texts")
 def label(
-    file: Annotated[Path, typer.Argument(help="JSONL {id, text}, or lines of text; - for standard input.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="JSONL {id?, text} if the first line starts with {, else a report a line; - reads stdin."),
+    ],
 ) -> None:
-    """Read the 14 CheXpert observations off reports, one JSON line each."""
-    from radlet.data.observations import label_report
+    """Read the 14 CheXpert observations off reports, one JSON line each; without text, all are UNMENTIONED."""
+    from radlet.core.jsonl import read_lines
+    from radlet.core.records import OBSERVATIONS, State
+    from radlet.evaluation.readings import text_observations
 
-    lines = sys.stdin.read() if str(file) == "-" else _read_text(file)
-    # Not str.splitlines: JSON may hold U+2028 and other line ends inside a string.
-    for number, line in enumerate(lines.split("\n"), start=1):
-        if not line.strip():
-            continue
-        report_id, text = _labelled_line(line, number, file)
-        states = {name: state.value for name, state in label_report(text).items()}
+    lines = read_lines(file)
+    if not lines:
+        raise DataError(f"{file}: is empty. Give JSONL rows with a text, or a report a line.")
+    for report_id, text in list(_reports(file, lines)):  # nothing is written when a later line is wrong
+        read = text_observations(text)
+        states = {name: read.get(name, State.UNMENTIONED).value for name in OBSERVATIONS}
         typer.echo(json.dumps({"id": report_id, "observations": states}, ensure_ascii=False))
 
 
-def _read_text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read ({error.__class__.__name__}). UTF-8 text is needed.") from None
+def _reports(file: Path, lines: list[tuple[int, str]]) -> Iterator[tuple[str, str]]:
+    """Yield id and text of each report; one without an id is called by the number of its line."""
+    from radlet.core.jsonl import parse_rows
 
-
-def _labelled_line(line: str, number: int, file: Path) -> tuple[str, str]:
-    if not line.lstrip().startswith("{"):
-        return str(number), line
-    try:
-        row = json.loads(line)
-        report_id, text = row.get("id"), row["text"]
-    except (json.JSONDecodeError, KeyError):
-        raise DataError(f'{file}, line {number}: is no JSON object with a "text".') from None
-    if not isinstance(text, str | None):
-        raise DataError(f'{file}, line {number}: "text" must be a text or null.')
-    return str(number if report_id is None else report_id), text or ""
+    if not lines[0][1].lstrip().startswith("{"):
+        yield from ((str(number), line) for number, line in lines)
+        return
+    form = 'one JSON object a line: {"id": optional, "text": a report or null}'
+    for number, row in parse_rows(file, lines, form):
+        report_id = number if row.get("id") is None else row["id"]
+        if not isinstance(report_id, str | int) or isinstance(report_id, bool):
+            raise DataError(f'{file}, line {number}: "id" must be a text or a whole number. Give {form}.')
+        if "text" not in row or not isinstance(row["text"], str | None):
+            raise DataError(f'{file}, line {number}: has no "text" that is a text or null. Give {form}.')
+        yield str(report_id), row["text"] or ""
 
 
 @app.command(rich_help_panel="Judge texts")
@@ -273,14 +299,33 @@ def score(
     out: Annotated[Path, typer.Option(help="Scorecard to write.")] = Path("scorecard.json"),
 ) -> None:
     """Score drafts against references, with intervals resampled by patient."""
+    from radlet.core.runs import write_atomically
     from radlet.evaluation.prediction_files import score_file
+    from radlet.evaluation.scorecard import number_text
 
+    _check_file(out)
     scorecard = score_file(file, bootstrap)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(scorecard.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_atomically(out, scorecard.model_dump_json(indent=2) + "\n")
     for name, estimate in scorecard.metrics.items():
-        typer.echo(f"{name:<40} {estimate.value:.4f}  [{estimate.low:.4f}, {estimate.high:.4f}]")
+        value, low, high = (number_text(number, 4) for number in (estimate.value, estimate.low, estimate.high))
+        typer.echo(f"{name:<40} {value}  [{low}, {high}]")
     typer.echo(str(out))
+
+
+def _check_file(out: Path) -> None:
+    """Refuse, before the work starts, a place where no file can be written at its end."""
+    if out.is_dir():
+        raise ConfigError(f"--out {out}: is a folder. Give the name of a file.")
+    _check_folder(out.parent)
+
+
+def _check_folder(out: Path) -> None:
+    existing = next(folder for folder in (out, *out.parents) if folder.exists())
+    if not existing.is_dir():
+        raise ConfigError(f"--out: {existing} is a file. Give a place in a folder, which need not exist yet.")
+    if not os.access(existing, os.W_OK):
+        raise ConfigError(f"--out: {existing} may not be written to. Give a place where you may write.")
 
 
 def _stop(error: Exception, message: str) -> NoReturn:
@@ -308,6 +353,10 @@ def main() -> None:
         if package not in _MODELS_EXTRA:
             raise
         _stop(error, f'This command needs {package}, which is not installed: pip install "radlet[models]"')
+    except OSError as error:
+        # No text of the error's own: it may quote what was read.
+        reason = os.strerror(error.errno) if error.errno else "no reason was given"
+        _stop(error, f"{error.filename or 'A file'}: {type(error).__name__} ({reason}).")
     except KeyboardInterrupt:
         make_console().print("stopped; the same command goes on from the last saved state", soft_wrap=True)
         sys.exit(130)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from radlet.core.records import OBSERVATIONS
 from radlet.data.images import load_pixel_values
 from radlet.inference.drafter import Drafter, processor_options
 from radlet.models.prompts import encode_prompt, encode_target
-from radlet.models.report_model import ReportModel, save_report_model
+from radlet.models.report_model import CARD, ReportModel, save_report_model
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 DRAFT = "The heart is enlarged."
@@ -134,39 +135,82 @@ def test_explain_refuses_a_word_that_is_not_there(checkpoint: Path, films: Path,
     assert not out.exists()
 
 
-def test_label_reads_json_lines_and_plain_lines() -> None:
-    rows = [{"id": "a", "text": "There is a left pleural effusion. No pneumothorax."}, {"id": 7, "text": None}]
-    done = radlet("label", "-", stdin="\n".join([*map(json.dumps, rows), "", "The heart is enlarged."]))
+@pytest.mark.parametrize("command", [["generate"], ["explain", "--word", "heart"]], ids=["generate", "explain"])
+def test_a_model_without_films_is_not_asked_about_one(
+    command: list[str], checkpoint: Path, films: Path, tmp_path: Path
+) -> None:
+    blind = shutil.copytree(checkpoint, tmp_path / "blind")
+    card = json.loads((blind / CARD).read_text()) | {"films": "none"}
+    (blind / CARD).write_text(json.dumps(card))
+    done = radlet(command[0], blind, films / "single.png", *command[1:])
+    assert done.returncode == 2
+    assert not done.stdout
+    assert "trained without films" in done.stderr
+
+
+def test_explain_names_a_film_it_cannot_read(checkpoint: Path, films: Path, tmp_path: Path) -> None:
+    film = films / "archive" / "bad.png"
+    done = radlet("explain", checkpoint, film, "--word", "heart", "--out", tmp_path / "where.png")
+    assert done.returncode == 2
+    assert f"{film}: " in done.stderr
+
+
+def test_label_reads_json_lines() -> None:
+    rows = [
+        {"id": "a", "text": "There is a left pleural effusion. No pneumothorax."},
+        {"id": 7, "text": None},
+        {"id": None, "text": " "},
+        {"text": "No pneumothorax.\u2028The heart is enlarged."},
+    ]
+    done = radlet("label", "-", stdin="\ufeff" + "\n\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
+    assert done.returncode == 0, done.stderr
+    labelled = json_lines(done.stdout)
+    assert [row["id"] for row in labelled] == ["a", "7", "5", "7"]
+    states = [row["observations"] for row in labelled]
+    assert all(list(observations) == list(OBSERVATIONS) for observations in states)
+    assert states[0]["Pleural Effusion"] == "POSITIVE"
+    assert states[0]["Pneumothorax"] == "NEGATIVE"
+    # As in every judgement: where there is no text, not even "no finding" is stated.
+    assert set(states[1].values()) == set(states[2].values()) == {"UNMENTIONED"}
+    assert states[3]["Cardiomegaly"] == "POSITIVE"
+
+
+def test_label_reads_a_report_a_line() -> None:
+    lines = ["The heart is enlarged.", "", '{"text": "No pneumothorax."}', "No effusion.\u2028The heart is enlarged."]
+    done = radlet("label", "-", stdin="\n".join(lines))
     assert done.returncode == 0, done.stderr
     first, second, third = json_lines(done.stdout)
-    assert [first["id"], second["id"], third["id"]] == ["a", "7", "4"]
-    assert all(set(row["observations"]) == set(OBSERVATIONS) for row in (first, second, third))
-    assert first["observations"]["Pleural Effusion"] == "POSITIVE"
-    assert first["observations"]["Pneumothorax"] == "NEGATIVE"
-    # Where nothing is said, nothing is found: CheXpert's rule for its fourteenth observation.
-    assert second["observations"].pop("No Finding") == "POSITIVE"
-    assert set(second["observations"].values()) == {"UNMENTIONED"}
-    assert third["observations"]["Cardiomegaly"] == "POSITIVE"
+    assert [first["id"], second["id"], third["id"]] == ["1", "3", "4"]
+    assert second["observations"]["Pneumothorax"] == "NEGATIVE"
+    for row in (first, third):
+        assert row["observations"]["Cardiomegaly"] == "POSITIVE"
 
 
-def test_label_keeps_a_line_whole_and_numbers_a_row_without_id() -> None:
-    row = {"id": None, "text": "No pneumothorax.\u2028There is a left pleural effusion."}
-    done = radlet("label", "-", stdin=json.dumps(row, ensure_ascii=False))
-    assert done.returncode == 0, done.stderr
-    (only,) = json_lines(done.stdout)
-    assert only["id"] == "1"
-    assert only["observations"]["Pleural Effusion"] == "POSITIVE"
-
-
-def test_label_names_the_line_it_cannot_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"id": "b", "txet": "Doe, Jane: clear."}', "line 3: has no"),
+        ('{"id": "b", "text": ["Doe, Jane: clear."]}', "line 3: has no"),
+        ('{"id": ["Jane"], "text": "Clear."}', "line 3: "),
+        ('["Doe, Jane: clear."]', "line 3: is not a JSON object"),
+        ("Doe, Jane: clear.", "line 3: is not JSON"),
+    ],
+)
+def test_label_names_the_line_it_cannot_read(tmp_path: Path, line: str, message: str) -> None:
     file = tmp_path / "reports.jsonl"
-    file.write_text('{"id": "a", "text": "Clear."}\n{"id": "b", "txet": "Doe, Jane: clear."}\n')
+    file.write_text(f'{{"id": "a", "text": "Clear."}}\n\n{line}\n')
     done = radlet("label", file)
     assert done.returncode == 2
-    assert "line 2" in done.stderr
+    assert not done.stdout
+    assert message in done.stderr
     assert "Jane" not in done.stderr
-    file.write_text('{"id": "a", "text": ["Clear."]}\n')
-    assert "must be a text" in radlet("label", file).stderr
+
+
+def test_label_says_that_a_file_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "reports.txt").write_text("\n \n")
+    done = radlet("label", tmp_path / "reports.txt")
+    assert done.returncode == 2
+    assert "reports.txt: is empty" in done.stderr
 
 
 def test_score_writes_a_scorecard(tmp_path: Path) -> None:
@@ -215,6 +259,37 @@ def test_a_slip_is_one_message_and_status_2(arguments: list[str], words: str, tm
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert len(re.findall(r"^(?:error|╭─ Error)\b", done.stderr, flags=re.MULTILINE)) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["explain", "nowhere", "{films}/single.png", "--word", "heart", "--out", "{folder}"], "one that ends in .png"),
+        (["explain", "nowhere", "{films}/single.png", "--word", "heart", "--out", "e.xyz"], "one that ends in .png"),
+        (["explain", "nowhere", "{films}/single.png", "--word", "heart", "--out", "{folder}.png"], "is a folder"),
+        (["explain", "nowhere", "{films}/archive", "--word", "heart"], "{films}/archive: is a folder"),
+        (["score", "nowhere.jsonl", "--out", "{folder}"], "is a folder"),
+        (["score", "nowhere.jsonl", "--out", "{file}/deeper/score.json"], "{file} is a file"),
+        (["synthesize", "num_patients=1", "--out", "{file}"], "{file} is a file"),
+        (["demo", "--out", "{file}"], "runs_dir that is a folder"),
+        (["synthesize", "num_patients=1", "size_px=64", "--out", "{blocked}"], "{blocked}/images: "),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_place_is_one_message_and_status_2(
+    arguments: list[str], message: str, films: Path, tmp_path: Path
+) -> None:
+    places = {name: tmp_path / name for name in ("folder", "file", "blocked")} | {"films": films}
+    for name in ("folder", "folder.png", "blocked"):
+        (tmp_path / name).mkdir()
+    places["file"].write_text("mine")
+    (places["blocked"] / "images").write_text("in the way")
+    done = radlet(*(argument.format(**places) for argument in arguments))
+    assert done.returncode == 2
+    assert not done.stdout
+    assert message.format(**places) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert places["file"].read_text() == "mine"
 
 
 def test_debug_shows_the_traceback() -> None:
