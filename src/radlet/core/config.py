@@ -29,8 +29,7 @@ class StageConfig(Config):
     """Fields that change where or how fast a stage works but not what it makes; they do not tell runs apart."""
 
     name: str = Field(default="run", pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")
-    """Short name of the recipe, which becomes part of the run directory's name: letters, digits, ``.``, ``-`` and
-    ``_``, not a dot first, so that no run nests in another folder or leaves `runs_dir`."""
+    """Short name of the recipe, part of its folder's name; letters, digits, dots, dashes, underscores, no dot first."""
     seed: int = 0
     """Seed of every random choice of the stage."""
     runs_dir: Path = Path("runs")
