@@ -56,7 +56,13 @@ class FakeDrafter:
 
 
 class FakeEmbedder:
-    """Embeds films and reports by their finding."""
+    """Embeds films and reports by their finding, and knows an effusion when it sees one."""
+
+    card = SimpleNamespace(label_names=("Pleural Effusion",))
+
+    def read_films(self, paths):
+        embeddings = self.embed_images(paths)
+        return embeddings, embeddings[:, :1]
 
     def embed_images(self, paths):
         return np.eye(3, dtype=np.float32)[[int(path.stem) % 3 for path in paths]]
@@ -105,6 +111,7 @@ def make_example(folder, number):
         views=("PA",),
         target=text,
         report=text,
+        labels={"Pleural Effusion": int(number % 3 == 0)},
         truth=(Finding(kind="x", observation=observation, side=side),),
     )
 
@@ -122,6 +129,8 @@ def test_leaves_scorecard_page_and_drafts(world):
     assert card.paired_all["truth_f1_micro"]["no_image"].low > 0
     assert card.metrics["image_to_text_recall_at_1"].value == 1.0
     assert card.retrieval["chance_image_to_text_recall_at_1"] == pytest.approx(1 / 3)
+    assert card.encoder_auroc["Pleural Effusion"].positives == 8
+    assert card.encoder_auroc["Pleural Effusion"].value == 1.0
     assert {entry["role"] for entry in card.lineage.values()} == set(world().inputs)
     page = (path / "scorecard.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg;base64,") >= 4
@@ -160,6 +169,7 @@ def test_without_the_optional_runs(world):
     assert set(card.baselines) == {"constant", "shuffled_image"}
     assert card.num_studies == 10
     assert card.retrieval == {}
+    assert card.encoder_auroc == {}
     rows = [json.loads(line)["id"] for line in (path / "predictions.jsonl").read_text().splitlines()]
     assert rows == sorted(rows, key=lambda name: int(name[1:]))
 

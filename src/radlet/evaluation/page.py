@@ -13,10 +13,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from radlet.core.records import OBSERVATIONS_5
 from radlet.evaluation.charts import HEIGHT, WIDTH, Bar, bar, loss_chart, row_scale
+from radlet.evaluation.encoder_scores import MIN_STUDIES
 from radlet.evaluation.lineage import UpstreamRun
 from radlet.evaluation.marks import mark_draft, mark_reference
 from radlet.evaluation.pictures import Picture
-from radlet.evaluation.scorecard import ObservationResult, PairedResult, Scorecard, number_text
+from radlet.evaluation.scorecard import LabelAuroc, ObservationResult, PairedResult, Scorecard, number_text
 from radlet.evaluation.scoring import MODEL
 from radlet.metrics import METRICS
 from radlet.metrics.resampling import Estimate
@@ -60,6 +61,8 @@ GROUPS: dict[str, dict[str, str]] = {
 }
 SIDES = ("truth_laterality", "laterality")
 """Shares that may be of few cases, or of none, so that the number of cases stands beside them."""
+_FEW_LABELS = 6
+"""So many labels stand in one column."""
 NOTABLE_PACKAGES = ("torch", "transformers", "peft", "numpy", "pydicom", "sacrebleu", "rouge-score")
 
 
@@ -119,7 +122,7 @@ def render_page(
         undefined=StrictUndefined,
     )
     environment.globals |= {"mark_draft": mark_draft, "mark_reference": mark_reference, "chart_size": (WIDTH, HEIGHT)}
-    environment.filters |= {"score": _score, "signed": _signed, "p_value": _p_value, "bar": bar}
+    environment.filters |= {"score": _score, "signed": _signed, "system": _title, "p_value": _p_value, "bar": bar}
     return environment.get_template("page.html.j2").render(
         card=card,
         model_name=model_name,
@@ -130,6 +133,8 @@ def render_page(
         observations=_observation_rows(card),
         against_truth=bool(card.truth_support),
         retrieval=_retrieval(card),
+        label_columns=_label_columns(card),
+        min_studies=MIN_STUDIES,
         charts=[chart for run in upstream if (chart := loss_chart(run))],
         typical=typical,
         worst=worst,
@@ -157,12 +162,16 @@ def _headline(card: Scorecard) -> dict[str, Any]:
             if name in scores and (place := bar(scores[name]))
         ],
         "paired": paired,
-        "beats_all": all(result.low > 0 for result in card.paired_all.get(name, {}).values()),
-        "rival": SYSTEM_TITLES.get(paired.baseline, paired.baseline).lower() if paired else None,
+        "unbeaten": [_title(system) for system, result in card.paired_all.get(name, {}).items() if result.low <= 0],
+        "rival": _title(paired.baseline) if paired else None,
         "side": card.metrics[side] if side else None,
         "num_sides": card.judged.get(side, {}).get(MODEL) if side else None,
         "words": card.metrics.get("rouge_l"),
     }
+
+
+def _title(system: str) -> str:
+    return SYSTEM_TITLES.get(system, system).lower()
 
 
 def _groups(card: Scorecard) -> list[tuple[str, list[TableRow]]]:
@@ -211,6 +220,13 @@ def _retrieval(card: Scorecard) -> list[tuple[str, list[dict[str, Any]]]]:
         for way, title in ways
         if f"{way}_recall_at_1" in card.metrics
     ]
+
+
+def _label_columns(card: Scorecard) -> list[list[tuple[str, LabelAuroc]]]:
+    """Return the labels, most frequent first, as the columns they stand in side by side."""
+    rows = sorted(card.encoder_auroc.items(), key=lambda item: -item[1].positives)
+    height = max(-(-len(rows) // 2), _FEW_LABELS)
+    return [rows[start : start + height] for start in range(0, len(rows), height)]
 
 
 def _environment(upstream: Sequence[UpstreamRun]) -> dict[str, str]:

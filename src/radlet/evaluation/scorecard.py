@@ -49,6 +49,16 @@ class ObservationResult(Record):
     f1: Estimate
 
 
+class LabelAuroc(Record):
+    """How well the encoder's label head tells studies with a label from studies without, with 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    positives: int
+    """Judged studies that have the label."""
+
+
 class Scorecard(Record):
     """One system's scores on one task and split, beside its baselines."""
 
@@ -79,6 +89,8 @@ class Scorecard(Record):
     """Per observation, against the references."""
     truth_support: dict[str, ObservationResult] = Field(default_factory=dict)
     """Per observation, against the exact truth (synthetic studies)."""
+    encoder_auroc: dict[str, LabelAuroc] = Field(default_factory=dict)
+    """Per label of the encoder with enough studies on both sides, area under the ROC curve, one score a study."""
     diversity: dict[str, dict[str, float]] = Field(default_factory=dict)
     """Per system (and the references), how much texts vary."""
     lineage: dict[str, Any] = Field(default_factory=dict)

@@ -46,29 +46,19 @@ class Embedder:
         self, paths: Sequence[Path], batch_size: int = 64, progress: Progress | None = None
     ) -> NDArray[np.float32]:
         """Return unit rows (n, E), one a film."""
-        return self._images(paths, batch_size, progress)[0]
+        return self.read_films(paths, batch_size, progress)[0]
 
     def label_probabilities(
         self, paths: Sequence[Path], batch_size: int = 64, progress: Progress | None = None
     ) -> NDArray[np.float32]:
         """Return the label head's probabilities (n, L), one a film and label of `card.label_names`."""
-        return self._images(paths, batch_size, progress)[1]
-
-    def embed_texts(self, texts: Sequence[str], batch_size: int = 64, max_tokens: int = 128) -> NDArray[np.float32]:
-        """Return unit rows (n, E), one a report."""
-        rows = [encode_report(self.tokenizer, text, max_tokens) for text in texts]
-        batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-        parts = []
-        with torch.inference_mode():
-            for batch in batches:
-                input_ids, mask = pad_right(batch, int(self.tokenizer.pad_token_id))
-                parts.append(self.model.embed_texts(self.model.hidden_text(input_ids, mask), mask).numpy())
-        return np.concatenate(parts) if parts else np.empty((0, self.model.text_head.out_features), np.float32)
+        return self.read_films(paths, batch_size, progress)[1]
 
     @torch.inference_mode()
-    def _images(
-        self, paths: Sequence[Path], batch_size: int, progress: Progress | None
+    def read_films(
+        self, paths: Sequence[Path], batch_size: int = 64, progress: Progress | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return `embed_images` and `label_probabilities` from one pass over the films."""
         embeddings, probabilities = [], []
         batches = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
         for batch in (progress or Progress(quiet=True)).track(batches, "films", len(batches)):
@@ -82,3 +72,14 @@ class Embedder:
                 np.empty((0, len(self.card.label_names)), np.float32),
             )
         return np.concatenate(embeddings), np.concatenate(probabilities)
+
+    def embed_texts(self, texts: Sequence[str], batch_size: int = 64, max_tokens: int = 128) -> NDArray[np.float32]:
+        """Return unit rows (n, E), one a report."""
+        rows = [encode_report(self.tokenizer, text, max_tokens) for text in texts]
+        batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+        parts = []
+        with torch.inference_mode():
+            for batch in batches:
+                input_ids, mask = pad_right(batch, int(self.tokenizer.pad_token_id))
+                parts.append(self.model.embed_texts(self.model.hidden_text(input_ids, mask), mask).numpy())
+        return np.concatenate(parts) if parts else np.empty((0, self.model.text_head.out_features), np.float32)

@@ -21,7 +21,7 @@ from radlet.data.examples import Films, select_films
 from radlet.data.images import read_film, resize_film
 from radlet.data.manifests import read_examples
 from radlet.evaluation import TASKS
-from radlet.evaluation.film_retrieval import score_retrieval
+from radlet.evaluation.encoder_scores import EncoderScores, score_encoder
 from radlet.evaluation.lineage import describe, upstream_runs
 from radlet.evaluation.marks import mark_draft, marked_phrases
 from radlet.evaluation.page import primary_metric, render_page
@@ -38,10 +38,10 @@ from radlet.evaluation.scoring import (
     occurring_observations,
     score_answers,
 )
-from radlet.evaluation.systems import Systems, first_films
+from radlet.evaluation.systems import Systems
 from radlet.evaluation.tasks import Task
 from radlet.inference.drafter import Drafter
-from radlet.metrics.resampling import Estimate, PatientResampler
+from radlet.metrics.resampling import PatientResampler
 from radlet.retrieval.embedding import Embedder
 from radlet.stages.announce import announce_finished, announce_start
 
@@ -154,7 +154,7 @@ def _score(
 ) -> Scorecard:
     resampler = PatientResampler(answers.patients, config.num_resamples, config.seed)
     scores = score_answers(answers, resampler, measures(answers, task.metrics))
-    recalls, beside = _retrieval(judged, embedder, resampler)
+    encoder = score_encoder(judged, embedder, resampler, config.seed) if embedder else EncoderScores()
     drafts = answers.systems[MODEL]
     truth_support = {}
     if answers.truth is not None:
@@ -168,26 +168,17 @@ def _score(
         num_reports=len(judged),
         num_patients=resampler.num_patients,
         num_resamples=config.num_resamples,
-        metrics=scores.estimates.pop(MODEL) | recalls,
+        metrics=scores.estimates.pop(MODEL) | encoder.recalls,
         baselines=scores.estimates,
         paired=scores.paired,
         paired_all=scores.paired_all,
         judged=scores.judged,
-        retrieval=beside,
+        retrieval=encoder.beside,
+        encoder_auroc=encoder.aurocs,
         support=observation_results(read_reports(answers.references, "observations"), drafts, resampler),
         truth_support=truth_support,
         diversity=diversity(answers),
     )
-
-
-def _retrieval(
-    judged: Sequence[Example], embedder: Embedder | None, resampler: PatientResampler
-) -> tuple[dict[str, Estimate], dict[str, float]]:
-    if embedder is None:
-        return {}, {}
-    reports = [example.report or example.target or "" for example in judged]
-    images = embedder.embed_images(first_films(judged))
-    return score_retrieval(images, embedder.embed_texts(reports), reports, resampler)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from radlet.evaluation.lineage import UpstreamRun
 from radlet.evaluation.page import primary_metric, render_page
 from radlet.evaluation.pictures import Overlay, Picture
 from radlet.evaluation.readings import read_reports
-from radlet.evaluation.scorecard import Scorecard
+from radlet.evaluation.scorecard import LabelAuroc, PairedResult, Scorecard
 from radlet.evaluation.scoring import Answers, diversity, measures, observation_results, score_answers
 from radlet.metrics.resampling import Estimate, PatientResampler
 
@@ -215,3 +215,43 @@ def test_a_page_of_a_model_that_wrote_nothing(make_card):
     assert "nan" not in text_of(page).lower().split()
     assert "None" not in text_of(page)
     assert "Precision, micro, 14 0 1 – –" in text_of(page)
+
+
+def test_the_verdict_names_the_baseline_that_is_not_clearly_beaten(make_card):
+    card = make_card({"model": [LEFT, NONE] * 4, "constant": [NONE] * 8, "no_image": [NONE] * 8})
+
+    def verdict(constant, no_image):
+        results = {"constant": (0.2, *constant), "no_image": (0.3, *no_image)}
+        every = {
+            name: PairedResult(baseline=name, difference=d, low=low, high=high, p_value=0.5)
+            for name, (d, low, high) in results.items()
+        }
+        name = primary_metric(card)
+        update = {"paired": card.paired | {name: every["constant"]}, "paired_all": card.paired_all | {name: every}}
+        return text_of(render_page(card.model_copy(update=update), "m", []))
+
+    touches = verdict((-0.1, 0.5), (0.1, 0.5))
+    assert "The drafts are not clearly better than constant, the best baseline." in touches
+    assert "not clearly better, as the interval includes 0" in touches
+    assert "p = 0.500 not clearly better than constant" in touches
+    assert "not clearly better than constant" in verdict((0.0, 0.5), (0.1, 0.5))
+    beaten = verdict((0.1, 0.3), (-0.1, 0.7))
+    assert "The drafts are not clearly better than no image." in beaten
+    assert "as the interval includes 0" not in beaten
+    assert "better than every baseline" in verdict((0.1, 0.3), (0.1, 0.7))
+
+
+def test_labels_of_the_encoder_stand_by_frequency_and_only_where_there_are_any(make_card):
+    card = make_card({"model": [LEFT] * 8})
+    assert "pre-trained encoder" not in text_of(render_page(card, "m", []))
+    areas = {
+        name: LabelAuroc(value=0.9, low=0.8, high=0.95, positives=positives)
+        for name, positives in {"Edema": 7, "Fracture": 1234, "Pneumonia": 20}.items()
+    }
+    page = render_page(card.model_copy(update={"encoder_auroc": areas}), "m", [])
+    assert parse(page).open == []
+    text = text_of(page)
+    assert "AUROC Fracture 1,234 0.90 0.80–0.95 Pneumonia 20 0.90 0.80–0.95 Edema 7" in re.sub(r" chance", "", text)
+    assert page.count('<table class="labels">') == 1
+    many = {f"label {n}": LabelAuroc(value=0.5, low=0.4, high=0.6, positives=90 - n) for n in range(15)}
+    assert render_page(card.model_copy(update={"encoder_auroc": many}), "m", []).count('<table class="labels">') == 2
