@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from radlet.evaluation.lineage import Series, UpstreamRun
+from radlet.evaluation.scorecard import LabelAuroc
 from radlet.metrics.resampling import Estimate
 
 WIDTH, HEIGHT = 320, 120
@@ -40,6 +41,12 @@ class Chart:
     last_step: int
     low: float
     high: float
+
+
+def area_bar(area: LabelAuroc) -> Bar:
+    """Place an area under the ROC curve on an axis from 0.5, which is chance, to 1."""
+    value, low, high = (100 * min(max(2 * number - 1, 0.0), 1.0) for number in (area.value, area.low, area.high))
+    return Bar(value, low, high)
 
 
 def bar(estimate: Estimate, scale: float = 1.0) -> Bar | None:

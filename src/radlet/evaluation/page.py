@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from radlet.core.records import OBSERVATIONS_5
-from radlet.evaluation.charts import HEIGHT, WIDTH, Bar, bar, loss_chart, row_scale
+from radlet.evaluation.charts import HEIGHT, WIDTH, Bar, area_bar, bar, loss_chart, row_scale
 from radlet.evaluation.encoder_scores import MIN_STUDIES
 from radlet.evaluation.lineage import UpstreamRun
 from radlet.evaluation.marks import mark_draft, mark_reference
@@ -122,7 +122,8 @@ def render_page(
         undefined=StrictUndefined,
     )
     environment.globals |= {"mark_draft": mark_draft, "mark_reference": mark_reference, "chart_size": (WIDTH, HEIGHT)}
-    environment.filters |= {"score": _score, "signed": _signed, "system": _title, "p_value": _p_value, "bar": bar}
+    environment.filters |= {"score": _score, "signed": _signed, "p_value": _p_value, "system": _title}
+    environment.filters |= {"bar": bar, "area_bar": area_bar}
     return environment.get_template("page.html.j2").render(
         card=card,
         model_name=model_name,

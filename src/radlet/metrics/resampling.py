@@ -16,6 +16,8 @@ from radlet.metrics.base import Floats
 
 Score = Callable[[Floats], Floats]
 _CHUNK = 256
+_MAX_UNDEFINED = 0.05
+"""Systems are not compared where more of the resamples have nothing to judge: cases of one or two patients."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class PatientResampler:
             score: Maps totals (..., k) to scores (...), NaN where undefined.
         """
         sums = self._per_patient(statistics)
-        return _estimate(score(statistics.sum(axis=0)), [score(w @ sums) for w in self._weights()])
+        return _estimate(score(statistics.sum(axis=0)), np.concatenate([score(w @ sums) for w in self._weights()]))
 
     def estimate_weighted(self, score: Score) -> Estimate:
         """Score all reports, and every resample of patients, by a score that no sums can give (a rank statistic).
@@ -79,7 +81,7 @@ class PatientResampler:
         Args:
             score: Maps weights of the reports (..., n) to scores (...), NaN where undefined.
         """
-        resamples = [score(w[:, self._patient]) for w in self._weights()]
+        resamples = np.concatenate([score(w[:, self._patient]) for w in self._weights()])
         return _estimate(score(np.ones(len(self._patient))), resamples)
 
     def compare(self, first: Floats, second: Floats, score: Score) -> Comparison | None:
@@ -87,12 +89,13 @@ class PatientResampler:
 
         The test swaps the two systems' answers for each patient with probability 1/2 (Noreen 1989); its p-value is
         (1 + swaps at least as far from 0 as observed) / (1 + number of swaps), hence never 0. None where either side is
-        undefined.
+        undefined, or is in more than 5 % of the resamples (a share of the cases of one or two patients).
         """
         a, b = self._per_patient(first), self._per_patient(second)
         observed = float(score(a.sum(axis=0)) - score(b.sum(axis=0)))
-        bounds = _percentiles([score(w @ a) - score(w @ b) for w in self._weights()])
-        if np.isnan(observed) or bounds is None:
+        resampled = np.concatenate([score(w @ a) - score(w @ b) for w in self._weights()])
+        bounds = _percentiles(resampled)
+        if np.isnan(observed) or bounds is None or np.isnan(resampled).mean() > _MAX_UNDEFINED:
             return None
         exceed = swaps = 0
         for swap in self._swaps():
@@ -128,15 +131,14 @@ class PatientResampler:
         return (self._swapped[i : i + _CHUNK].astype(np.float64) for i in range(0, self.num_resamples, _CHUNK))
 
 
-def _estimate(score: Floats, resamples: Sequence[Floats]) -> Estimate:
+def _estimate(score: Floats, resamples: Floats) -> Estimate:
     value, bounds = float(score), _percentiles(resamples)
     if np.isnan(value):
         return Estimate(None, None, None)
     return Estimate(value, *(bounds or (None, None)))
 
 
-def _percentiles(parts: Sequence[Floats]) -> tuple[float, float] | None:
-    scores = np.concatenate(parts)
+def _percentiles(scores: Floats) -> tuple[float, float] | None:
     defined = scores[~np.isnan(scores)]
     if not len(defined):
         return None

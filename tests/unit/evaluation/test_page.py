@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from radlet.evaluation.charts import bar, loss_chart, row_scale
+from radlet.evaluation.charts import area_bar, bar, loss_chart, row_scale
 from radlet.evaluation.lineage import UpstreamRun
 from radlet.evaluation.page import primary_metric, render_page
 from radlet.evaluation.pictures import Overlay, Picture
@@ -186,6 +186,11 @@ def test_bars_stay_on_their_axis():
     assert row_scale([Estimate(30, 28, 32)]) > 32
 
 
+def test_the_axis_of_an_area_begins_at_chance():
+    drawn = area_bar(LabelAuroc(value=0.75, low=0.4, high=1.0, positives=9))
+    assert (drawn.low, drawn.value, drawn.high) == (0, 50, 100)
+
+
 def test_loss_curves(upstream):
     chart = loss_chart(upstream[0])
     assert [line.name for line in chart.lines] == ["loss", "val_loss"]
@@ -233,11 +238,12 @@ def test_the_verdict_names_the_baseline_that_is_not_clearly_beaten(make_card):
     touches = verdict((-0.1, 0.5), (0.1, 0.5))
     assert "The drafts are not clearly better than constant, the best baseline." in touches
     assert "not clearly better, as the interval includes 0" in touches
-    assert "p = 0.500 not clearly better than constant" in touches
+    assert "p = 0.500, not clear constant" in touches
     assert "not clearly better than constant" in verdict((0.0, 0.5), (0.1, 0.5))
     beaten = verdict((0.1, 0.3), (-0.1, 0.7))
     assert "The drafts are not clearly better than no image." in beaten
     assert "as the interval includes 0" not in beaten
+    assert "p = 0.500 constant" in beaten
     assert "better than every baseline" in verdict((0.1, 0.3), (0.1, 0.7))
 
 
@@ -251,7 +257,7 @@ def test_labels_of_the_encoder_stand_by_frequency_and_only_where_there_are_any(m
     page = render_page(card.model_copy(update={"encoder_auroc": areas}), "m", [])
     assert parse(page).open == []
     text = text_of(page)
-    assert "AUROC Fracture 1,234 0.90 0.80–0.95 Pneumonia 20 0.90 0.80–0.95 Edema 7" in re.sub(r" chance", "", text)
+    assert "AUROC Fracture 1,234 0.90 0.80–0.95 Pneumonia 20 0.90 0.80–0.95 Edema 7 0.90" in text
     assert page.count('<table class="labels">') == 1
     many = {f"label {n}": LabelAuroc(value=0.5, low=0.4, high=0.6, positives=90 - n) for n in range(15)}
     assert render_page(card.model_copy(update={"encoder_auroc": many}), "m", []).count('<table class="labels">') == 2

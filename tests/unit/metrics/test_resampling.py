@@ -96,10 +96,15 @@ def test_resamples_with_nothing_to_judge_are_left_out():
     resampler = PatientResampler(patients, 500)
     assert resampler.estimate(statistics, share) == Estimate(1.0, 1.0, 1.0)
     assert resampler.estimate(statistics, mean).low == 0.0
-    wrong = statistics * [0, 1]
-    comparison = resampler.compare(statistics, wrong, share)
+    assert resampler.compare(statistics, statistics * [0, 1], share) is None  # one patient is no evidence
+
+
+def test_a_comparison_leaves_out_resamples_with_nothing_to_judge():
+    statistics, patients = np.zeros((20, 2)), [str(i) for i in range(20)]
+    statistics[:4] = 1  # one resample in a hundred misses all four patients
+    comparison = PatientResampler(patients, 2000).compare(statistics, statistics * [0, 1], share)
     assert (comparison.difference, comparison.low, comparison.high) == (1.0, 1.0, 1.0)
-    assert comparison.p_value == 1.0
+    assert comparison.p_value == pytest.approx(1 / 8, abs=0.03)  # all four swapped, or none
 
 
 def test_nothing_judged_is_undefined_and_not_compared():
@@ -110,12 +115,6 @@ def test_nothing_judged_is_undefined_and_not_compared():
     assert not estimate.defined
     assert resampler.compare(np.ones((4, 2)), nothing, share) is None
     assert resampler.compare(nothing, np.ones((4, 2)), share) is None
-
-
-def test_swaps_that_leave_nothing_to_judge_do_not_count():
-    # Judged on different patients: where one side holds both, the other holds none. Of four swaps two are defined.
-    first, second = np.array([[1.0, 1.0], [0.0, 0.0]]), np.array([[0.0, 0.0], [0.0, 1.0]])
-    assert PatientResampler(["a", "b"], 5000).compare(first, second, share).p_value == 1.0
 
 
 def test_weights_of_reports_give_the_interval_that_sums_give():
