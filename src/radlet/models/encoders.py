@@ -27,16 +27,16 @@ class HybridEncoderConfig(Config):
     """
 
     kind: Literal["hybrid"] = "hybrid"
-    widths: tuple[int, ...] = Field(default=(32, 80, 160), min_length=2)
+    widths: tuple[Annotated[int, Field(ge=2, multiple_of=2)], ...] = Field(default=(32, 80, 160), min_length=2)
     """Channels of the stages; the stem before them ends with as many as the first. Each stage after the first halves
     the resolution, which the stem has quartered."""
-    depths: tuple[int, ...] = (1, 1, 1)
+    depths: tuple[Annotated[int, Field(ge=1)], ...] = (1, 1, 1)
     """Residual layers of each stage, two convolutions each."""
-    hidden_size: int = 128
+    hidden_size: int = Field(default=128, ge=1)
     """Width of the tokens."""
-    num_layers: int = 1
+    num_layers: int = Field(default=1, ge=1)
     """Transformer layers over the map of the last stage."""
-    num_heads: int = 4
+    num_heads: int = Field(default=4, ge=1)
     """Attention heads in each transformer layer."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Dropout of the transformer layers."""
@@ -56,6 +56,8 @@ class HybridEncoderConfig(Config):
         """
         if len(self.depths) != len(self.widths):
             raise ConfigError(f"encoder.depths has {len(self.depths)} stages and encoder.widths {len(self.widths)}.")
+        if self.hidden_size % self.num_heads:
+            raise ConfigError(f"encoder.hidden_size={self.hidden_size} is no multiple of num_heads={self.num_heads}.")
         if size_px % self.stride_px:
             raise ConfigError(f"size_px={size_px} is no multiple of the encoder's stride {self.stride_px}.")
         grid = size_px // self.stride_px

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from radlet import __version__
 from radlet.core.config import StageConfig
@@ -50,7 +51,7 @@ class PretrainConfig(StageConfig):
     """The image encoder."""
     language_model: LanguageModelConfig = LanguageModelConfig()
     """The language model, which is also the text side."""
-    embed_dim: int = 128
+    embed_dim: int = Field(default=128, ge=1)
     """Width of the shared embedding space."""
     films: Literal["each", "frontal"] = "each"
     """"each" trains on films of every view, "frontal" on PA and AP alone."""
@@ -62,7 +63,7 @@ class PretrainConfig(StageConfig):
     """The training loop."""
     select: Literal["mean_auroc", "loss"] = "mean_auroc"
     """Which validation number picks the best weights."""
-    max_dev_films: int = 600
+    max_dev_films: int = Field(default=600, ge=1)
     """Films of the dev split used in validation."""
 
 
@@ -83,9 +84,11 @@ def run(config: PretrainConfig, console: "Console | None" = None) -> Path:
     if not train_rows or not dev_rows:
         raise DataError(f"{config.examples}: {len(train_rows)} train and {len(dev_rows)} dev films; both are needed.")
     label_names = tuple(sorted({name for row in train_rows for name in row.labels}))
-    if not label_names and config.select == "mean_auroc":
+    dev_labels = label_matrix(dev_rows, label_names)
+    if config.select == "mean_auroc" and not ((dev_labels == 1).any(0) & (dev_labels == 0).any(0)).any():
         raise ConfigError(
-            "select = 'mean_auroc' needs labels; the examples have none. Choose 'loss' or build with labels."
+            f"select = 'mean_auroc' needs a label that some of the {len(dev_rows)} dev films have and some have not. "
+            "Choose 'loss', or build with labels and a larger dev split."
         )
     torch.manual_seed(config.seed)
     language_model, tokenizer = config.language_model.build(lambda: _corpus(train_rows))
@@ -108,7 +111,8 @@ def run(config: PretrainConfig, console: "Console | None" = None) -> Path:
     )
     films = FilmStore([row.image_paths[0] for row in [*train_rows, *dev_rows]], config.image, progress)
     objective = ImageTextObjective(model, tokenizer, train_rows, films, config.loss, config.augmentation)
-    check = ImageTextObjective(model, tokenizer, dev_rows, films, config.loss, AugmentationConfig())
+    every_report = config.loss.model_copy(update={"max_pairs": None})
+    check = ImageTextObjective(model, tokenizer, dev_rows, films, every_report, AugmentationConfig())
     validation = Validation(lambda: _measure(check, dev_rows), config.select, higher_is_better=config.select != "loss")
     best_step = train(objective, config.loop, run_, config.seed, validation, progress)
     card = ModelCard(

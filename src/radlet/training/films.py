@@ -72,12 +72,13 @@ class FilmFeatures:
         paths = films.paths
         self._row_of = {path: row for row, path in enumerate(paths)}
         batches = [paths[start : start + self.BATCH_SIZE] for start in range(0, len(paths), self.BATCH_SIZE)]
-        self._features = torch.cat(
-            [
-                encode(films.pixel_values(batch)).float().cpu()
-                for batch in progress.track(batches, "encoding", len(batches))
-            ]
-        )
+        self._features = torch.empty(0)
+        for number, batch in enumerate(progress.track(batches, "encoding", len(batches))):
+            encoded = encode(films.pixel_values(batch))
+            if number == 0:
+                self._features = torch.empty(len(paths), *encoded.shape[1:])
+            start = number * self.BATCH_SIZE
+            self._features[start : start + len(batch)] = encoded
 
     def of(self, paths: Sequence[str]) -> torch.Tensor:
         """Return the features (B, N, D).

@@ -1,15 +1,16 @@
 """The objective of `pretrain`: films and reports that belong together, labels, and the language of the reports."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from radlet.core.config import Config
 from radlet.core.records import Example
+from radlet.core.registry import nearest
 from radlet.models.image_text import ImageTextModel
 from radlet.models.prompts import IGNORED
 from radlet.models.sequences import encode_report, pad_right
@@ -28,22 +29,35 @@ if TYPE_CHECKING:
 class ImageTextLossConfig(Config):
     """How much each part of the objective counts, and how rare labels are helped."""
 
-    contrastive: float = 1.0
+    contrastive: float = Field(default=1.0, ge=0)
     """Weight of the contrastive loss between films and reports."""
     pairing: str = "contrastive"
     """Which loss that is, by its name among the losses."""
-    labels: float = 1.0
+    labels: float = Field(default=1.0, ge=0)
     """Weight of the label head's loss."""
-    language: float = 0.5
+    language: float = Field(default=0.5, ge=0)
     """Weight of the language model's loss on the reports."""
-    label_balance: float = 0.5
+    label_balance: float = Field(default=0.5, ge=0)
     """A positive label weighs (negatives / positives) to this power; 0 counts films alike."""
-    row_balance: float = 0.0
+    row_balance: float = Field(default=0.0, ge=0)
     """Films are drawn by the rarity of their rarest label to this power; 0 draws every film once an epoch."""
     max_pairs: int | None = Field(default=None, ge=2)
-    """Films of a batch whose report is read as well; the others teach the label head alone. None reads every report."""
-    max_text_tokens: int = 128
+    """Reports read of each batch: they stand for the others, whose films teach the label head alone. None reads all."""
+    max_text_tokens: int = Field(default=128, ge=3)
     """Longer reports are cut here."""
+
+    @field_validator("pairing")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in LOSSES:
+            raise ValueError(f"no loss is called '{name}'.{nearest(name, list(LOSSES))}")
+        return name
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> Self:
+        if not (self.contrastive or self.labels or self.language):
+            raise ValueError("contrastive, labels and language are all 0: nothing would be learnt")
+        return self
 
 
 class ImageTextObjective:
@@ -118,24 +132,28 @@ class ImageTextObjective:
             each = [label_cross_entropy(logits, batch["targets"], weight) for logits in heads]
             losses["labels"] = config.labels * torch.stack(each).mean()
         # A report is more than its begin and end tokens; films without one teach the label head alone.
-        with_text = (batch["attention_mask"].sum(1) > 2).nonzero().squeeze(1)[: config.max_pairs]
+        with_text = (batch["attention_mask"].sum(1) > 2).nonzero().squeeze(1)
         if not len(with_text) or not (config.contrastive or config.language):
             return losses
-        input_ids, attention_mask = batch["input_ids"][with_text], batch["attention_mask"][with_text]
+        read = with_text[: config.max_pairs]
+        stand_for = len(with_text) / len(read)
+        width = int(batch["attention_mask"][read].sum(1).max())
+        input_ids, attention_mask = batch["input_ids"][read, :width], batch["attention_mask"][read, :width]
         hidden = model.hidden_text(input_ids, attention_mask)
         if config.contrastive:
-            losses["contrastive"] = config.contrastive * LOSSES[config.pairing](
-                model.embed_images(pooled[with_text]),
+            pairing = LOSSES[config.pairing](
+                model.embed_images(pooled[read]),
                 model.embed_texts(hidden, attention_mask),
                 model.logit_scale,
-                batch["groups"][with_text],
+                batch["groups"][read],
             )
+            losses["contrastive"] = config.contrastive * stand_for * pairing
         if config.language:
             labels = input_ids.masked_fill(attention_mask == 0, IGNORED)
             head = model.language_model.get_output_embeddings()
             num_targets = (labels[:, 1:] != IGNORED).sum()
             per_token = next_token_cross_entropy(hidden, labels, head) / num_targets
-            losses["language"] = config.language * per_token * len(input_ids)
+            losses["language"] = config.language * per_token * len(with_text)
         return losses
 
     def train_mode(self) -> None:

@@ -1,6 +1,7 @@
 """Where and how exactly to compute: the device at hand, and bfloat16 where it pays."""
 
 import ctypes
+import sys
 from typing import Literal
 
 import torch
@@ -48,8 +49,10 @@ def _keep_freed_memory() -> None:
     """Ask glibc to keep what is freed: each step asks for the same large blocks again, and fresh pages are slow.
 
     Without this the system zeroes every activation's pages anew, which takes a third of the time of a small encoder's
-    step. Other C libraries have no `mallopt` and are left as they are.
+    step. The process then keeps its largest size to its end. Other C libraries are left as they are.
     """
+    if sys.platform != "linux":
+        return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_MAX, 0)

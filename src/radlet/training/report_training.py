@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal, Self
 
 import numpy as np
 import torch
+from pydantic import Field, model_validator
 
 from radlet.core.config import Config
 from radlet.core.console import Progress
@@ -36,12 +38,18 @@ class ReportTrainingConfig(Config):
     """Random changes of the films."""
     loop: LoopConfig = LoopConfig()
     """The training loop."""
-    select: str = "loss"
+    select: Literal["loss", "draft_f1_micro", "draft_f1_macro"] = "loss"
     """Which validation number picks the best weights: "loss", or a score of drafts written for the dev split."""
-    max_dev_rows: int = 400
+    max_dev_rows: int = Field(default=400, ge=1)
     """Rows of the dev split whose loss is measured in validation."""
-    num_dev_drafts: int = 0
+    num_dev_drafts: int = Field(default=0, ge=0)
     """Dev reports drafted and scored in each validation."""
+
+    @model_validator(mode="after")
+    def _measured(self) -> Self:
+        if self.select != "loss" and not self.num_dev_drafts:
+            raise ValueError(f"select = '{self.select}' needs drafts: set num_dev_drafts")
+        return self
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ def train_on_reports(
     """
     dev_rows = rows.dev[: config.max_dev_rows]
     paths = [path for row in [*rows.train, *dev_rows] for path in row.image_paths]
-    films = _films(paths, report_model, config, progress) if paths else None
+    films = load_films(paths, report_model, config, progress) if paths else None
     objective = ReportObjective(report_model, rows.train, films, prompt, config.rows, config.augmentation)
     check = ReportObjective(report_model, dev_rows, films, prompt, config.rows, AugmentationConfig())
 
@@ -97,17 +105,16 @@ def train_on_reports(
         numbers = {"loss": _mean_loss(check, config.loop.micro_batch_size)}
         if config.num_dev_drafts:
             numbers |= draft_score(report_model, dev_rows[: config.num_dev_drafts])
-        if config.select not in numbers:
-            raise DataError(f"select='{config.select}' is not measured. Measured are: {', '.join(numbers)}.")
         return numbers
 
     validation = Validation(measure, config.select, higher_is_better=config.select != "loss")
     return train(objective, config.loop, run, seed, validation, progress)
 
 
-def _films(
+def load_films(
     paths: Sequence[str], report_model: ReportModel, config: ReportTrainingConfig, progress: Progress
 ) -> FilmStore | FilmFeatures:
+    """Read the films; where neither they nor the encoder change between steps, keep what the encoder sees instead."""
     films = FilmStore(paths, ImageSettings.model_validate(report_model.card.image), progress)
     model = report_model.model
     width = model.model.multi_modal_projector.linear_1.in_features

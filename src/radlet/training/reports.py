@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from transformers import LlavaForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
@@ -26,9 +27,9 @@ from radlet.training.rows import rarity_weights
 class ReportRowsConfig(Config):
     """How reports become training rows."""
 
-    max_target_tokens: int = 256
+    max_target_tokens: int = Field(default=256, ge=2)
     """Longer reports are cut here."""
-    row_balance: float = 0.0
+    row_balance: float = Field(default=0.0, ge=0)
     """Rows are drawn by the rarity of their rarest positive observation to this power; 0 draws each once an epoch."""
 
 

@@ -6,12 +6,15 @@ import torch
 from tests.fixtures.tiny import SETTINGS
 
 from radlet.core.console import Progress
+from radlet.core.errors import DataError
 from radlet.core.records import Example
 from radlet.models.freezing import set_trainable
 from radlet.models.prompts import PromptConfig
 from radlet.models.report_model import ReportModel, encode_films
+from radlet.training import report_training
 from radlet.training.augmentation import AugmentationConfig
 from radlet.training.films import FilmFeatures, FilmStore
+from radlet.training.report_training import ReportTrainingConfig
 from radlet.training.reports import ReportObjective, ReportRowsConfig
 
 
@@ -48,6 +51,31 @@ def test_an_unannounced_film_is_an_error_that_names_no_file(tiny_films: list[Pat
     films = FilmStore([str(tiny_films[0])], SETTINGS, Progress(quiet=True))
     features = FilmFeatures(films, lambda pixel_values: pixel_values.flatten(2), Progress(quiet=True))
     for store in (films.grey, features.of):
-        with pytest.raises(Exception, match="1 films were not loaded") as caught:
+        with pytest.raises(DataError, match="1 films were not loaded") as caught:
             store([str(tiny_films[1])])
         assert tiny_films[1].name not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("trainable", "augmentation", "limit", "kept"),
+    [
+        ({"projector"}, {}, 10**9, True),
+        ({"projector"}, {"rotation_deg": 5.0}, 10**9, False),
+        ({"projector", "encoder"}, {}, 10**9, False),
+        ({"projector"}, {}, 10, False),
+    ],
+)
+def test_features_are_kept_only_where_they_cannot_change_and_fit(
+    tiny_report_model: ReportModel,
+    tiny_films: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    trainable: set[str],
+    augmentation: dict[str, float],
+    limit: int,
+    kept: bool,
+) -> None:
+    monkeypatch.setattr(report_training, "MAX_FEATURE_BYTES", limit)
+    set_trainable(tiny_report_model.model, trainable)
+    config = ReportTrainingConfig(augmentation=AugmentationConfig(**augmentation))
+    films = report_training.load_films(list(map(str, tiny_films)), tiny_report_model, config, Progress(quiet=True))
+    assert isinstance(films, FilmFeatures if kept else FilmStore)

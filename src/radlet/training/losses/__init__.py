@@ -1,4 +1,8 @@
-"""Losses: each sums over the units it was given, so that the loop can divide by the units of a whole step."""
+"""Losses: each sums over the units it was given, so that the loop can divide by the units of a whole step.
+
+The registry holds those between films and their reports, which a recipe picks by name. Such a loss takes unit rows of
+films (B, E) and of reports (B, E), the logarithm of the inverse temperature, and the groups (B,) of equal reports.
+"""
 
 from radlet.core.registry import Registry
 
@@ -6,7 +10,5 @@ LOSSES = Registry(
     "losses",
     {
         "contrastive": "radlet.training.losses.contrastive:contrastive",
-        "labels": "radlet.training.losses.labels:label_cross_entropy",
-        "language": "radlet.training.losses.language:next_token_cross_entropy",
     },
 )
