@@ -176,7 +176,7 @@ def test_label_reads_json_lines() -> None:
 
 
 def test_label_reads_a_report_a_line() -> None:
-    lines = ["The heart is enlarged.", "", '{"text": "No pneumothorax."}', "No effusion.\u2028The heart is enlarged."]
+    lines = ["The heart is enlarged.", "", "{sic} No pneumothorax.", "No effusion.\u2028The heart is enlarged."]
     done = radlet("label", "-", stdin="\n".join(lines))
     assert done.returncode == 0, done.stderr
     first, second, third = json_lines(done.stdout)
@@ -213,13 +213,24 @@ def test_label_says_that_a_file_is_empty(tmp_path: Path) -> None:
     assert "reports.txt: is empty" in done.stderr
 
 
+def test_score_shows_a_dash_where_nothing_was_judged(tmp_path: Path) -> None:
+    file = tmp_path / "drafts.jsonl"
+    file.write_text('{"id": 1, "reference": "The heart is enlarged.", "prediction": "The heart is enlarged."}\n')
+    done = radlet("score", file, "--bootstrap", 50, "--out", tmp_path / "scorecard.json")
+    assert re.search(r"^laterality +– +\[–, –\]$", done.stdout, re.MULTILINE)
+
+
 def test_score_writes_a_scorecard(tmp_path: Path) -> None:
     texts = ["There is a left pleural effusion.", "The lungs are clear.", "The heart is enlarged."]
     rows = [{"id": str(n), "patient_id": f"p{n}", "reference": t, "prediction": t} for n, t in enumerate(texts)]
     file, out = tmp_path / "drafts.jsonl", tmp_path / "new" / "scorecard.json"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out.parent.mkdir()
+    out.write_text("old")
+    (tmp_path / "reader").hardlink_to(out)
     done = radlet("score", file, "--bootstrap", 50, "--out", out)
     assert done.returncode == 0, done.stderr
+    assert (tmp_path / "reader").read_text() == "old"  # replaced whole, never written over
     metrics = json.loads(out.read_text())["metrics"]
     assert metrics["observation_f1_micro_14"] == {"value": 1.0, "low": 1.0, "high": 1.0}
     assert metrics["rouge_l"]["value"] == 1.0
