@@ -151,6 +151,9 @@ def generate(
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest draft, in tokens.")] = 160,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed when sampling.")] = 0,
+    guidance: Annotated[
+        float | None, typer.Option(min=1.0, help="How much the film counts; the checkpoint's own value when not given.")
+    ] = None,
 ) -> None:
     """Draft findings for films; unreadable ones are named on standard error and make the exit status 1."""
     from radlet.inference.drafter import DraftRequest
@@ -161,7 +164,8 @@ def generate(
     if not entries:
         raise DataError("No film was found. Give films, folders that hold films, or a JSONL manifest.")
     drafter = _film_drafter(checkpoint)
-    sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
+    guidance = drafter.card.guidance if guidance is None else guidance
+    sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, guidance=guidance)
     readable, refused = _readable(entries, lambda entry: drafter.check_film(entry.path))
     requests = [DraftRequest((entry.path,), entry.indication) for entry in readable]
     drafts = drafter.draft(requests, sampling, batch_size, Progress())

@@ -22,8 +22,6 @@ from radlet.inference.engines.base import Sampling
 from radlet.models.prompts import encode_prompt
 from radlet.models.report_model import ModelCard, ReportModel, checkpoint_folder, load_report_model
 
-GREEDY = Sampling()
-
 
 @dataclass(frozen=True)
 class DraftRequest:
@@ -64,23 +62,26 @@ class Drafter:
     def draft(
         self,
         requests: Sequence[DraftRequest],
-        sampling: Sampling = GREEDY,
+        sampling: Sampling | None = None,
         batch_size: int = 16,
         progress: Progress | None = None,
     ) -> list[str]:
-        """Return one draft for each request.
+        """Return one draft for each request; without `sampling`, greedily and with the checkpoint's own guidance.
 
         Raises:
             DataError: A film cannot be read.
         """
         # Prompts of like length share a batch, so little is spent on padding; the answers do not depend on it.
+        sampling = sampling or Sampling(guidance=self.card.guidance)
         prompts = [self._prompt(request) for request in requests]
+        blind_prompts = [self._prompt(DraftRequest((), request.indication)) for request in requests]
         order = sorted(range(len(requests)), key=lambda index: len(prompts[index]))
         batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
         drafts = [""] * len(requests)
         for batch in (progress or Progress(quiet=True)).track(batches, "drafts", len(batches)):
             pixel_values = self._pixel_values([path for index in batch for path in requests[index].image_paths])
-            answers = self._engine.generate([prompts[index] for index in batch], pixel_values, sampling)
+            seeing, blind = ([of[index] for index in batch] for of in (prompts, blind_prompts))
+            answers = self._engine.generate(seeing, blind, pixel_values, sampling)
             for index, answer in zip(batch, answers, strict=True):
                 drafts[index] = self.report_model.tokenizer.decode(answer, skip_special_tokens=True).strip()
         return drafts

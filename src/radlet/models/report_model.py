@@ -50,6 +50,8 @@ class ModelCard(Config):
     """What the label head predicts, for an image-text model."""
     feature_layer: int = -1
     """Hidden state of the encoder that is projected."""
+    guidance: float = 1.0
+    """How much the films count when drafting, unless asked otherwise; 1 is the model's own word."""
     tuning: str | None = None
     """How the language model was adapted."""
     lineage: dict[str, str] = {}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from radlet import __version__
 from radlet.core.config import StageConfig
@@ -47,6 +47,8 @@ class FinetuneConfig(StageConfig):
     """How the language model is adapted: a table with its `kind` and that method's settings."""
     prompt: PromptConfig = PromptConfig()
     """The words around films and indication."""
+    guidance: float = Field(default=1.0, ge=1)
+    """How much the films count when the model drafts; above 1 it needs rows.film_dropout to know the words without."""
     training: ReportTrainingConfig = ReportTrainingConfig()
     """How the model is trained."""
 
@@ -68,6 +70,7 @@ def run(config: FinetuneConfig, console: "Console | None" = None) -> Path:
             "radlet_version": __version__,
             "prompt": config.prompt,
             "films": films,
+            "guidance": config.guidance,
             "tuning": tuning.kind,
             "lineage": base.card.lineage | lineage,
         }

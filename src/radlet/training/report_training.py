@@ -99,7 +99,8 @@ def train_on_reports(
     paths = [path for row in [*rows.train, *dev_rows] for path in row.image_paths]
     films = load_films(paths, report_model, config, progress) if paths else None
     objective = ReportObjective(report_model, rows.train, films, prompt, config.rows, config.augmentation)
-    check = ReportObjective(report_model, dev_rows, films, prompt, config.rows, AugmentationConfig())
+    as_asked = config.rows.model_copy(update={"film_dropout": 0.0})
+    check = ReportObjective(report_model, dev_rows, films, prompt, as_asked, AugmentationConfig())
 
     def measure() -> dict[str, float]:
         numbers = {"loss": _mean_loss(check, config.loop.micro_batch_size)}

@@ -31,6 +31,8 @@ class ReportRowsConfig(Config):
     """Longer reports are cut here."""
     row_balance: float = Field(default=0.0, ge=0)
     """Rows are drawn by the rarity of their rarest positive observation to this power; 0 draws each once an epoch."""
+    film_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the rows that are shown without films, so that guidance knows what would be written unseen."""
 
 
 class ReportObjective:
@@ -62,10 +64,12 @@ class ReportObjective:
         self._num_image_tokens = report_model.num_image_tokens
         tokenizer = report_model.tokenizer
         self._pad = int(tokenizer.pad_token_id)
-        self._prompts = [
-            encode_prompt(tokenizer, prompt.render(len(row.image_paths), row.indication), self._num_image_tokens)
-            for row in rows
-        ]
+
+        def encode(row: Example, num_films: int) -> list[int]:
+            return encode_prompt(tokenizer, prompt.render(num_films, row.indication), self._num_image_tokens)
+
+        self._prompts = [encode(row, len(row.image_paths)) for row in rows]
+        self._blind_prompts = [encode(row, 0) for row in rows]
         self._targets = [encode_target(tokenizer, row.target or "")[: config.max_target_tokens] for row in rows]
         self._frozen = [module for module in self.model.modules() if is_frozen(module)]
 
@@ -92,16 +96,19 @@ class ReportObjective:
         Raises:
             DataError: A prompt's image tokens do not match its films.
         """
-        sequences = [self._prompts[row] + self._targets[row] for row in rows]
-        labels = [[IGNORED] * len(self._prompts[row]) + self._targets[row] for row in rows]
+        blind = torch.rand(len(rows), generator=generator) < self._config.film_dropout
+        prompts = [(self._blind_prompts if hide else self._prompts)[row] for row, hide in zip(rows, blind, strict=True)]
+        sequences = [prompt + self._targets[row] for row, prompt in zip(rows, prompts, strict=True)]
+        labels = [[IGNORED] * len(prompt) + self._targets[row] for row, prompt in zip(rows, prompts, strict=True)]
         input_ids, attention_mask = pad_right(sequences, self._pad)
         batch = {
             "input_ids": input_ids,
             "attention_mask": attention_mask,
             "labels": pad_right(labels, IGNORED)[0],
         }
-        self._check_image_tokens(input_ids, rows)
-        paths = [path for row in rows for path in self._rows[row].image_paths]
+        shown = [() if hide else self._rows[row].image_paths for row, hide in zip(rows, blind, strict=True)]
+        self._check_image_tokens(input_ids, rows, [len(paths) for paths in shown])
+        paths = [path for films in shown for path in films]
         if paths and self._films is not None:
             if isinstance(self._films, FilmFeatures):
                 batch["film_features"] = self._films.of(paths)
@@ -129,12 +136,11 @@ class ReportObjective:
         for module in self._frozen:
             module.eval()
 
-    def _check_image_tokens(self, input_ids: torch.Tensor, rows: NDArray[np.int64]) -> None:
+    def _check_image_tokens(self, input_ids: torch.Tensor, rows: NDArray[np.int64], num_films: Sequence[int]) -> None:
         found = (input_ids == self._image_token_id).sum(1).tolist()
-        for row, num_tokens in zip(rows, found, strict=True):
-            example = self._rows[row]
-            if num_tokens != len(example.image_paths) * self._num_image_tokens:
+        for row, num_tokens, num in zip(rows, found, num_films, strict=True):
+            if num_tokens != num * self._num_image_tokens:
                 raise DataError(
-                    f"Example {example.example_id}: {num_tokens} image tokens for {len(example.image_paths)} films of "
+                    f"Example {self._rows[row].example_id}: {num_tokens} image tokens for {num} films of "
                     f"{self._num_image_tokens}. The report must not contain the image token."
                 )

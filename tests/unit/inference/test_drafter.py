@@ -3,10 +3,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from tests.fixtures.tiny import SETTINGS
 
 from radlet.core.errors import CheckpointError, DataError
-from radlet.data.images import ImageSettings
+from radlet.data.images import ImageSettings, load_pixel_values
 from radlet.inference.drafter import Drafter, DraftRequest, processor_options
 from radlet.inference.engines.base import Sampling
 from radlet.models.prompts import PromptConfig, encode_prompt
@@ -37,6 +38,47 @@ def test_sampling_repeats_with_its_seed_and_differs_from_greedy(
     drawn = drafter.draft(requests, Sampling(max_new_tokens=24, temperature=2.0, seed=3))
     assert drawn == drafter.draft(requests, Sampling(max_new_tokens=24, temperature=2.0, seed=3))
     assert drawn != drafter.draft(requests, SHORT)
+
+
+def test_guidance_moves_away_from_what_is_written_without_the_film(
+    tiny_report_model: ReportModel, tiny_films: list[Path]
+) -> None:
+    """The first token is the one that equation 7 of Sanchez et al. makes likeliest, whatever the batch."""
+    model, card = tiny_report_model.model, tiny_report_model.card
+    guided = Sampling(max_new_tokens=1, guidance=30.0)
+    requests = requests_of(tiny_films)
+    expected = []
+    for request in requests:
+        logits = []
+        for paths in (request.image_paths, ()):
+            prompt = card.prompt.render(len(paths), request.indication)
+            ids = torch.tensor([encode_prompt(tiny_report_model.tokenizer, prompt, tiny_report_model.num_image_tokens)])
+            films = [torch.from_numpy(load_pixel_values(path, SETTINGS)) for path in paths]
+            with torch.inference_mode():
+                seen = model(input_ids=ids, pixel_values=torch.stack(films) if films else None)
+            logits.append(seen.logits[0, -1].log_softmax(-1))
+        with_film, without = logits
+        first = (without + 30.0 * (with_film - without)).argmax()
+        expected.append(tiny_report_model.tokenizer.decode(first, skip_special_tokens=True).strip())
+    drafter = Drafter(tiny_report_model)
+    assert drafter.draft(requests, guided, batch_size=8) == expected
+    assert drafter.draft(requests, guided, batch_size=1) == expected
+    assert drafter.draft(requests, Sampling(max_new_tokens=1)) != expected
+
+
+def test_the_checkpoints_own_guidance_holds_unless_asked_otherwise(
+    tiny_report_model: ReportModel, tiny_films: list[Path]
+) -> None:
+    requests = requests_of(tiny_films)
+    guided = ReportModel(
+        tiny_report_model.model,
+        tiny_report_model.tokenizer,
+        tiny_report_model.card.model_copy(update={"guidance": 3.0}),
+    )
+    own = Drafter(guided).draft(requests)
+    assert own == Drafter(tiny_report_model).draft(requests, Sampling(guidance=3.0))
+    assert own != Drafter(tiny_report_model).draft(requests)
+    assert Drafter(guided).draft(requests, Sampling()) == Drafter(tiny_report_model).draft(requests)
 
 
 def test_a_model_without_films_drafts_from_the_indication(tiny_report_model: ReportModel) -> None:

@@ -79,3 +79,18 @@ def test_features_are_kept_only_where_they_cannot_change_and_fit(
     config = ReportTrainingConfig(augmentation=AugmentationConfig(**augmentation))
     films = report_training.load_films(list(map(str, tiny_films)), tiny_report_model, config, Progress(quiet=True))
     assert isinstance(films, FilmFeatures if kept else FilmStore)
+
+
+def test_rows_without_their_films_are_prompted_without_them(
+    tiny_report_model: ReportModel, tiny_examples: list[Example]
+) -> None:
+    rows = tiny_examples * 8
+    films = FilmStore([path for row in rows for path in row.image_paths], SETTINGS, Progress(quiet=True))
+    config = ReportRowsConfig(film_dropout=0.5)
+    objective = ReportObjective(tiny_report_model, rows, films, PromptConfig(), config, AugmentationConfig())
+    batch = objective.batch(np.arange(len(rows)), torch.Generator().manual_seed(0))
+    image_token = tiny_report_model.model.config.image_token_id
+    shown = (batch["input_ids"] == image_token).sum(1)
+    assert set(shown.tolist()) == {0, tiny_report_model.num_image_tokens}
+    assert len(batch["pixel_values"]) == (shown > 0).sum()
+    assert torch.isfinite(objective.losses(batch)["language"])

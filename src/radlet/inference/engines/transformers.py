@@ -19,7 +19,11 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def generate(
-        self, prompts: Sequence[Sequence[int]], pixel_values: torch.Tensor | None, sampling: Sampling
+        self,
+        prompts: Sequence[Sequence[int]],
+        blind_prompts: Sequence[Sequence[int]],
+        pixel_values: torch.Tensor | None,
+        sampling: Sampling,
     ) -> list[list[int]]:
         """Return the new token ids of each prompt; the answer does not depend on its neighbours in the batch.
 
@@ -27,22 +31,30 @@ class TransformersEngine:
         real token.
         """
         device = self._model.device
+        input_ids, attention_mask = self._pad_left(prompts)
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if pixel_values is not None:
+            inputs["pixel_values"] = pixel_values.to(device)
+            if sampling.guidance != 1:
+                blind_ids, blind_mask = self._pad_left(blind_prompts)
+                inputs |= {"negative_prompt_ids": blind_ids, "negative_prompt_attention_mask": blind_mask}
+        drawn = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
+        config = GenerationConfig(
+            max_new_tokens=sampling.max_new_tokens,
+            pad_token_id=self._pad,
+            eos_token_id=self._end,
+            guidance_scale=sampling.guidance if "negative_prompt_ids" in inputs else None,
+            **(drawn if sampling.temperature else {"do_sample": False}),
+        )
+        torch.manual_seed(sampling.seed)
+        answers = self._model.generate(**inputs, generation_config=config)[:, input_ids.shape[1] :].tolist()
+        return [answer[: answer.index(self._end)] if self._end in answer else answer for answer in answers]
+
+    def _pad_left(self, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         longest = max(len(prompt) for prompt in prompts)
         input_ids = torch.full((len(prompts), longest), self._pad)
         attention_mask = torch.zeros_like(input_ids)
         for row, prompt in enumerate(prompts):
             input_ids[row, longest - len(prompt) :] = torch.tensor(prompt)
             attention_mask[row, longest - len(prompt) :] = 1
-        inputs = {"input_ids": input_ids.to(device), "attention_mask": attention_mask.to(device)}
-        if pixel_values is not None:
-            inputs["pixel_values"] = pixel_values.to(device)
-        drawn = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
-        config = GenerationConfig(
-            max_new_tokens=sampling.max_new_tokens,
-            pad_token_id=self._pad,
-            eos_token_id=self._end,
-            **(drawn if sampling.temperature else {"do_sample": False}),
-        )
-        torch.manual_seed(sampling.seed)
-        answers = self._model.generate(**inputs, generation_config=config)[:, longest:].tolist()
-        return [answer[: answer.index(self._end)] if self._end in answer else answer for answer in answers]
+        return input_ids.to(self._model.device), attention_mask.to(self._model.device)
