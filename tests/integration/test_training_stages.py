@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,13 @@ from tests.fixtures.tiny import ENCODER, LANGUAGE_MODEL, SETTINGS
 
 from radlet.core.config import StageConfig, load_config
 from radlet.core.errors import ConfigError, DataError, UnknownNameError
+from radlet.core.locks import lock_file
 from radlet.core.records import Example
 from radlet.core.runs import open_run
 from radlet.data.manifests import EXAMPLES, write_records
 from radlet.inference.drafter import Drafter, DraftRequest
 from radlet.stages import align, finetune, pretrain
+from radlet.stages.together import run_together
 
 STEPS = 6
 
@@ -173,6 +176,83 @@ def test_killed_and_resumed_equals_uninterrupted(build_run: Path) -> None:
     subprocess.run(command, capture_output=True, check=True)
     second = load_file(next(runs.glob("tiny-*")) / "checkpoint" / "model.safetensors")
     assert all(torch.equal(first[name], second[name]) for name in second)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_a_model_and_its_baseline_are_trained_side_by_side(
+    build_run: Path, two_threads: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Both are what they would have been one after the other, and the baseline is not heard of while it trains."""
+    aligned = run_align(build_run, run_pretrain(build_run))
+    values = finetune_values(build_run, aligned)
+    configs = {
+        name: load_config(finetune.FinetuneConfig, None, None, **(values | {"name": name, "films": films}))
+        for name, films in (("model", "as_aligned"), ("baseline", "none"))
+    }
+    capfd.readouterr()
+    done = run_together({name: ("finetune", config) for name, config in configs.items()}, None)
+    told = capfd.readouterr().err
+    assert list(done) == ["model", "baseline"]
+    assert torch.get_num_threads() == 2
+    assert told.index("baseline  goes on beside model") < told.index("baseline  done")
+    assert told.count("language_model") == 1
+    for name, films in (("model", "as_aligned"), ("baseline", "none")):
+        alone = run_finetune(build_run, aligned, name=name, films=films, runs_dir=build_run.parent.parent / "alone")
+        first, second = (load_file(run / "checkpoint" / "model.safetensors") for run in (done[name], alone))
+        for tensor in first:
+            torch.testing.assert_close(first[tensor], second[tensor], atol=1e-4, rtol=1e-3)
+
+
+def test_an_error_of_the_baseline_reaches_the_caller(build_run: Path, two_threads: None) -> None:
+    aligned = run_align(build_run, run_pretrain(build_run))
+    values = finetune_values(build_run, aligned)
+    good = load_config(finetune.FinetuneConfig, None, None, **values)
+    bad = good.model_copy(update={"name": "bad", "examples": build_run.parent / "nothing"})
+    with pytest.raises(DataError, match="does not exist"):
+        run_together({"good": ("finetune", good), "bad": ("finetune", bad)}, None)
+    assert torch.get_num_threads() == 2
+
+
+def test_what_runs_beside_ends_when_its_parent_is_killed(build_run: Path) -> None:
+    """Otherwise the run would stay locked, and go on unseen."""
+    aligned = run_align(build_run, run_pretrain(build_run))
+    values = finetune_values(build_run, aligned) | {"training": {"loop": loop(steps=10**6)}}
+    values_file = build_run.parent / "values.json"
+    values_file.write_text(json.dumps(values, default=str))
+    script = f"""
+import json, pathlib, torch
+from radlet.core.config import load_config
+from radlet.stages.finetune import FinetuneConfig
+from radlet.stages.together import run_together
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    values = json.loads(pathlib.Path({str(values_file)!r}).read_text())
+    configs = {{n: load_config(FinetuneConfig, None, None, **(values | {{"name": n}})) for n in ("model", "baseline")}}
+    run_together({{name: ("finetune", config) for name, config in configs.items()}}, None)
+"""
+    script_file = build_run.parent / "together.py"
+    script_file.write_text(script)
+    runs = build_run.parent.parent / "finetune"
+    process = subprocess.Popen([sys.executable, script_file], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    while not list(runs.glob("baseline-*/training_state/step-*")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    baseline = next(runs.glob("baseline-*"))
+    with (baseline / ".lock").open("r+b") as file:
+        while not lock_file(file.fileno(), wait=False):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_what_cannot_be_trained_is_said(build_run: Path) -> None:

@@ -1,6 +1,5 @@
 """`radlet run` and `radlet demo`: every stage of a recipe folder, each fed with the run directories before it."""
 
-import importlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from radlet.core.config import StageConfig, load_config
 from radlet.core.errors import ConfigError
 from radlet.core.registry import nearest
 from radlet.stages.check import stage_config
+from radlet.stages.together import run_together
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,11 +58,10 @@ def run_recipes(
     for recipe in WIRING:  # a slip in the last recipe should not show after an hour of work
         _config(recipe, recipe_dir, out, by_recipe, {})
     done: dict[str, Path] = {}
-    for recipe, inputs in WIRING.items():
-        given = {field: done[source] for field, source in inputs.items()}
-        config = _config(recipe, recipe_dir, out, by_recipe, given)
-        stage = importlib.import_module(f"radlet.stages.{recipe.partition('-')[0]}")
-        done[recipe] = stage.run(config, console)
+    while ready := [recipe for recipe in WIRING if recipe not in done and set(WIRING[recipe].values()) <= set(done)]:
+        given = {recipe: {field: done[source] for field, source in WIRING[recipe].items()} for recipe in ready}
+        configs = {recipe: _config(recipe, recipe_dir, out, by_recipe, given[recipe]) for recipe in ready}
+        done |= run_together({r: (r.partition("-")[0], config) for r, config in configs.items()}, console)
     for name in _COPIES:
         shutil.copyfile(done["evaluate"] / name, out / name)
     for name, recipe in _LINKS.items():

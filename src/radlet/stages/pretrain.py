@@ -31,7 +31,7 @@ from radlet.models.prompts import PromptConfig
 from radlet.models.report_model import CARD, ModelCard
 from radlet.stages.announce import announce_finished, announce_start, announce_trainable
 from radlet.training.augmentation import AugmentationConfig
-from radlet.training.films import FilmStore
+from radlet.training.films import films_in_memory
 from radlet.training.image_text import ImageTextLossConfig, ImageTextObjective, label_matrix
 from radlet.training.loop import LoopConfig, Validation, train
 from radlet.training.state import clear_states
@@ -109,7 +109,7 @@ def run(config: PretrainConfig, console: "Console | None" = None) -> Path:
             "heads": count_parameters(model, ("image_", "label_", "class_", "text_", "logit_")),
         },
     )
-    films = FilmStore([row.image_paths[0] for row in [*train_rows, *dev_rows]], config.image, progress)
+    films = films_in_memory([row.image_paths[0] for row in [*train_rows, *dev_rows]], config.image, progress)
     objective = ImageTextObjective(model, tokenizer, train_rows, films, config.loss, config.augmentation)
     every_report = config.loss.model_copy(update={"max_pairs": None})
     check = ImageTextObjective(model, tokenizer, dev_rows, films, every_report, AugmentationConfig())

@@ -39,10 +39,9 @@ class FilmStore:
             for _ in progress.track(pool.map(read, range(len(unique))), "films", len(unique)):
                 pass
 
-    @property
-    def paths(self) -> list[str]:
-        """Every film, once."""
-        return list(self._row_of)
+    def holds(self, paths: Sequence[str]) -> bool:
+        """Say whether every film is here."""
+        return all(path in self._row_of for path in paths)
 
     def grey(self, paths: Sequence[str]) -> NDArray[np.uint8]:
         """Return the films (B, S, S) as 8-bit grey.
@@ -57,26 +56,48 @@ class FilmStore:
         return torch.from_numpy(to_pixel_values(self.grey(paths), self.settings))
 
 
+_LAST: list[FilmStore] = []
+
+
+def films_in_memory(paths: Sequence[str], settings: ImageSettings, progress: Progress) -> FilmStore:
+    """Return a store that holds the films: the process's last one if it does, else a new one in its place.
+
+    The stages of one run ask for the same films one after the other, and no stage changes a film.
+    """
+    if _LAST and _LAST[0].settings == settings and _LAST[0].holds(paths):
+        return _LAST[0]
+    _LAST.clear()  # before the new one is read: only one of them need fit into memory
+    _LAST.append(FilmStore(paths, settings, progress))
+    return _LAST[0]
+
+
 class FilmFeatures:
     """Look up, by path, what a frozen encoder sees on a film; each film is encoded exactly once.
 
     Args:
-        films: Every film that will be asked for.
+        films: Where the films are.
+        paths: Every film that will be asked for.
         encode: From films (B, 3, S, S) to what the projector reads, (B, N, D).
         progress: Shown while encoding.
     """
 
     BATCH_SIZE = 64
 
-    def __init__(self, films: FilmStore, encode: Callable[[torch.Tensor], torch.Tensor], progress: Progress) -> None:
-        paths = films.paths
-        self._row_of = {path: row for row, path in enumerate(paths)}
-        batches = [paths[start : start + self.BATCH_SIZE] for start in range(0, len(paths), self.BATCH_SIZE)]
+    def __init__(
+        self,
+        films: FilmStore,
+        paths: Sequence[str],
+        encode: Callable[[torch.Tensor], torch.Tensor],
+        progress: Progress,
+    ) -> None:
+        unique = list(dict.fromkeys(paths))
+        self._row_of = {path: row for row, path in enumerate(unique)}
+        batches = [unique[start : start + self.BATCH_SIZE] for start in range(0, len(unique), self.BATCH_SIZE)]
         self._features = torch.empty(0)
         for number, batch in enumerate(progress.track(batches, "encoding", len(batches))):
             encoded = encode(films.pixel_values(batch))
             if number == 0:
-                self._features = torch.empty(len(paths), *encoded.shape[1:])
+                self._features = torch.empty(len(unique), *encoded.shape[1:])
             start = number * self.BATCH_SIZE
             self._features[start : start + len(batch)] = encoded
 

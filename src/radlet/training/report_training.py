@@ -18,7 +18,7 @@ from radlet.models.freezing import is_frozen
 from radlet.models.prompts import PromptConfig
 from radlet.models.report_model import ReportModel, encode_films
 from radlet.training.augmentation import AugmentationConfig
-from radlet.training.films import FilmFeatures, FilmStore
+from radlet.training.films import FilmFeatures, FilmStore, films_in_memory
 from radlet.training.loop import LoopConfig, Validation, train
 from radlet.training.precision import autocast, lay_out, pick_device
 from radlet.training.reports import ReportObjective, ReportRowsConfig
@@ -116,17 +116,17 @@ def load_films(
     paths: Sequence[str], report_model: ReportModel, config: ReportTrainingConfig, progress: Progress
 ) -> FilmStore | FilmFeatures:
     """Read the films; where neither they nor the encoder change between steps, keep what the encoder sees instead."""
-    films = FilmStore(paths, ImageSettings.model_validate(report_model.card.image), progress)
+    films = films_in_memory(paths, ImageSettings.model_validate(report_model.card.image), progress)
     model = report_model.model
     width = model.model.multi_modal_projector.linear_1.in_features
-    num_bytes = len(films.paths) * report_model.num_image_tokens * width * torch.float32.itemsize
+    num_bytes = len(set(paths)) * report_model.num_image_tokens * width * torch.float32.itemsize
     films_change = config.augmentation != AugmentationConfig()
     if films_change or not is_frozen(model.model.vision_tower) or num_bytes > MAX_FEATURE_BYTES:
         return films
     device = pick_device()
     lay_out(model, device).eval()
     with autocast(device, config.loop.precision):
-        return FilmFeatures(films, lambda pixel_values: encode_films(model, pixel_values.to(device)), progress)
+        return FilmFeatures(films, paths, lambda pixel_values: encode_films(model, pixel_values.to(device)), progress)
 
 
 @torch.no_grad()

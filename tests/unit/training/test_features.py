@@ -8,12 +8,14 @@ from tests.fixtures.tiny import SETTINGS
 from radlet.core.console import Progress
 from radlet.core.errors import DataError
 from radlet.core.records import Example
+from radlet.data.images import ImageSettings
 from radlet.models.freezing import set_trainable
 from radlet.models.prompts import PromptConfig
 from radlet.models.report_model import ReportModel, encode_films
+from radlet.training import films as films_module
 from radlet.training import report_training
 from radlet.training.augmentation import AugmentationConfig
-from radlet.training.films import FilmFeatures, FilmStore
+from radlet.training.films import FilmFeatures, FilmStore, films_in_memory
 from radlet.training.report_training import ReportTrainingConfig
 from radlet.training.reports import ReportObjective, ReportRowsConfig
 
@@ -37,8 +39,9 @@ def test_kept_features_train_like_the_films_themselves(
     model = tiny_report_model.model
     set_trainable(model, {"projector", "language_model"})
     rows = tiny_examples[:5]
-    films = FilmStore([path for row in rows for path in row.image_paths], SETTINGS, Progress(quiet=True))
-    features = FilmFeatures(films, lambda pixel_values: encode_films(model, pixel_values), Progress(quiet=True))
+    paths = [path for row in rows for path in row.image_paths]
+    films = FilmStore(paths, SETTINGS, Progress(quiet=True))
+    features = FilmFeatures(films, paths, lambda pixel_values: encode_films(model, pixel_values), Progress(quiet=True))
     loss, gradients = step(tiny_report_model, rows, films)
     kept_loss, kept_gradients = step(tiny_report_model, rows, features)
     assert kept_loss == pytest.approx(loss, rel=1e-5)
@@ -49,7 +52,7 @@ def test_kept_features_train_like_the_films_themselves(
 
 def test_an_unannounced_film_is_an_error_that_names_no_file(tiny_films: list[Path]) -> None:
     films = FilmStore([str(tiny_films[0])], SETTINGS, Progress(quiet=True))
-    features = FilmFeatures(films, lambda pixel_values: pixel_values.flatten(2), Progress(quiet=True))
+    features = FilmFeatures(films, [str(tiny_films[0])], lambda films: films.flatten(2), Progress(quiet=True))
     for store in (films.grey, features.of):
         with pytest.raises(DataError, match="1 films were not loaded") as caught:
             store([str(tiny_films[1])])
@@ -94,3 +97,17 @@ def test_rows_without_their_films_are_prompted_without_them(
     assert set(shown.tolist()) == {0, tiny_report_model.num_image_tokens}
     assert len(batch["pixel_values"]) == (shown > 0).sum()
     assert torch.isfinite(objective.losses(batch)["language"])
+
+
+def test_the_films_last_read_are_not_read_again(tiny_films: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = list(map(str, tiny_films))
+    first = films_in_memory(paths, SETTINGS, Progress(quiet=True))
+    expected = first.grey(paths[2:4])
+    monkeypatch.setattr(films_module, "read_film", lambda _: pytest.fail("read again"))
+    again = films_in_memory(paths[2:], SETTINGS, Progress(quiet=True))
+    np.testing.assert_array_equal(again.grey(paths[2:4]), expected)
+    monkeypatch.undo()
+    other = ImageSettings(size_px=16, resize="squash")
+    assert films_in_memory(paths, other, Progress(quiet=True)).grey(paths).shape == (8, 16, 16)
+    more = films_in_memory([*paths[:2], *paths], SETTINGS, Progress(quiet=True))
+    np.testing.assert_array_equal(more.grey(paths[2:4]), expected)
