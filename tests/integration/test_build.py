@@ -101,6 +101,15 @@ def test_studies_without_the_section_are_an_error(tmp_path):
         run_build(ingested, tmp_path / "runs", section="impression")
 
 
+def test_a_set_of_labels_without_any_report_is_built_for_the_encoder(tmp_path):
+    rows = make_rows(4, findings=None)
+    ingested = run_ingest(tmp_path / "raw", rows, tmp_path / "runs")
+    run_dir, _ = run_build(ingested, tmp_path / "runs", labels="source")
+    assert [example.labels for example in read_examples(run_dir)] == [{"Mass": 1}] * 4
+    with pytest.raises(DataError, match="set labels = 'source'"):
+        run_build(ingested, tmp_path / "runs", labels="observations")
+
+
 @pytest.mark.data
 def test_the_real_recipe_reads_every_film(shared_data, repository, tmp_path):
     given = [
