@@ -148,7 +148,10 @@ def _read_splits(tables_dir: Path, wanted: dict[str, list[Row]]) -> dict[str, Sp
     return found
 
 
-def _folder(patient_id: str, study_id: str) -> str:
+def _folder(patient_id: str, study_id: str) -> str | None:
+    """Return the folder of a study; None where the ids are no numbers, which could lead anywhere."""
+    if not (patient_id.isdecimal() and study_id.isdecimal()):
+        return None
     return f"p{patient_id[:2]}/p{patient_id}/s{study_id}"
 
 
@@ -160,7 +163,9 @@ def _add_films(gathered: FilmsOfStudy, group: list[Row], splits: dict[str, Split
         view, view_problem = _read_view(row)
         split = splits.get(dicom_id)
         study_split = study_split or split
-        if row["repeated"]:
+        if not _folder(patient_id, read_text(row, "study_id")):
+            gathered.refuse(dicom_id or "(no id)", "its study or patient has no number for an id")
+        elif row["repeated"]:
             gathered.refuse(dicom_id, "the same film stands in an earlier row")
         elif patient_id != read_text(group[0], "subject_id"):
             gathered.refuse(dicom_id, "its study has another patient in an earlier row")
@@ -184,8 +189,10 @@ def _read_view(row: Row) -> tuple[View | None, str | None]:
     return None, "its view is neither PA, AP nor lateral"
 
 
-def _read_report(reports_dir: Path, folder: str, gathered: FilmsOfStudy) -> str | None:
+def _read_report(reports_dir: Path, folder: str | None, gathered: FilmsOfStudy) -> str | None:
     """Return the report of a study; without one that can be trusted, the study is kept for its films and labels."""
+    if folder is None:
+        return None
     paths = [reports_dir / f"{top}{folder}.txt" for top in ("files/", "")]
     paths += [path for top in ("files/", "") for path in sorted((reports_dir / top / folder).glob("*.txt"))]
     try:

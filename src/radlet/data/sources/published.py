@@ -101,7 +101,7 @@ class FilmsOfStudy:
             self.refuse(image_id, problem)
             return
         self._seen.add(image_id)
-        found = next((path for path in paths if (self._root / path).is_file()), None)
+        found = next((path for path in paths if _is_file(self._root / path)), None)
         if found is None:
             self.refuse(image_id, "the file is missing")
             return
@@ -124,6 +124,14 @@ class FilmsOfStudy:
         if any(PurePosixPath(path).is_absolute() or path.split("/", maxsplit=1)[0] == ".." for path in normal):
             return "its path leads out of the root folder"
         return None
+
+
+def _is_file(path: Path) -> bool:
+    """Tell whether there is such a file; a name that no file system takes is that of none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def previous_studies(moments: Iterable[tuple[str, str, tuple[float, ...]]]) -> dict[str, str]:

@@ -107,6 +107,26 @@ def test_a_missing_or_foreign_split_table_is_an_error(tmp_path):
         read(tmp_path)
 
 
+def test_ids_that_are_no_numbers_lead_nowhere(tmp_path):
+    write_mimic_cxr(tmp_path / "mimic")
+    (tmp_path / "s1.txt").write_text("FINDINGS: Secret.")
+    rows = [
+        {"dicom_id": "a", "study_id": "1", "subject_id": "/../../.."},
+        {"dicom_id": "b", "study_id": "../1", "subject_id": "10000032"},
+        {"dicom_id": "c" * 300, "study_id": "50414267", "subject_id": "10000032"},
+    ]
+    write_csv(tmp_path / "mimic" / "mimic-cxr-2.0.0-metadata.csv.gz", rows)
+    splits = [{**row, "split": "train"} for row in rows]
+    write_csv(tmp_path / "mimic" / "mimic-cxr-2.0.0-split.csv.gz", splits)
+    studies, rejected = read(tmp_path / "mimic")
+    assert not studies
+    assert rejected == {
+        "a": "its study or patient has no number for an id",
+        "b": "its study or patient has no number for an id",
+        "c" * 300: "the file is missing",
+    }
+
+
 def test_a_table_without_a_column_is_an_error(tmp_path):
     write_mimic_cxr(tmp_path)
     write_csv(tmp_path / "mimic-cxr-2.0.0-metadata.csv.gz", [{"dicom": 1, "study_id": 1, "subject_id": 1}])
