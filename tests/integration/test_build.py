@@ -59,6 +59,7 @@ def test_examples_summary_and_table_agree(tmp_path):
         "train": counts["train"], "dev": 0, "test": counts["test"],
     }  # fmt: skip
     assert summary["labels"]["source Mass"]["train"] == {"known": counts["train"], "prevalence": 1.0}
+    assert summary["section"] == "findings"
     assert summary["without_target_by_reason"] == {"no report": 1}
     assert json.loads((run_dir / "without_target.jsonl").read_text()) == {"id": "s0", "reason": "no report"}
     assert "Pleural Effusion" in shown

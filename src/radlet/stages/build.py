@@ -50,7 +50,7 @@ def run(config: BuildConfig, console: Console | None = None) -> Path:
         examples = _examples(config, run, counts)
         write_records(run.path / EXAMPLES, progress.track(examples))
     check_leakage(read_records(run.path / EXAMPLES, Example))
-    summary = counts.summary()
+    summary = {"section": config.section, **counts.summary()}
     _check(config, summary)
     write_atomically(run.path / "summary.json", json.dumps(summary, indent=2) + "\n")
     run.finish()
