@@ -149,3 +149,12 @@ def test_from_the_tree_to_examples(tmp_path):
     assert {split: sum(e.split == split for e in examples) for split in ("train", "dev", "test")} == {
         "train": 5, "dev": 1, "test": 2,
     }  # fmt: skip
+
+
+def test_from_the_dicom_release_to_examples(tmp_path):
+    root = write_mimic_cxr(tmp_path / "mimic", dicom=True)
+    recipe = f'[source]\nkind = "mimic_cxr"\nroot = "{root}"\nlabel_table = "none"\n'
+    studies, examples, _ = ingest_and_build(tmp_path, recipe)
+    views = {image.image_id: image.view for study in studies for image in study.images}
+    assert {number: views[DICOM_ID[number]] for number in (1, 2, 5)} == {1: "PA", 2: "LATERAL", 5: "LATERAL"}
+    assert {example.study_id: example.target for example in examples}["54205396"] == REVISED
