@@ -7,7 +7,8 @@ end, or in brackets or marks of emphasis; inside a line before a colon, in capit
 a sentence; and without any mark in capitals, where the words around are not. Which section a text belongs to:
 
 - without any heading the whole report is `findings`;
-- before the first heading: `findings` when it reads like prose, else `technique` (banners, names of exams);
+- before the first heading, and under the name of an exam ("CHEST, TWO VIEWS:"): `findings` when it reads like prose,
+  else `technique`;
 - of a merged heading `findings` takes all, else the first name: a conclusion is not guessed out of a description;
 - a wet read or preliminary report is an earlier reading of the same films, so it stands with `comparison`, unless the
   report has no other findings and no impression: then it is `findings`;
@@ -18,11 +19,12 @@ a sentence; and without any mark in capitals, where the words around are not. Wh
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Literal
 
 from radlet.core.records import SECTIONS
 
-_EARLIER, _BANNER, _OPENING = "earlier reading", "banner", "opening"
+_EARLIER, _BANNER, _OPENING, _TITLE = "earlier reading", "banner", "opening", "title"
 _EXAM = r"(?:exam(?:ination)?s?|stud(?:y|ies))"
 
 # Longer names stand before those they begin with.
@@ -39,11 +41,12 @@ _NAMES: dict[str, str] = {
     r"|procedures?|views?|projections?",
     "comparison": rf"comparisons?(?:\(s\))?(?: (?:{_EXAM}|films?|dates?))?|(?:prior|previous) (?:{_EXAM}|films?)"
     r"|compared (?:to|with)",
-    _EARLIER: r"wet read(?:ing)?(?: version #?\d+)?|preliminary (?:report|read(?:ing)?|findings|impression)",
+    _EARLIER: r"wet read(?:ing)?(?: version #?\d+)?|provisional findings impression"
+    r"|preliminary (?:report|read(?:ing)?|findings|impression)",
     _BANNER: r"final report|(?:radiology )?report",
 }
 _NAMES = {name: words.replace(" ", r"[ \t]{1,3}") for name, words in _NAMES.items()}
-_JOINT = r"(?:[ \t]{1,3}and[ \t]{1,3}|[ \t]{0,3}[&/,+][ \t]{0,3})"
+_JOINT = r"(?:[ \t]{1,3}and[ \t]{1,3}|[ \t]{0,3}[&/,+][ \t]{0,3}\n?[ \t]{0,3})"
 _ANY = f"(?:{'|'.join(_NAMES.values())})"
 _WITH_IMPRESSION = rf"(?:{_JOINT}(?:recommendations?|plan))?"
 _DASH = r"[-\u2013\u2014]"
@@ -59,6 +62,12 @@ _HEADING = re.compile(
     r"|(?P<bare>(?=[ \t]{1,8}\S)))",
     re.IGNORECASE | re.MULTILINE,
 )
+_EXAM_TITLE = re.compile(
+    r"^[ \t]{0,40}(?![^\n:]{0,90}\b(?:FINDINGS?|IMPRESSION|COMPARISON|HISTORY|INDICATION)\b)"
+    r"(?:[A-Z][A-Z0-9,()&/ -]{0,40}\b)?(?:CHEST|VIEWS?|RADIOGRAPHS?|X-?RAYS?)\b[A-Z0-9,()&/ -]{0,40}:",
+    re.MULTILINE,
+)
+_RULE = re.compile(r"^[ \t]{0,40}[_=*-]{8,}[ \t]*$", re.MULTILINE)
 _SENTENCE_END = re.compile(r"[.!?:;)\]]\s{0,9}$")
 _QUALIFIED = re.compile(
     r"\b(?:a|an|the|of|on|in|no|and|or|for|with|by|per|my|our|this|these|those)\s{1,9}$", re.IGNORECASE
@@ -115,11 +124,12 @@ def find_spans(report: str) -> list[Span]:
 def parse_sections(report: str) -> dict[str, str]:
     """Return the sections that a report has, stripped, keyed and ordered as in `core.records.SECTIONS`.
 
-    A section whose heading stands without any text is left out; one that stands twice is joined by a line break.
+    A section whose heading stands without any text is left out; one that stands twice is joined by a line break. Lines
+    that only rule off parts of the report are left out too.
     """
     parts: dict[str, list[str]] = {}
     for span in find_spans(report):
-        text = report[span.start : span.end].replace("\r\n", "\n").replace("\r", "\n").strip()
+        text = _RULE.sub("", report[span.start : span.end].replace("\r\n", "\n").replace("\r", "\n")).strip()
         if span.kind == "text" and text:
             parts.setdefault(span.section, []).append(text)
     return {name: "\n".join(parts[name]) for name in SECTIONS if name in parts}
@@ -135,17 +145,22 @@ def _cut(text: str) -> Iterator[tuple[str, int, int, int]]:
             _at_line_start(match) and match["colon"] and match["words"].islower() for match in candidates
         ),
     )
-    headings = [match for match in candidates if _stands(match, manner)]
+    standing = {match.start(): match for match in candidates if _stands(match, manner)}
+    headings = [(_name(match["words"]), match.start(), match.end()) for match in standing.values()]
+    titles = [match for match in _EXAM_TITLE.finditer(text) if match.start() not in standing]
+    inside = {place for title in titles for place in range(title.start(), title.end())}
+    headings = [heading for heading in headings if heading[1] not in inside]
+    headings = sorted(headings + [(_TITLE, title.start(), title.end()) for title in titles], key=itemgetter(1))
     name, heading, start = _OPENING, 0, 0
-    for match in headings:
-        yield _placed(name, text[start : match.start()], bool(headings)), heading, start, match.start()
-        name, heading, start = _name(match["words"]), match.start(), match.end()
+    for following, begun, ended in headings:
+        yield _placed(name, text[start:begun], bool(headings)), heading, start, begun
+        name, heading, start = following, begun, ended
     yield _placed(name, text[start:], bool(headings)), heading, start, len(text)
 
 
 def _placed(name: str, text: str, has_headings: bool) -> str:
     """Find a section for text that no heading claims."""
-    if name not in (_OPENING, _BANNER):
+    if name not in (_OPENING, _BANNER, _TITLE):
         return name
     return "findings" if not has_headings or name == _BANNER or _PROSE.search(text) else "technique"
 

@@ -140,6 +140,19 @@ def test_addendum_follows_the_impression_it_amends() -> None:
     assert parse_sections(report)["impression"] == "1. Normal.\n2. No edema.\nSeen again."
 
 
+@pytest.mark.parametrize("title", ["CHEST, TWO VIEWS", "LATERAL VIEWS OF THE CHEST", "PORTABLE CHEST", "CHEST (AP)"])
+def test_name_of_an_exam_heads_what_follows(title: str) -> None:
+    read = f"HISTORY: Cough.\n {title}: The lungs are clear.\nIMPRESSION: Normal."
+    assert parse_sections(read) == {"history": "Cough.", "findings": "The lungs are clear.", "impression": "Normal."}
+    named = f"HISTORY: Cough.\n{title}: today\nFINDINGS: Clear."
+    assert parse_sections(named) == {"history": "Cough.", "technique": "today", "findings": "Clear."}
+
+
+def test_chest_findings_and_lines_that_rule_off_are_no_exam_and_no_text() -> None:
+    report = "CHEST FINDINGS: Clear.\n__________\nFINDINGS/\nIMPRESSION: Normal.\nComparison: ___"
+    assert parse_sections(report) == {"comparison": "___", "findings": "Clear.\nNormal."}
+
+
 def test_spans_tell_headings_from_text() -> None:
     report = "Chest, PA\r\nFINDINGS: Clear.\nIMPRESSION:"
     spans = [(span.section, span.kind, report[span.start : span.end]) for span in find_spans(report)]
@@ -178,6 +191,7 @@ _PIECES = [
     "Impression",
     "history and indication",
     "wet read",
+    "TWO VIEWS OF THE CHEST",
     "(",
     "]",
     ":",
@@ -210,7 +224,8 @@ def test_what_is_written_under_headings_comes_back(names: list[str], data: st.Da
 
 
 @pytest.mark.parametrize(
-    "unit", ["FINDINGS ", "history and ", "\n", " ", "- ", "(", "findings: ", "is a ", "FINDINGS ("]
+    "unit",
+    ["FINDINGS ", "history and ", "\n", " ", "- ", "(", "findings: ", "is a ", "FINDINGS (", "VIEW:\n", "A CHEST "],
 )
 def test_long_repetitive_text_is_cut(unit: str) -> None:
     report = unit * (60_000 // len(unit))
