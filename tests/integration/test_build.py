@@ -59,6 +59,7 @@ def test_examples_summary_and_table_agree(tmp_path):
         "train": counts["train"], "dev": 0, "test": counts["test"],
     }  # fmt: skip
     assert summary["labels"]["source Mass"]["train"] == {"known": counts["train"], "prevalence": 1.0}
+    assert summary["section"] == "findings"
     assert summary["without_target_by_reason"] == {"no report": 1}
     assert json.loads((run_dir / "without_target.jsonl").read_text()) == {"id": "s0", "reason": "no report"}
     assert "Pleural Effusion" in shown
@@ -99,6 +100,15 @@ def test_studies_without_the_section_are_an_error(tmp_path):
     ingested = run_ingest(tmp_path / "raw", make_rows(4), tmp_path / "runs")
     with pytest.raises(DataError, match="no study has a section 'impression'"):
         run_build(ingested, tmp_path / "runs", section="impression")
+
+
+def test_a_set_of_labels_without_any_report_is_built_for_the_encoder(tmp_path):
+    rows = make_rows(4, findings=None)
+    ingested = run_ingest(tmp_path / "raw", rows, tmp_path / "runs")
+    run_dir, _ = run_build(ingested, tmp_path / "runs", labels="source")
+    assert [example.labels for example in read_examples(run_dir)] == [{"Mass": 1}] * 4
+    with pytest.raises(DataError, match="set labels = 'source'"):
+        run_build(ingested, tmp_path / "runs", labels="observations")
 
 
 @pytest.mark.data

@@ -40,7 +40,7 @@ class FakeDrafter:
     fail_after = None
 
     def __init__(self):
-        self.card = SimpleNamespace(films=self.films)
+        self.card = SimpleNamespace(films=self.films, target_section="findings")
         self.image_settings = ImageSettings(size_px=32)
 
     def draft(self, requests, *, batch_size):
@@ -120,6 +120,7 @@ def test_leaves_scorecard_page_and_drafts(world):
     path = evaluate.run(world(), QUIET)
     card = Scorecard.load(path / "scorecard.json")
     assert (card.split, card.num_studies, card.num_patients) == ("test", 24, 12)
+    assert (card.section, card.trained_section) == ("findings", "findings")
     assert card.metrics["truth_f1_micro"].value == 1.0
     assert card.metrics["truth_laterality"].value == 1.0
     assert set(card.baselines) == {"constant", "no_image", "shuffled_image", "nearest_neighbour"}

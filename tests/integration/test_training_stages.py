@@ -29,7 +29,11 @@ STEPS = 6
 
 @pytest.fixture
 def build_run(tmp_path: Path, tiny_examples: list[Example]) -> Path:
-    run = open_run(StageConfig(name="tiny", runs_dir=tmp_path / "runs"), "build")
+    return write_build(tmp_path / "runs", "tiny", tiny_examples)
+
+
+def write_build(runs_dir: Path, name: str, tiny_examples: list[Example]) -> Path:
+    run = open_run(StageConfig(name=name, runs_dir=runs_dir), "build")
     relative = [
         example.model_copy(update={"image_paths": tuple(os.path.relpath(p, run.path) for p in example.image_paths)})
         for example in tiny_examples
@@ -117,10 +121,12 @@ def test_finetune_with_lora_leaves_a_plain_checkpoint(build_run: Path, tiny_film
     assert Drafter.load(tuned).draft([DraftRequest((tiny_films[0],))])
 
 
-def test_the_text_only_baseline_needs_no_film(build_run: Path) -> None:
-    tuned = run_finetune(build_run, run_align(build_run, run_pretrain(build_run)), films="none")
+def test_the_text_only_baseline_needs_no_film(build_run: Path, tiny_examples: list[Example]) -> None:
+    aligned = run_align(build_run, run_pretrain(build_run))
+    impressions = [example.model_copy(update={"target_section": "impression"}) for example in tiny_examples]
+    tuned = run_finetune(write_build(build_run.parent.parent, "impressions", impressions), aligned, films="none")
     drafter = Drafter.load(tuned)
-    assert drafter.card.films == "none"
+    assert (drafter.card.films, drafter.card.target_section) == ("none", "impression")
     assert drafter.draft([DraftRequest((), "Cough.")])
 
 

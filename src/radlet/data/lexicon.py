@@ -7,6 +7,9 @@ before "no"). No expression has a nested or unbounded repetition: text of any ki
 
 import re
 
+_HEART_SIZE = r"(?: size| silhouette| shadow)?(?! (?:rate|failure|valve|vessel))"
+_LUNG_PARTS = r"(?:(?:right|left|upper|middle|lower|lobe|lung|basilar|apical|pulmonary|interstitial) ){0,4}"
+
 MENTIONS: dict[str, tuple[str, ...]] = {
     "Enlarged Cardiomediastinum": (
         r"(?:widened|wide|enlarged) (?:superior |upper )?mediastin(?:um|al (?:contours?|silhouette))",
@@ -15,12 +18,12 @@ MENTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Cardiomegaly": (
         r"(?:mega)?cardiomegaly",
-        r"(?:enlarged|enlargement of|enlargement of the|increased) (?:heart|cardiac)(?: size| silhouette| shadow)?",
+        rf"(?:enlarged|large|enlargement of|increased|prominent|prominence of)(?: the)? (?:heart|cardiac){_HEART_SIZE}",
         r"(?:heart|cardiac|left ventricular|ventricular|cardiac silhouette) enlargement",
     ),
     "Lung Lesion": (
         r"(?:\d+(?:\.\d+)? ?(?:mm|cm) )?(?:pulmonary |lung )?(?:mass(?:es)?|nodules?)\b(?! effect)",
-        r"nodular (?:density|densities|opacity|opacities|lesions?|foc(?:us|i))",
+        rf"nodular {_LUNG_PARTS}(?:density|densities|opacity|opacities|opacifications?|lesions?|foc(?:us|i))",
         r"mass ?-?like (?:density|opacity|opacities|lesion|consolidation)",
         r"(?:pulmonary|lung|parenchymal|cavitary|cavitating) lesions?",
         r"neoplasms?\b|malignan(?:cy|cies)\b|carcinomas?\b|metasta(?:sis|ses|tic)\b|tumou?rs?\b|lung cancer",
@@ -31,8 +34,8 @@ MENTIONS: dict[str, tuple[str, ...]] = {
         r"(?:pulmonary |central )?(?:vascular|venous) congestion|pulmonary congestion",
         r"vascular indistinctness",
     ),
-    "Consolidation": (r"consolidat(?:ions?|ive(?: process| change| opacity| opacities| airspace disease)?|ed)\b",),
-    "Pneumonia": (r"(?:broncho)?pneumonias?\b|pneumonitis\b|infectious process|infection\b",),
+    "Consolidation": (r"consolidat(?:ions?|ing|ive(?: process| change| opacity| opacities| airspace disease)?|ed)\b",),
+    "Pneumonia": (r"(?:broncho)?pneumonias?\b|pneumonitis\b|infectious (?:process|etiology|disease)|infections?\b",),
     "Lung Opacity": (
         r"(?:opacit(?:y|ies)|opacifications?|opacified)\b",
         r"air ?-?space (?:process|disease)|infiltrates?\b|infiltrations?\b|infiltrative process",
@@ -43,9 +46,11 @@ MENTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Atelectasis": (
         r"atelect[ai]\w{0,8}",
-        r"(?:lobar|lobe|lung|pulmonary) collapse|collapse of (?:the )?(?:\w{1,12} ){0,4}?(?:lung|lobes?)",
+        r"(?:lobar|lobe|lung|pulmonary) collapse|collapse\b",
+        r"collapsed (?:\w{1,12} ){0,3}?(?:lungs?|lobes?)",
+        r"(?:lungs?|lobes?) (?:is |are |has |have |remains? )?(?:\w{1,12} )?collapsed",
     ),
-    "Pneumothorax": (r"(?:hydro|hemo)?pneumothor(?:ax|aces|acies)(?:es)?\b|ptx\b",),
+    "Pneumothorax": (r"(?:hydro|hemo)?pneumothor(?:ax|aces|acies)(?:es)?\b|ptx\b|pleural air\b",),
     "Pleural Effusion": (
         r"(?:pleural |parapneumonic |subpulmonic ){0,2}effusions?\b",
         r"pleural (?:fluid|collections?)|(?:hydro|hemo|haemo)thorax\b",
@@ -61,7 +66,10 @@ MENTIONS: dict[str, tuple[str, ...]] = {
         r"tubes?\b|tubing\b|catheters?\b|pacemakers?\b|pacer\b|icd\b|aicd\b|defibrillators?\b|generators?\b|ett\b",
         r"(?:central venous|central|picc|port|subclavian|jugular|ij|venous|arterial|dialysis|swan-ganz) lines?\b",
         r"picc\b|pic\b|port-?a-?cath\b|mediport\b|infusion port|swan-ganz|pigtail\b|drains?\b|leads?\b|tracheostomy",
-        r"(?:coronary |vascular )?stents?\b|(?:prosthetic|mechanical|artificial) valves?",
+        r"(?:coronary |vascular )?stents?\b|plates?(?: and screws?)?\b|screws?\b|arthroplast(?:y|ies)\b|cannulas?\b",
+        r"(?:bio)?(?:prosthetic|mechanical|artificial) (?:(?:aortic|mitral|tricuspid|heart|cardiac) )?valves?",
+        r"(?:support|monitoring|cardiac|implanted|assist) (?:devices?|apparatus|equipment)|lines and tubes",
+        r"support lines?|chest port\b|(?:vp|ventriculoperitoneal) shunt|loop recorder",
         r"valve (?:replacement|prosthesis)|(?:orthopedic|spinal|fusion|surgical|fixation) hardware|hardware\b",
         r"stimulator|balloon pump|electrodes?\b",
     ),
@@ -86,19 +94,26 @@ STRUCTURES: dict[tuple[str, ...], tuple[str, ...]] = {
 """Parts of the body that are mentions only together with a word for normal or enlarged, and of what."""
 
 _SEEN = r"(?:seen|identified|present|appreciated|visualized|demonstrated|evident|noted|detected|observed|found|shown)"
-_CHANGE = r"(?:changes?|increase|decrease|improvement|progression|worsening)"
+_CHANGE = r"(?:changes?|increase|decrease|improvement|progression|worsening|resolution|clearing)"
 _CHANGED = r"(?:changed|improved|increased|decreased|progressed|worsened|resolved|cleared|evaluated|well seen)"
 _BE = r"(?:is|are|was|were|has|have|had|has been|have been)"
 
-_NEARLY = r"(?:almost|nearly|near|partial|partially|incompletely|mostly)"
+_NEARLY = r"(?:almost|nearly|near|partial|partially|incomplete|incompletely|mostly)"
 _PERHAPS = r"(?:excluded|ruled out|dismissed|possible|suspected|questioned|considered)"
 
+_AFTER_RESOLVED = r"(?:and|or|since|in|on|with|from|after|but|now|as|at|by|compared|when)\b"
+
+NO_CHANGE = (rf"(?:no|without) (?:\w{{1,14}} ){{0,2}}?(?:interval )?{_CHANGE}(?: in| of)?(?: the)?",)
+"""Denies a change of what follows, and with it states all of what follows."""
 NEUTRAL = (
-    rf"(?:no|without) (?:\w{{1,14}} ){{0,2}}?(?:interval )?{_CHANGE}(?: in| of)?(?: the)?",
     rf"(?:{_BE} )?not (?:\w{{1,14}} ){{0,2}}?{_CHANGED}",
+    rf"(?:{_BE} )?not (?:previously|formerly) {_SEEN}",
+    rf"(?:{_BE} )?not (?:\w{{1,12}} )?{_SEEN} (?:on|in) (?:the |a |any )?(?:prior|previous|earlier|comparison|last)",
     r"not only|no doubt|no (?:prior|previous|comparison)s?",
     rf"(?:{_BE} )?{_NEARLY}(?: \w{{1,12}})? (?:resolved|resolution(?: of)?|cleared)",
-    r"(?:strongly|highly|most) suggestive (?:of|for)|granulomatous infections?|prior infections?",
+    r"(?:strongly|highly|most) suggestive (?:of|for)|granulomatous infections?",
+    r"(?:prior|previous|remote|old) (?:\w{1,14} ){0,2}?(?:infections?|pneumonias?)",
+    r"non[- ]\w{1,14}|(?:vertebral|vertebral body|tracheal) collapse|(?:end|growth) ?-?plates?",
     r"nipple shadows?|test tubes?|lead aprons?|pericardial (?:effusions?|fluid)|joint effusions?",
     r"(?:soft tissue|subcutaneous|chest wall|breast|peripheral) (?:edema|infections?)",
 )
@@ -108,30 +123,44 @@ HEDGES = (
     r"(?:can ?not|could not|can't|not) (?:\w{1,12} )?(?:exclude|rule out)(?: (?:the )?(?:possibility|presence) of)?",
     r"(?:may|might|could|would) (?:\w{1,12} )?(?:represent|reflect|be|indicate|suggest|relate|have)",
     r"possib(?:le|ly|ility of)|question(?:able|ed| of)?|suspicious for|suspected|suspicion (?:of|for)|equivocal",
-    r"suggest(?:s|ing|ive|ed)?(?: of)?|concern(?:ing)? (?:for|of)|worrisome for|differential (?:\w{1,14} )?includes?",
-    r"perhaps|potential(?:ly)?|may|might|could",
+    r"suggest(?:s|ing|ive|ed)?(?: of)?|concern(?:ing)? (?:for|of)|worrisome for|suspect|questionably",
+    r"perhaps|potential(?:ly)?|may|might|could|consider|doubt(?:ful)?|whether|uncertain|unclear",
+    r"low likelihood of|more likely than|favou?red over|less likely",
+    r"over(?= (?:\w{1,12} )?(?:pneumonia|infection|edema)\b)",
 )
+DIFFERENTIALS = (r"differential (?:\w{1,14} ){0,2}?(?:includes?|of|is)|differential diagnos[ie]s",)
+"""All that follows in the clause is a guess, however the list is written."""
 VERSUS = (r"versus|vs\.?",)
 AFTER_HEDGES = (
     rf"(?:can ?not|could not|not|can't) (?:be )?(?:\w{{1,12}} )?{_PERHAPS}",
-    rf"(?:is|are|was|were) (?:also )?(?:{_PERHAPS}|in the differential|(?:a|another) (?:possibility|consideration))",
+    rf"(?:is|are|was|were) (?:also )?(?:{_PERHAPS}|in the differential|less likely|doubtful)",
+    r"(?:is|are|remains|would be|could be) (?:also )?(?:a|another) (?:\w{1,14} )?(?:possibility|consideration)",
+    r"(?:should|can|would) (?:also )?be (?:considered|suspected)|if any|less likely(?= ?$|,| than)(?: than)?",
+    r"in the (?:appropriate|proper|right|correct|given) clinical (?:setting|context|scenario)",
     r"(?:suspected|questioned|possible|not excluded)(?= ?$|,)|(?:is |are )?difficult to (?:\w{1,12} )?exclude",
     r"(?:may|might|could) be (?:present|considered)|(?:is|are) not (?:\w{1,12} )?excluded",
 )
 NEGATIONS = (
     r"no (?:\w{1,14} ){0,2}?(?:evidence|signs?|findings?|indication|suggestion) (?:of|for|to suggest)",
     r"(?:negative|absence|lack) (?:for|of)|(?:free|clear|cleared|devoid) of|(?:interval )?(?:resolution|removal) of",
-    r"rather than|without|neither|nor|not|no|non|never|denies|lacks?",
+    r"fail(?:s|ed)? to (?:show|demonstrate|reveal)|(?:highly |very )?unlikely (?:to \w{1,12}|due to|related to)",
+    # "Resolved edema" denies what follows; "edema, resolved since" what stands before.
+    rf"resolved(?= (?!{_AFTER_RESOLVED})[a-z])",
+    r"rather than|as opposed to|instead of|without|neither|nor|not|no|never|denies|lacks?",
 )
 AFTER_NEGATIONS = (
     rf"{_BE} (?:now |since |completely )?(?:resolved|cleared|disappeared|absent|excluded|ruled out|removed)",
     rf"(?:{_BE} )?(?:no longer|not)(?: \w{{1,12}})?(?: \w{{1,12}})? {_SEEN}",
-    rf"(?:{_BE} )?no longer|absent|resolved",
+    rf"(?:{_BE} |felt to be )?(?:highly |very |thought )?unlikely(?! (?:to|due|related))",
+    rf"(?:{_BE} )?not (?:felt to be |thought to be )?likely(?= ?$|,)|(?:is|are|has|have) gone",
+    rf"(?:{_BE} )?no longer|absent|removed|removal(?! of)|resolved(?= ?$|[,;]| {_AFTER_RESOLVED})",
+    r"(?:none|no|nil|negative|no evidence)(?= ?$)",
 )
 QUESTIONS = (
     r"history of|h/o|evaluate for|evaluation (?:of|for)|assess(?:ment)? for|rule out|r/o|status post|s/p|to exclude",
+    r"(?:history|indications?|reason for (?:the )?(?:exam|examination|study)) ?:|(?:please )?exclude",
     r"clinical(?:ly)? (?:concern|suspicion|correlation)(?: \w{1,12})? (?:for|of)|risk of|treated for|prior to",
-    r"(?:screening|follow-?up|monitor|correlate) for|sensitive (?:in|for|to)",
+    r"(?:screening|follow-?up|monitor|correlate(?: clinically)?) for|sensitive (?:in|for|to)",
 )
 """What follows is asked or remembered, not seen."""
 STOPS = (
@@ -160,17 +189,27 @@ NORMAL = (
     r"normal(?:ly)?|unremarkable|intact",
 )
 BORDERLINE = (r"borderline(?: in size)?(?! enlarge)",)
-ABNORMAL = (r"(?:borderline )?enlarge(?:d|ment)|widen(?:ed|ing)|(?:is|are) large|prominent|increased in size",)
+ABNORMAL = (
+    r"(?:borderline )?enlarge(?:d|ment)|widen(?:ed|ing)|prominent|increased in size",
+    r"large(?= ?$|[,;)]| (?:and|but|with|for|in size)\b)",
+)
 AFFIRMED = (r"stable|unchanged|new|again|persistent|persists?|remains?|chronic|(?:is|are) (?:present|seen|noted)",)
 
-PUNCTUATION = {",": "comma", ";": "stop", ":": "stop", "(": "comma", ")": "comma"}
+OTHERS = (
+    r"(?:scar(?:ring|s)?|fibrosis|granulomas?|crowding|artifacts?|fat|contusions?|hemorrhage|aspiration|thickening)\b",
+)
+"""Alternatives that are no observations: "opacity, scarring or atelectasis" leaves atelectasis stated."""
+
+PUNCTUATION = {",": "comma", ";": "stop", ":": "colon", "(": "comma", ")": "comma", "?": "hedge"}
 
 MENTION_KINDS = dict(zip((f"mention{i}" for i in range(len(MENTIONS))), MENTIONS, strict=True))
 STRUCTURE_KINDS = dict(zip((f"structure{i}" for i in range(len(STRUCTURES))), STRUCTURES, strict=True))
 
 _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("no_change", NO_CHANGE),
     ("neutral", NEUTRAL),
     ("after_hedge", AFTER_HEDGES),
+    ("differential", DIFFERENTIALS),
     ("hedge", HEDGES),
     ("versus", VERSUS),
     ("question", QUESTIONS),
@@ -178,19 +217,20 @@ _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("negation", NEGATIONS),
     *zip(MENTION_KINDS, MENTIONS.values(), strict=True),
     *zip(STRUCTURE_KINDS, STRUCTURES.values(), strict=True),
+    ("other", OTHERS),
     ("normal", NORMAL),
-    *SIDES.items(),
-    *SEVERITIES.items(),
     ("borderline", BORDERLINE),
     ("abnormal", ABNORMAL),
+    *SIDES.items(),
+    *SEVERITIES.items(),
     ("stop", STOPS),
     ("with", ("with",)),
-    ("or", ("and/or|or",)),
-    ("and", (r"and|as well as",)),
+    ("and", (r"and/or|and|as well as",)),
+    ("or", ("or",)),
     ("affirmed", AFFIRMED),
     ("place", (r"in|at|on|of|within|along|over|involving|near|from",)),
 )  # fmt: skip
 EVENT = re.compile(
-    r"\b(?:" + "|".join(f"(?P<{kind}>{'|'.join(words)})" for kind, words in _KINDS) + r")(?![a-z0-9])|[,;:()]"
+    r"\b(?:" + "|".join(f"(?P<{kind}>{'|'.join(words)})" for kind, words in _KINDS) + r")(?![a-z0-9])|[,;:()?]"
 )
 """Finds the next event of a lower-cased sentence; the name of the group that matched is its kind."""

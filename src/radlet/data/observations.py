@@ -17,7 +17,9 @@ from radlet.core.records import OBSERVATIONS, Side, State
 from radlet.data.lexicon import EVENT, MENTION_KINDS, PUNCTUATION, SEVERITIES, SIDES, STRUCTURE_KINDS
 from radlet.data.sidedness import Event, Severity, assign_sides, severity_before
 
-_SENTENCE = re.compile(r"(?:[^.!?\n]|(?<=\bvs)\.|\.(?=\d)|\n(?![ \t\r]*(?:\n|\d{1,2}[.)]|[-*\u2022])))+")
+_SENTENCE = re.compile(
+    r"(?:[^.!?\n]|(?<=\bvs)\.|\.(?=\d)|(?<![^\s(,])\?(?=[ a-z])|\n(?![ \t\r]*(?:\n|\d{1,2}[.)]|[-*\u2022])))+\??"
+)
 _LOWER = str.maketrans({chr(code): chr(code + 32) for code in range(ord("A"), ord("Z") + 1)})
 _STRENGTH = {State.UNMENTIONED: 0, State.NEGATIVE: 1, State.UNCERTAIN: 2, State.POSITIVE: 3}
 _PREDICATES = ("normal", "borderline", "abnormal")
@@ -78,7 +80,7 @@ def _sentences(text: str) -> Iterator[tuple[int, str]]:
 def _read(sentence: str) -> tuple[Mention, ...]:
     """Return the mentions of a lower-cased sentence; cached because reports repeat their sentences."""
     events = [
-        Event(match.lastgroup or PUNCTUATION[match.group()], match.start(), match.end())
+        Event(match.lastgroup or _mark(match, len(sentence)), match.start(), match.end())
         for match in EVENT.finditer(sentence)
     ]
     indices = [index for index, event in enumerate(events) if event.kind in MENTION_KINDS]
@@ -94,6 +96,11 @@ def _read(sentence: str) -> tuple[Mention, ...]:
     ]
     mentions += _structures(sentence, events)
     return tuple(sorted(mentions, key=lambda mention: (mention.start, mention.end)))
+
+
+def _mark(match: re.Match[str], length: int) -> str:
+    """Name a punctuation mark; one that asks at the end of a sentence hedges what stands before it."""
+    return "after_hedge" if match.group() == "?" and match.end() == length else PUNCTUATION[match.group()]
 
 
 def _mention(events: Sequence[Event], index: int, observation: str, state: State, side: Side | None) -> Mention:
@@ -121,6 +128,8 @@ class _Reading:
     """State of the next mention; UNMENTIONED where the text asks or remembers."""
     reached: bool = False
     """Whether a mention stood since what holds began to hold."""
+    whole: bool = False
+    """Whether what holds reaches to the end of the clause, whatever the list looks like."""
 
     def states(self) -> dict[int, State]:
         """Read all events; a mention that is asked for or remembered is UNMENTIONED."""
@@ -135,12 +144,26 @@ class _Reading:
 
     def begin(self, state: State) -> None:
         """Let a state hold from here on."""
-        self.holds, self.reached = state, False
+        self.holds, self.reached, self.whole = state, False, False
 
     def stop(self, _: int) -> None:
         """End a clause."""
         self.begin(State.POSITIVE)
         self.clause = []
+
+    def introduce(self, _: int) -> None:
+        """Read a colon: a new statement, which may still deny the one before it ("Effusion: none")."""
+        self.begin(State.POSITIVE)
+
+    def keep(self, _: int) -> None:
+        """Begin what a denied change states; "no change in effusion or edema" leaves neither in doubt."""
+        self.begin(State.POSITIVE)
+        self.whole = True
+
+    def differ(self, index: int) -> None:
+        """Begin a list of guesses."""
+        self.hedge(index)
+        self.whole = self.holds is State.UNCERTAIN
 
     def negate(self, _: int) -> None:
         """Begin a negation."""
@@ -171,7 +194,7 @@ class _Reading:
         """
         after = [event.kind for event in self.events[index + 1 :] if event.kind not in (*SEVERITIES, *SIDES, "place")]
         between = index > 0 and self.events[index - 1].kind in MENTION_KINDS and after[:1] and after[0] in MENTION_KINDS
-        if self.holds is State.POSITIVE and between:
+        if self.holds is State.POSITIVE and between and not self.whole:
             self.weigh(index)
 
     def accompany(self, _: int) -> None:
@@ -181,7 +204,9 @@ class _Reading:
 
     def separate(self, index: int) -> None:
         """Read a comma or "and": a list goes on, a new statement does not."""
-        if self.reached and self.holds is not State.POSITIVE and not self._list_goes_on(index):
+        if self.whole or not self.reached or self.holds is State.POSITIVE:
+            return
+        if not self._list_goes_on(index):
             self.stop(index)
 
     def deny_back(self, _: int) -> None:
@@ -203,7 +228,7 @@ class _Reading:
         for earlier in reversed(self.clause[:-1]):
             between = {event.kind for event in self.events[earlier + 1 : joined[-1]]}
             listed = "comma" in between and len(joined) > 1
-            if "with" in between or not (between & set(joints) or listed):
+            if between & {"with", "affirmed"} or not (between & set(joints) or listed):
                 break
             joined.append(earlier)
         self.found |= dict.fromkeys(joined, state)
@@ -214,7 +239,7 @@ class _Reading:
         """Tell whether what holds reaches past a comma or an "and"."""
         rest: list[str] = []
         for event in self.events[index + 1 :]:
-            if event.kind in ("stop", "with", "negation", "hedge", "question", "versus"):
+            if event.kind in ("stop", "colon", "with", "negation", "hedge", "question", "versus"):
                 break
             rest.append(event.kind)
         if self.events[index].kind == "comma" and "or" in rest:
@@ -225,6 +250,9 @@ class _Reading:
 
 _ACTS = {
     "stop": _Reading.stop,
+    "colon": _Reading.introduce,
+    "no_change": _Reading.keep,
+    "differential": _Reading.differ,
     "negation": _Reading.negate,
     "after_negation": _Reading.deny_back,
     "question": _Reading.ask,

@@ -69,6 +69,10 @@ class Scorecard(Record):
     task: str
     task_version: int = 1
     split: str | None
+    section: str | None = None
+    """Section of the reports that was judged; null for a file of predictions, which does not tell."""
+    trained_section: str | None = None
+    """Section that the model was trained to write."""
     num_studies: int
     num_reports: int
     """Drafts scored; more than `num_studies` where each film has its own draft."""

@@ -41,7 +41,7 @@ class Task(ABC):
 class Findings(Task):
     """Draft the target section of a report from its films and its indication."""
 
-    version = 1
+    version = 2
     metrics = (
         "observation_f1_micro_14",
         "observation_f1_macro_14",

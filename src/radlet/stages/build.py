@@ -50,14 +50,23 @@ def run(config: BuildConfig, console: Console | None = None) -> Path:
         examples = _examples(config, run, counts)
         write_records(run.path / EXAMPLES, progress.track(examples))
     check_leakage(read_records(run.path / EXAMPLES, Example))
-    summary = counts.summary()
-    if not summary["targets"]:
-        raise DataError(f"{config.ingest}: no study has a section '{config.section}'. Choose another, or give reports.")
+    summary = {"section": config.section, **counts.summary()}
+    _check(config, summary)
     write_atomically(run.path / "summary.json", json.dumps(summary, indent=2) + "\n")
     run.finish()
     _print_summary(console, summary)
     console.print(f"build: {run.path}", soft_wrap=True)
     return run.path
+
+
+def _check(config: BuildConfig, summary: dict[str, Any]) -> None:
+    """Refuse examples that teach nothing. A set without any report is one of labels, for the encoder alone."""
+    reports = set(summary["without_target_by_reason"]) != {"no report"}
+    if not summary["targets"] and (reports or not summary["labels"]):
+        raise DataError(
+            f"{config.ingest}: no study has a section '{config.section}'. Choose another, or give reports; for a set "
+            "of labels without any report, set labels = 'source'."
+        )
 
 
 def _examples(config: BuildConfig, run: Run, counts: "_Counts") -> Iterator[Example]:

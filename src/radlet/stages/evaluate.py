@@ -106,7 +106,9 @@ def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
     systems = Systems(task, judged, training, config.seed, config.batch_size).table(drafter, blind, embedder)
     answers = _collect(run_, task, judged, systems, progress)
     upstream = upstream_runs(run_.path)
-    card = _score(config, task, judged, answers, embedder).model_copy(update={"lineage": describe(upstream)})
+    card = _score(config, task, judged, answers, embedder).model_copy(
+        update={"lineage": describe(upstream), "trained_section": drafter.card.target_section}
+    )
     card.save(run_.path / "scorecard.json")
     artist = _Artist(task, drafter, judged, answers)
     typical = [artist.picture(row, True) for row in typical_rows(answers.references, config.num_pictures, config.seed)]
@@ -164,6 +166,7 @@ def _score(
         task=config.task,
         task_version=task.version,
         split=config.split,
+        section=judged[0].target_section,
         num_studies=len({example.study_id for example in judged}),
         num_reports=len(judged),
         num_patients=resampler.num_patients,

@@ -65,11 +65,13 @@ def run(config: FinetuneConfig, console: "Console | None" = None) -> Path:
     base = load_report_model(checkpoint_folder(config.checkpoint))
     lineage = {"align": run_digest(config.checkpoint), "build": run_digest(config.examples)}
     films = base.card.films if config.films == "as_aligned" else config.films
+    rows = ReportRows.of(_shown(read_examples(config.examples), films))
     card = base.card.model_copy(
         update={
             "radlet_version": __version__,
             "prompt": config.prompt,
             "films": films,
+            "target_section": rows.train[0].target_section,
             "guidance": config.guidance,
             "tuning": tuning.kind,
             "lineage": base.card.lineage | lineage,
@@ -79,7 +81,6 @@ def run(config: FinetuneConfig, console: "Console | None" = None) -> Path:
     set_trainable(report_model.model, {"projector"} if films != "none" else set())
     tuning.apply(report_model.model)
     announce_trainable(progress.console, count_by_part(report_model.model))
-    rows = ReportRows.of(_shown(read_examples(config.examples), films))
     best_step = train_on_reports(
         report_model, rows, config.prompt, config.training, run_, config.seed, draft_f1, progress
     )

@@ -46,6 +46,21 @@ def states(text: str) -> dict[str, State]:
         ("No evidence for pneumonia; however, an effusion persists.", {"Pneumonia": N, "Pleural Effusion": P}),
         ("Cardiomegaly without edema.", {"Cardiomegaly": P, "Edema": N}),
         ("No opacity to suggest pneumonia.", {"Lung Opacity": N, "Pneumonia": N}),
+        ("Lungs without acute consolidation or effusion.", {"Consolidation": N, "Pleural Effusion": N}),
+        ("Resolved pneumonia.", {"Pneumonia": N}),
+        ("Smaller effusion with resolved edema.", {"Pleural Effusion": P, "Edema": N}),
+        ("Edema resolved since yesterday, effusion persists.", {"Edema": N, "Pleural Effusion": P}),
+        ("Effusion is stable and pneumothorax has resolved.", {"Pleural Effusion": P, "Pneumothorax": N}),
+        ("Effusion and pneumothorax have resolved.", {"Pleural Effusion": N, "Pneumothorax": N}),
+        ("Chest tube removed, no pneumothorax.", {"Support Devices": N, "Pneumothorax": N}),
+        ("Pneumonia is unlikely.", {"Pneumonia": N}),
+        ("Opacity unlikely to represent pneumonia.", {"Lung Opacity": P, "Pneumonia": N}),
+        ("The film fails to show an effusion.", {"Pleural Effusion": N}),
+        ("Atelectasis rather than pneumonia.", {"Atelectasis": P, "Pneumonia": N}),
+        ("Pleural effusion: none. Pneumothorax: absent.", {"Pleural Effusion": N, "Pneumothorax": N}),
+        ("Pneumothorax - none.", {"Pneumothorax": N}),
+        ("Pleura: no effusion. Heart: normal. Bones: no fracture.", {"Pleural Effusion": N, "Cardiomegaly": N, "Fracture": N}),
+        ("Bilateral consolidation, edema, and effusion are not identified.", {"Consolidation": N, "Edema": N, "Pleural Effusion": N}),
     ],
 )  # fmt: skip
 def test_negation(text: str, expected: dict[str, State]) -> None:
@@ -64,6 +79,12 @@ def test_negation(text: str, expected: dict[str, State]) -> None:
         "The effusion has nearly resolved.",
         "The effusion has decreased.",
         "Findings strongly suggestive of effusion.",
+        "No resolution of the effusion.",
+        "Incomplete resolution of the effusion.",
+        "Effusion, not previously seen.",
+        "Effusion that was not present on the prior film.",
+        "Known effusion.",
+        "Resolving effusion.",
     ],
 )
 def test_denied_change_is_no_denied_finding(text: str) -> None:
@@ -87,6 +108,22 @@ def test_denied_change_is_no_denied_finding(text: str) -> None:
         ("Possible pneumonia, stable cardiomegaly.", {"Pneumonia": U, "Cardiomegaly": P}),
         ("Atelectasis is present, effusion is possible.", {"Atelectasis": P, "Pleural Effusion": U}),
         ("The heart is borderline in size.", {"Cardiomegaly": U}),
+        ("No change in effusion or pneumothorax.", {"Pleural Effusion": P, "Pneumothorax": P}),
+        ("Opacity due to scarring or atelectasis.", {"Lung Opacity": P, "Atelectasis": P}),
+        ("Effusions and/or atelectasis.", {"Pleural Effusion": P, "Atelectasis": P}),
+        ("Consider pneumonia.", {"Pneumonia": U}),
+        ("Pneumonia should be considered.", {"Pneumonia": U}),
+        ("Pneumonia would be a consideration.", {"Pneumonia": U}),
+        ("Doubtful effusion.", {"Pleural Effusion": U}),
+        ("Effusion, if any, is small.", {"Pleural Effusion": U}),
+        ("Small effusion? Edema.", {"Pleural Effusion": U, "Edema": P}),
+        ("Atelectasis, ?pneumonia.", {"Atelectasis": P, "Pneumonia": U}),
+        ("Likely atelectasis, less likely pneumonia.", {"Atelectasis": P, "Pneumonia": U}),
+        ("Pneumonia less likely than atelectasis.", {"Pneumonia": U, "Atelectasis": P}),
+        ("Atelectasis is favored over pneumonia.", {"Atelectasis": P, "Pneumonia": U}),
+        ("Consistent with pneumonia in the appropriate clinical setting.", {"Pneumonia": U}),
+        ("In the proper clinical context, compatible with pneumonia.", {"Pneumonia": U}),
+        ("Differential considerations include pneumonia and mild edema.", {"Pneumonia": U, "Edema": U}),
     ],
 )
 def test_uncertainty(text: str, expected: dict[str, State]) -> None:
@@ -100,6 +137,13 @@ def test_uncertainty(text: str, expected: dict[str, State]) -> None:
         ("Normal heart size.", {"Cardiomegaly": N}),
         ("Heart size is at the upper limits of normal.", {"Cardiomegaly": N}),
         ("The heart is not enlarged.", {"Cardiomegaly": N}),
+        ("Large heart.", {"Cardiomegaly": P}),
+        ("The heart is large.", {"Cardiomegaly": P}),
+        ("Heart size remains large, and the lungs are clear.", {"Cardiomegaly": P}),
+        ("The heart is not large.", {"Cardiomegaly": N}),
+        ("No large heart.", {"Cardiomegaly": N}),
+        ("Mild prominence of the cardiac silhouette.", {"Cardiomegaly": P}),
+        ("HEART: Enlarged. MEDIASTINUM: Normal.", {"Cardiomegaly": P, "Enlarged Cardiomediastinum": N}),
         ("The heart is mildly enlarged.", {"Cardiomegaly": P}),
         ("Enlarged cardiac silhouette.", {"Cardiomegaly": P}),
         ("No cardiac enlargement.", {"Cardiomegaly": N}),
@@ -127,6 +171,11 @@ def test_normal_and_enlarged_structures(text: str, expected: dict[str, State]) -
         "Pericardial effusion.",
         "Soft tissue edema.",
         "Old granulomatous infection.",
+        "Sequela of prior tuberculous pneumonia.",
+        "Please exclude pneumonia.",
+        "Indication: pneumonia.",
+        "Vertebral body collapse.",
+        "Heart size cannot be assessed.",
         "No acute cardiopulmonary abnormality.",
         "",
     ],
@@ -134,6 +183,25 @@ def test_normal_and_enlarged_structures(text: str, expected: dict[str, State]) -
 def test_what_is_no_mention(text: str) -> None:
     assert states(text) == {}
     assert label_report(text)["No Finding"] is P
+
+
+@pytest.mark.parametrize(
+    ("text", "observation"),
+    [
+        ("Collapsed left lower lobe.", "Atelectasis"),
+        ("The right lung has collapsed.", "Atelectasis"),
+        ("Left basilar collapse.", "Atelectasis"),
+        ("Nodular left lower lobe opacity.", "Lung Lesion"),
+        ("Apical pleural air.", "Pneumothorax"),
+        ("Nondisplaced fracture.", "Fracture"),
+        ("Non-displaced fracture.", "Fracture"),
+        ("Prosthetic mitral valve.", "Support Devices"),
+        ("Lines and tubes are unchanged.", "Support Devices"),
+        ("Spinal screws.", "Support Devices"),
+    ],
+)
+def test_wordings_of_one_observation(text: str, observation: str) -> None:
+    assert states(text) == {observation: P}
 
 
 @pytest.mark.parametrize(
@@ -257,11 +325,10 @@ def test_published_samples_of_the_chexpert_labeller(shared_data: Path) -> None:
 
 @pytest.mark.data
 def test_agreement_with_gold_labels(shared_data: Path, repository: Path) -> None:
-    spec = importlib.util.spec_from_file_location("agreement", repository / "bench/labeller_agreement.py")
+    spec = importlib.util.spec_from_file_location("agreement", repository / "bench/labeller.py")
     assert spec is not None
     assert spec.loader is not None
     agreement = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(agreement)
     held = agreement.load(shared_data)["held"]
-    assert agreement.micro_f1(held, {P}) > 0.87
-    assert agreement.micro_f1(held, {P, U}) > 0.84
+    assert agreement.micro_f1(held, {P}, agreement.NAMED_ALIKE) >= 0.90

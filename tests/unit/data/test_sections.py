@@ -1,13 +1,15 @@
 """Sections of reports in the forms that institutions write them."""
 
+import importlib.util
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from radlet.core.records import SECTIONS
-from radlet.data.sections import parse_sections
+from radlet.data.sections import find_spans, parse_sections
 
 STYLES = {
     "upper colon": "INDICATION: Cough.\nCOMPARISON: None.\nFINDINGS: Lungs are clear.\nIMPRESSION: Normal.",
@@ -20,6 +22,14 @@ STYLES = {
     "one line, title": "Indication: Cough. Comparison: None. Findings: Lungs are clear. Impression: Normal.",
     "windows": "INDICATION: Cough.\r\nCOMPARISON: None.\r\nFINDINGS: Lungs are clear.\r\nIMPRESSION: Normal.",
     "markdown": "**Indication:** Cough.\n**Comparison:** None.\n## Findings\nLungs are clear.\n## Impression\nNormal.",
+    "brackets": "[INDICATION] Cough.\n[COMPARISON] None.\n[FINDINGS] Lungs are clear.\n[IMPRESSION] Normal.",
+    "numbered": "1. INDICATION: Cough.\n2. COMPARISON: None.\n3. FINDINGS: Lungs are clear.\n4. IMPRESSION: Normal.",
+    "stops": "INDICATION. Cough.\nCOMPARISON. None.\nFINDINGS. Lungs are clear.\nIMPRESSION. Normal.",
+    "no marks": "INDICATION Cough.\nCOMPARISON None.\nFINDINGS Lungs are clear.\nIMPRESSION Normal.",
+    "one line, no marks": "INDICATION Cough. COMPARISON None. FINDINGS Lungs are clear. IMPRESSION Normal.",
+    "one line, lower": "indication: Cough. comparison: None. findings: Lungs are clear. impression: Normal.",
+    "old line ends": "INDICATION: Cough.\rCOMPARISON: None.\rFINDINGS: Lungs are clear.\rIMPRESSION: Normal.",
+    "notes": "INDICATION: Cough.\nCOMPARISON: None.\nFINDINGS (two views): Lungs are clear.\nIMPRESSION: Normal.",
 }
 
 
@@ -47,6 +57,15 @@ def test_every_style_gives_the_same_sections(report: str) -> None:
         ("Findings/Impression", "findings"),
         ("CONCLUSION", "impression"),
         ("ADDENDUM", "impression"),
+        ("FINAL ADDENDUM", "impression"),
+        ("Impression and recommendations", "impression"),
+        ("INDICATION/COMPARISON", "indication"),
+        ("History and Indication", "history"),
+        ("Comparison, Findings & Impression", "findings"),
+        ("ADDITIONAL FINDINGS", "findings"),
+        ("INTERPRETATION", "findings"),
+        ("PREVIOUS FILMS", "comparison"),
+        ("EXAM TYPE", "technique"),
     ],
 )
 def test_headings(heading: str, section: str) -> None:
@@ -59,8 +78,32 @@ def test_no_heading_is_findings() -> None:
 
 
 def test_words_of_a_sentence_are_not_headings() -> None:
-    text = "FINDINGS: The findings: stable. No history of trauma. On both views, clear."
+    text = "FINDINGS: The findings: stable. No history of trauma. On both views, clear. My Impression: none."
     assert parse_sections(text) == {"findings": text.removeprefix("FINDINGS: ")}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "INDICATION: SHORT OF BREATH HISTORY OF COPD",
+        "INDICATION: ABNORMAL STUDY YESTERDAY",
+        "INDICATION: FINDINGS OF Pneumonia elsewhere",
+        "INDICATION: known\nhistory\nof cough",
+        "INDICATION: as in\n- report of yesterday",
+    ],
+)
+def test_capitals_and_line_ends_alone_make_no_heading(text: str) -> None:
+    assert parse_sections(text) == {"indication": text.removeprefix("INDICATION: ")}
+
+
+def test_headings_in_small_letters_are_told_from_words() -> None:
+    text = "indication: positive test comparison: none findings: the findings: stable impression: normal"
+    assert parse_sections(text) == {
+        "indication": "positive test",
+        "comparison": "none",
+        "findings": "the findings: stable",
+        "impression": "normal",
+    }
 
 
 def test_numbered_impression_keeps_its_items_and_unknown_headings() -> None:
@@ -86,6 +129,39 @@ def test_wet_read_is_an_earlier_reading_unless_it_is_the_only_one() -> None:
     wet = "WET READ: No pneumothorax.\n"
     assert parse_sections(wet + "FINDINGS: Clear.") == {"comparison": "No pneumothorax.", "findings": "Clear."}
     assert parse_sections(wet) == {"findings": "No pneumothorax."}
+    assert parse_sections("Wet read version #2: Edema.\nFINAL REPORT\nIMPRESSION: Clear.") == {
+        "comparison": "Edema.",
+        "impression": "Clear.",
+    }
+
+
+def test_addendum_follows_the_impression_it_amends() -> None:
+    report = "FINDINGS: Clear.\nIMPRESSION:\n1. Normal.\n2. No edema.\nADDENDUM: Seen again."
+    assert parse_sections(report)["impression"] == "1. Normal.\n2. No edema.\nSeen again."
+
+
+@pytest.mark.parametrize("title", ["CHEST, TWO VIEWS", "LATERAL VIEWS OF THE CHEST", "PORTABLE CHEST", "CHEST (AP)"])
+def test_name_of_an_exam_heads_what_follows(title: str) -> None:
+    read = f"HISTORY: Cough.\n {title}: The lungs are clear.\nIMPRESSION: Normal."
+    assert parse_sections(read) == {"history": "Cough.", "findings": "The lungs are clear.", "impression": "Normal."}
+    named = f"HISTORY: Cough.\n{title}: today\nFINDINGS: Clear."
+    assert parse_sections(named) == {"history": "Cough.", "technique": "today", "findings": "Clear."}
+
+
+def test_chest_findings_and_lines_that_rule_off_are_no_exam_and_no_text() -> None:
+    report = "CHEST FINDINGS: Clear.\n__________\nFINDINGS/\nIMPRESSION: Normal.\nComparison: ___"
+    assert parse_sections(report) == {"comparison": "___", "findings": "Clear.\nNormal."}
+
+
+def test_spans_tell_headings_from_text() -> None:
+    report = "Chest, PA\r\nFINDINGS: Clear.\nIMPRESSION:"
+    spans = [(span.section, span.kind, report[span.start : span.end]) for span in find_spans(report)]
+    assert spans == [
+        ("technique", "text", "Chest, PA\r\n"),
+        ("findings", "heading", "FINDINGS:"),
+        ("findings", "text", " Clear.\n"),
+        ("impression", "heading", "IMPRESSION:"),
+    ]
 
 
 def test_a_section_that_stands_twice_is_joined() -> None:
@@ -98,7 +174,9 @@ def test_nothing_said_is_no_section(report: str) -> None:
 
 
 @given(
-    st.lists(st.sampled_from(["FINDINGS: ", "Impression:\n", "wet read: ", "cough. ", "no\n", "A - ", "\n\n", "1. "]))
+    st.lists(
+        st.sampled_from(["FINDINGS: ", "Impression:\n", "wet read: ", "cough. ", "no\n", "A - ", "\n\n", "item 1 "])
+    )
 )
 def test_no_word_is_lost_but_headings(pieces: list[str]) -> None:
     report = "".join(pieces)
@@ -108,6 +186,65 @@ def test_no_word_is_lost_but_headings(pieces: list[str]) -> None:
     assert sorted(kept) == sorted(re.findall(r"cough|\bno\b|1|\bA\b", report))
 
 
+_PIECES = [
+    "FINDINGS",
+    "Impression",
+    "history and indication",
+    "wet read",
+    "TWO VIEWS OF THE CHEST",
+    "(",
+    "]",
+    ":",
+    ". ",
+    "- ",
+    "\r\n",
+    "\r",
+    " ",
+    "3. ",
+]
+
+
+@given(st.lists(st.sampled_from(_PIECES) | st.text(max_size=3)).map("".join))
+def test_spans_joined_are_the_report(report: str) -> None:
+    spans = find_spans(report)
+    assert "".join(report[span.start : span.end] for span in spans) == report
+    assert all(span.start < span.end and span.section in SECTIONS for span in spans)
+    assert [span.end for span in spans[:-1]] == [span.start for span in spans[1:]]
+
+
+@given(st.permutations(["indication", "comparison", "findings", "impression"]), st.data())
+def test_what_is_written_under_headings_comes_back(names: list[str], data: st.DataObject) -> None:
+    """Whatever the order of the sections and the style of each heading."""
+    texts = {
+        name: data.draw(st.sampled_from(["Clear.", "Two views", "1. Edema.\n2. None.", "no change"])) for name in names
+    }
+    styles = ["{0}: {2}", "{1}: {2}", "{0}\n{2}", "{1} - {2}", "**{1}** {2}", "[{0}] {2}"]
+    parts = [data.draw(st.sampled_from(styles)).format(name.upper(), name.capitalize(), texts[name]) for name in names]
+    assert parse_sections("\n".join(parts)) == texts
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["FINDINGS ", "history and ", "\n", " ", "- ", "(", "findings: ", "is a ", "FINDINGS (", "VIEW:\n", "A CHEST "],
+)
+def test_long_repetitive_text_is_cut(unit: str) -> None:
+    report = unit * (60_000 // len(unit))
+    assert sum(span.end - span.start for span in find_spans(report)) == len(report)
+
+
 @given(st.text())
 def test_any_text_is_read(report: str) -> None:
     assert all(text == text.strip() and text for text in parse_sections(report).values())
+
+
+@pytest.mark.data
+def test_real_reports_come_back_from_every_style(shared_data: Path, repository: Path) -> None:
+    spec = importlib.util.spec_from_file_location("section_recovery", repository / "bench/sections.py")
+    assert spec is not None
+    assert spec.loader is not None
+    recovery = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recovery)
+    reports = recovery.load(shared_data)[::20]
+    for style in recovery.STYLES:
+        found = [recovery.recovered(style, sections) for sections in reports]
+        assert sum(right for right, _, _ in found) >= 0.98 * sum(wanted for _, wanted, _ in found), style

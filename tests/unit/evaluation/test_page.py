@@ -106,6 +106,18 @@ def test_the_page_is_whole_and_asks_for_nothing_from_outside(page):
     assert "url(" not in page
 
 
+def test_the_page_tells_the_section_and_whether_the_model_was_trained_on_another(make_card):
+    def text(**sections):
+        page = render_page(make_card({"model": [LEFT, NONE] * 4}, **sections), "model", [], [], [])
+        return " ".join(page.split())
+
+    same = text(section="findings", trained_section="findings")
+    assert "section <b>findings</b>" in same
+    assert "trained to write" not in same
+    assert "trained to write <b>findings</b>" in text(section="impression", trained_section="findings")
+    assert "section <b>" not in text()
+
+
 def test_the_page_escapes_what_people_wrote(page):
     assert "<model>" not in page
     assert "<b>pleural</b>" not in page

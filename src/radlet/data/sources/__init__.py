@@ -8,5 +8,11 @@ SOURCES = Registry(
         "folder": "radlet.data.sources.folder:FolderSource",
         "dicom_tree": "radlet.data.sources.dicom_tree:DicomTreeSource",
         "synthetic": "radlet.data.sources.synthetic:SyntheticSource",
+        "mimic_cxr": "radlet.data.sources.mimic_cxr:MimicCxrSource",
+        "llava_rad": "radlet.data.sources.llava_rad:LlavaRadSource",
+        "chexpert": "radlet.data.sources.chexpert:CheXpertSource",
+        "chexpert_plus": "radlet.data.sources.chexpert_plus:CheXpertPlusSource",
+        "open_i": "radlet.data.sources.open_i:OpenISource",
+        "chest_xray14": "radlet.data.sources.chest_xray14:ChestXray14Source",
     },
 )
