@@ -15,5 +15,6 @@ SOURCES = Registry(
         "open_i": "radlet.data.sources.open_i:OpenISource",
         "chest_xray14": "radlet.data.sources.chest_xray14:ChestXray14Source",
         "padchest": "radlet.data.sources.padchest:PadChestSource",
+        "vindr_cxr": "radlet.data.sources.vindr_cxr:VinDrCxrSource",
     },
 )
