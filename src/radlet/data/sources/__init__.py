@@ -16,5 +16,6 @@ SOURCES = Registry(
         "chest_xray14": "radlet.data.sources.chest_xray14:ChestXray14Source",
         "padchest": "radlet.data.sources.padchest:PadChestSource",
         "vindr_cxr": "radlet.data.sources.vindr_cxr:VinDrCxrSource",
+        "brax": "radlet.data.sources.brax:BraxSource",
     },
 )
