@@ -7,7 +7,7 @@ run directories tell. A card holds counts, names of labels and reasons: no text,
 from collections import Counter
 from typing import Any
 
-from radlet.core.records import OBSERVATIONS, SECTIONS, SPLITS, Example, Record, Study
+from radlet.core.records import OBSERVATIONS, SECTIONS, SPLITS, Example, Record, State, Study
 from radlet.data.sections import parse_sections
 
 _NUM_BINS = 24
@@ -107,9 +107,8 @@ class CardCounts:
         self._section_words: dict[str, Counter[int]] = {name: Counter() for name in SECTIONS}
         self._report_words: Counter[int] = Counter()
         self._indication_words: Counter[int] = Counter()
-        self._states: dict[str, Counter[tuple[str, str]]] = {split: Counter() for split in SPLITS}
-        self._known: dict[str, Counter[str]] = {}
-        self._present: dict[str, Counter[str]] = {}
+        self._states: dict[str, Counter[tuple[str, State]]] = {split: Counter() for split in SPLITS}
+        self._labels: dict[str, Counter[tuple[str, int]]] = {split: Counter() for split in SPLITS}
         self._views: dict[str, Counter[str]] = {}
         self._reasons: dict[str, Counter[str]] = {}
 
@@ -122,10 +121,8 @@ class CardCounts:
             self._report_words[len(example.report.split())] += 1
         if example.indication:
             self._indication_words[len(example.indication.split())] += 1
-        self._states[split].update((name, state.value) for name, state in example.observations.items())
-        for name, value in example.labels.items():
-            self._known.setdefault(name, Counter())[split] += 1
-            self._present.setdefault(name, Counter())[split] += value
+        self._states[split].update(example.observations.items())
+        self._labels[split].update(example.labels.items())
         for view in example.views:
             self._views.setdefault(view or "unknown", Counter())[split] += 1
         if reason:
@@ -160,7 +157,7 @@ class CardCounts:
             splits=numbers,
             sections={name: _section_count(words) for name, words in self._section_words.items()},
             observations={split: _by_observation(states) for split, states in self._states.items() if states},
-            labels={name: _label_counts(known, self._present[name]) for name, known in self._known.items()},
+            labels=_by_label(self._labels),
             views={name: dict(counts) for name, counts in sorted(self._views.items())},
             report_words=lengths(self._report_words),
             indication_words=lengths(self._indication_words),
@@ -210,12 +207,19 @@ def _section_count(words: Counter[int]) -> SectionCount:
     return SectionCount(studies=words.total(), words_median=quantile(words, 0.5))
 
 
-def _by_observation(states: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+def _by_observation(states: Counter[tuple[str, State]]) -> dict[str, dict[str, int]]:
     table: dict[str, dict[str, int]] = {name: {} for name in OBSERVATIONS}
     for (name, state), count in sorted(states.items()):
-        table[name][state] = count
+        table[name][state.value] = count
     return table
 
 
-def _label_counts(known: Counter[str], present: Counter[str]) -> dict[str, LabelCount]:
-    return {split: LabelCount(known=known[split], present=present[split]) for split in SPLITS if known[split]}
+def _by_label(counts: dict[str, Counter[tuple[str, int]]]) -> dict[str, dict[str, LabelCount]]:
+    names = dict.fromkeys(name for values in counts.values() for name, _ in values)
+    table: dict[str, dict[str, LabelCount]] = {name: {} for name in names}
+    for split, values in counts.items():
+        for name in names:
+            absent, present = values[name, 0], values[name, 1]
+            if absent + present:
+                table[name][split] = LabelCount(known=absent + present, present=present)
+    return table
