@@ -24,6 +24,7 @@ from radlet.core.runs import Run, open_run, run_digest, sha256_file, write_atomi
 from radlet.data.assembly import ExampleSettings, make_example, missing_target
 from radlet.data.card import CardCounts, SourceNote
 from radlet.data.manifests import EXAMPLES, read_records, read_studies, write_records
+from radlet.data.priors import PriorTally
 from radlet.data.sources import SOURCES
 from radlet.data.splits import check_leakage
 
@@ -78,7 +79,7 @@ def _examples(config: BuildConfig, run: Run, counts: "_Counts", for_card: CardCo
     images_dir = Path(os.path.relpath(config.ingest.resolve(), run.path.resolve())).as_posix()
     with (run.path / "without_target.jsonl").open("w", encoding="utf-8") as file:
         for study in read_studies(config.ingest):
-            example = make_example(study, config, config.seed, images_dir)
+            example = make_example(study, config, config.seed, images_dir, counts.priors)
             reason = missing_target(study, example)
             if reason:
                 file.write(json.dumps({"id": study.study_id, "reason": reason}) + "\n")
@@ -125,6 +126,7 @@ class _Counts:
     """Counts by split, gathered while the examples pass by."""
 
     def __init__(self) -> None:
+        self.priors = PriorTally()
         self._numbers: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
         self._patients: dict[str, set[str]] = defaultdict(set)
         self._words: dict[str, list[int]] = defaultdict(list)
@@ -159,6 +161,7 @@ class _Counts:
                 }
                 for name, known in self._known.items()
             },
+            "prior_references": self.priors.summary(),
         }
 
     def _split(self, split: str) -> dict[str, Any]:
@@ -187,6 +190,10 @@ def _print_summary(console: Console, summary: dict[str, Any]) -> None:
     console.print(table)
     for reason, count in summary["without_target_by_reason"].items():
         console.print(f"{count} studies kept without a text to write: {reason}")
+    priors = summary["prior_references"]
+    if priors["texts"]:
+        before, after = priors["rate_before"], priors["rate_after"]
+        console.print(f"sections that refer to an earlier exam: {before:.1%} before, {after:.1%} after")
 
 
 def _cell(value: float | None) -> str:
