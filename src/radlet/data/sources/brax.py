@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from radlet.core.records import OBSERVATIONS, Study, View
 from radlet.data.sources.base import RawStudy, Rejected, Source
@@ -29,6 +29,9 @@ _VIEWS: dict[str, View] = {
 class BraxSource(Source):
     """BRAX: one table of films with labels of a labeller, beside ``Anonymized_DICOMs/`` and ``images/``."""
 
+    terms: ClassVar[str | None] = (
+        "PhysioNet, credentialed: training in human-subjects research and a signed agreement; no sharing."
+    )
     kind: Literal["brax"] = "brax"
     root: Path
     """Folder of ``master_spreadsheet_update.csv`` (or ``master_spreadsheet.csv``) and of the films."""

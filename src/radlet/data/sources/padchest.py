@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from radlet.core.records import Study, View
 from radlet.data.sources.base import RawStudy, Rejected, Source
@@ -55,6 +55,9 @@ def read_labels(cell: str, known: tuple[str, ...]) -> dict[str, int]:
 class PadChestSource(Source):
     """PadChest: films as 16-bit PNG in numbered folders, one table of reports in Spanish and labels in English."""
 
+    terms: ClassVar[str | None] = (
+        "BIMCV (Valencian Region Medical ImageBank), after a request; research use only, no redistribution."
+    )
     kind: Literal["padchest"] = "padchest"
     root: Path
     """Folder of the table and of the films: in it, or under ``0/`` to ``54/``, with or without ``images/`` before."""

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import pydicom
 
@@ -71,6 +71,9 @@ class _Header(NamedTuple):
 class VinDrCxrSource(Source):
     """VinDr-CXR with its published split: every film is a PA view and a study of its own."""
 
+    terms: ClassVar[str | None] = (
+        "PhysioNet, credentialed: training in human-subjects research and a signed agreement; no sharing."
+    )
     kind: Literal["vindr_cxr"] = "vindr_cxr"
     root: Path
     """Folder of ``train/``, ``test/`` and of the tables, which may stand in ``annotations/``."""
