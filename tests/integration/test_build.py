@@ -165,3 +165,20 @@ def test_the_card_tells_the_digests_and_changes_none(tmp_path):
     anew, _ = run_build(ingested, tmp_path / "runs")
     assert again == anew == run_dir
     assert (run_dir / "card.html").read_bytes() == first
+
+
+def test_references_to_earlier_exams_are_removed_by_recipe(tmp_path):
+    rows = make_rows(findings="Unchanged small left effusion. No interval change.")
+    rows[0]["findings"] = "No interval change."
+    ingested = run_ingest(tmp_path / "raw", rows, tmp_path / "runs")
+    run_dir, shown = run_build(ingested, tmp_path / "runs", prior_references="remove")
+    targets = Counter(example.target for example in read_examples(run_dir))
+    assert targets == {"Small left effusion.": 29, None: 1}
+    counted = json.loads((run_dir / "summary.json").read_text())["prior_references"]
+    assert (counted["rate_before"], counted["rate_after"]) == (1.0, 0.0)
+    assert (counted["rewritten"], counted["dropped"], counted["kept"], counted["emptied"]) == (29, 30, 0, 1)
+    assert "100.0% before, 0.0% after" in shown
+    assert json.loads((run_dir / "config.json").read_text())["prior_references"] == "remove"
+    kept, _ = run_build(ingested, tmp_path / "runs")
+    counted = json.loads((kept / "summary.json").read_text())["prior_references"]
+    assert (counted["rate_after"], counted["kept"]) == (1.0, 59)

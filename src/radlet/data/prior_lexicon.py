@@ -37,6 +37,8 @@ FINDING = (
     r"|opacit(?:y|ies)|opacification|airspace disease|air space disease|cardiomegaly|nodules?|mass(?:es)?|pneumonia"
     r"|congestion|thickening|fractures?|mediastinal widening|widening of the mediastinum|lesions?|collapse|fluid)"
 )
+BETWEEN = r"(?:(?!markings|without|with |and |or |no |volume|lung vol)[a-z0-9/-]{1,16} ){0,5}?"
+"""What may stand between a word of change and the finding that changed."""
 _CHANGED = (
     r"(?:improved|worsened|worsening|improving|progressed|regressed|resolving|enlarging|growing|progressing"
     r"|improves|worsens)"
@@ -60,10 +62,10 @@ _CHANGE = (
     rf"{_CHANGED}|(?:has|have)(?: also)?(?: \w{{1,14}}ly)?(?: also)? (?:increased|decreased|enlarged|grown"
     rf"|progressed|changed)"
     r"|(?:has|have) (?:\w{1,14}ly )?become|(?:increas|decreas)ing(?= in size| [a-z -]{0,40}" + FINDING + ")"
-    rf"|(?:in|de)creased(?= (?:in size and |(?:size|amount|extent) of )?(?:[a-z0-9/-]{{1,16}} ){{0,5}}?{FINDING}\b)"
+    rf"|(?:in|de)creased(?= (?:in size and |(?:size|amount|extent) of )?{BETWEEN}{FINDING}\b)"
     r"|(?:slightly |much )?(?:larger|smaller|worse|better)(?= than (?:on |in )?(?:the )?(?:prior|previous|last)"
     r"| ?$|[.,;])"
-    rf"|{CHANGE_NOUN}(?= (?:in|of) (?:the )?(?:[a-z/-]{{1,16}} ){{0,5}}?{FINDING}\b)"
+    rf"|{CHANGE_NOUN}(?= (?:in|of) (?:the )?{BETWEEN}{FINDING}\b)"
 )
 _NEW = (
     r"(?<!and )new(?! york|born)(?=[ ,.])|newly|(?:has|have) (?:since )?(?:developed|appeared)|recurrent"

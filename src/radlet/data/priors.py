@@ -14,7 +14,17 @@ from typing import Literal, cast
 
 from radlet.core.records import Side, State
 from radlet.data.observations import find_mentions, label_report
-from radlet.data.prior_lexicon import CHANGE_NOUN, FINDING, FUTURE, MANNER, PRIOR_EXAM, REFERENCE, SEEN, STRUCTURE
+from radlet.data.prior_lexicon import (
+    BETWEEN,
+    CHANGE_NOUN,
+    FINDING,
+    FUTURE,
+    MANNER,
+    PRIOR_EXAM,
+    REFERENCE,
+    SEEN,
+    STRUCTURE,
+)
 
 PriorKind = Literal["prior_exam", "unchanged", "new", "resolved", "changed", "seen_before"]
 Outcome = Literal["rewritten", "dropped", "kept"]
@@ -192,6 +202,7 @@ _EMPTY = (
 def _tidied(text: str, before: str) -> str:
     text = re.sub(r"\s+", " ", text)
     text = re.sub(r"\(\s*\)", "", text)
+    text = re.sub(r"(?i)\b(?:and|but) (?=with(?:out)?\b)", "", text)
     text = re.sub(r"\s+([.,;:)])", r"\1", text)
     text = re.sub(r"([,;])(?:\s*[,;])+", r"\1", text)
     text = re.sub(r"(?:[,;:]|\s(?:and|but|or|with|which|that|in|of|to|the|an?))+\s*$", "", text, flags=re.IGNORECASE)
@@ -297,7 +308,7 @@ _RULES = (
     _rule(r",? ?\bin the interval,? ?", " "),
     _rule(r"\b(has|have) (?:since )?(?:developed"
     r"|appeared)\b", lambda m: "is seen" if m[1].lower() == "has" else "are seen"),
-    _rule(r"(?<!short )(?<!short term )\binterval (?!follow|radiograph|imaging|exam|study)(?=[a-z])"),
+    _rule(rf"(?<!short )(?<!short term )\binterval (?!follow|radiograph|imaging|exam|study|{CHANGE_NOUN})(?=[a-z])"),
     _rule(
         rf"^(?P<subject>(?:\d{{1,2}}[.)] )?[^,;]{{3,120}}?),? (?P<be>{_BE}) {MANNER}(?:{_STAYS}|increased"
         rf"|decreased|enlarged|grown)"
@@ -318,7 +329,7 @@ _RULES = (
         rf"|recurrent|resolving|pre-?existing|enlarging|growing|(?:in|de)creasing|re-?demonstrated)(?:,| and"
         rf"| or| but|/)? )+(?=[a-z0-9])"
     ),
-    _rule(rf"\b(?:in|de)creased (?=(?:in size and )?(?:[a-z0-9/-]{{1,16}} ){{0,5}}?{FINDING}\b)"),
+    _rule(rf"\b(?:in|de)creased (?=(?:in size and )?{BETWEEN}{FINDING}\b)"),
     _rule(rf"\b(?:in|de)creased (?:size|amount|extent) of (?:the )?(?=[a-z ]{{0,40}}{FINDING})"),
 )  # fmt: skip
 

@@ -38,7 +38,7 @@ def test_references_are_found_with_their_kind(sentence, kind):
         "Changes of prior sternotomy.",
         "Previous granulomatous disease.",
         "Degenerative changes of the spine.",
-        "Increased interstitial markings.",
+        "Increased interstitial markings without effusion.",
         "The remaining lungs are clear.",
         "Recommend follow-up to document stability.",
         "No acute changes.",
