@@ -17,5 +17,6 @@ SOURCES = Registry(
         "padchest": "radlet.data.sources.padchest:PadChestSource",
         "vindr_cxr": "radlet.data.sources.vindr_cxr:VinDrCxrSource",
         "brax": "radlet.data.sources.brax:BraxSource",
+        "bimcv_covid19": "radlet.data.sources.bimcv_covid19:BimcvCovid19Source",
     },
 )
