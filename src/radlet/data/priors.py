@@ -32,6 +32,8 @@ Outcome = Literal["rewritten", "dropped", "kept"]
 _SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\b\d\.)\s+(?=[A-Z\d])|\n+")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _WORD = re.compile(r"\w")
+_MAX_SENTENCE = 1000
+"""Characters of a sentence that is rewritten; a longer one is text without stops, left so that time is bounded."""
 _STAYS = r"(?:unchanged|stable|similar|improved|worsened|worse|better|larger|smaller|progressed|as before|not changed)"
 _BE = r"(?:is|are|was|were|appears?|remains?|has been|have been|has|have|looks?)"
 _RESPECT = (
@@ -155,6 +157,8 @@ def _rewrite(sentence: str) -> tuple[str, Outcome | None]:
     """Return a sentence as the present state, and what became of it; empty when nothing of the present is in it."""
     if not _references(sentence):
         return sentence, None
+    if len(sentence) > _MAX_SENTENCE:
+        return sentence, "kept"
     best = sentence
     while (following := _pass(best)) != best and len(_references(following)) < len(_references(best)):
         best = following

@@ -154,3 +154,8 @@ def test_synthetic_sentences_are_found_and_rewritten_as_the_grammar_meant_them()
     assert hits / sum(found) >= 0.95
     rewritten = [remove_prior_references(report.section("findings")) for report in reports]
     assert not any(find_prior_references(rewrite.text) for rewrite in rewritten)
+
+
+def test_text_without_stops_is_left_as_it_is():
+    rewrite = remove_prior_references("stable edema " * 2000)
+    assert (rewrite.text, rewrite.outcomes) == ("stable edema " * 2000, ("kept",))
