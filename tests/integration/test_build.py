@@ -11,6 +11,7 @@ from rich.console import Console
 
 from radlet.core.config import load_config
 from radlet.core.errors import DataError
+from radlet.core.runs import run_digest
 from radlet.data.manifests import read_examples
 from radlet.stages import build, ingest
 
@@ -24,7 +25,8 @@ def run_ingest(root, rows, runs_dir):
         Image.new("L", (48, 40), color=number % 256).save(root / row["image"])
     (root / "table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     names = ("study_id", "patient_id", "view", "findings", "impression", "split", "labels")
-    columns = {name: name for name in ("image", *names)}
+    further = [name for name in ("indication", "site") if name in rows[0]]
+    columns = {name: name for name in ("image", *names, *further)}
     source = {"kind": "folder", "root": str(root), "tables": [{"path": "table.jsonl"}], "columns": columns}
     config = load_config(ingest.IngestConfig, None, source=source, num_workers=1, runs_dir=runs_dir)
     return ingest.run(config, Console(file=io.StringIO()))
@@ -128,3 +130,55 @@ def test_the_real_recipe_reads_every_film(shared_data, repository, tmp_path):
     assert {example.split for example in examples} == {"train", "dev"}
     assert all(example.views[0] != "LATERAL" for example in examples if len(example.views) > 2)
     assert sum(example.labels["source Cardiomegaly"] for example in examples) > 20
+
+
+def test_the_data_card_counts_and_names_nobody(tmp_path):
+    rows = make_rows(indication=f"{NAME} coughs", patient_id="WEXFORD-1", site="STANMORE")
+    rows[0]["findings"] = None
+    ingested = run_ingest(tmp_path / "BRUMAIRE" / "raw", rows, tmp_path / "BRUMAIRE" / "runs")
+    run_dir, _ = run_build(ingested, tmp_path / "BRUMAIRE" / "runs", labels="both")
+    card = json.loads((run_dir / "card.json").read_text())
+    page = (run_dir / "card.html").read_text()
+    assert card["leakage"] == {"patients": 1, "studies": 30, "films": 30, "in_several_splits": 0}
+    assert sum(sum(one.values()) for one in card["flow"]["without_target"].values()) == 1
+    assert sum(row["targets"] for row in card["splits"].values()) == 29
+    assert sum(sum(views.values()) for views in card["views"].values()) == 30
+    assert card["source"] == {"kind": "folder", "terms": None, "pseudonymised": False}
+    for name in (NAME, "WEXFORD", "STANMORE", "BRUMAIRE", "Small left", "s17", str(tmp_path)):
+        assert name not in page, name
+        assert name not in json.dumps(card), name
+
+
+def test_the_card_tells_the_digests_and_changes_none(tmp_path):
+    ingested = run_ingest(tmp_path / "raw", make_rows(), tmp_path / "runs")
+    run_dir, _ = run_build(ingested, tmp_path / "runs")
+    hashes = json.loads((run_dir / "card.json").read_text())["hashes"]
+    assert hashes["build"] == run_digest(run_dir)
+    assert hashes["ingest"] == run_digest(ingested)
+    listed = json.loads((run_dir / "outputs.json").read_text())
+    assert hashes["examples.parquet"] == listed["examples.parquet"]["sha256"]
+    assert not [name for name in listed if name.startswith("card")]
+    first = (run_dir / "card.html").read_bytes()
+    again, shown = run_build(ingested, tmp_path / "runs")
+    assert "already done" in shown
+    (run_dir / "DONE").unlink()
+    anew, _ = run_build(ingested, tmp_path / "runs")
+    assert again == anew == run_dir
+    assert (run_dir / "card.html").read_bytes() == first
+
+
+def test_references_to_earlier_exams_are_removed_by_recipe(tmp_path):
+    rows = make_rows(findings="Unchanged small left effusion. No interval change.")
+    rows[0]["findings"] = "No interval change."
+    ingested = run_ingest(tmp_path / "raw", rows, tmp_path / "runs")
+    run_dir, shown = run_build(ingested, tmp_path / "runs", prior_references="remove")
+    targets = Counter(example.target for example in read_examples(run_dir))
+    assert targets == {"Small left effusion.": 29, None: 1}
+    counted = json.loads((run_dir / "summary.json").read_text())["prior_references"]
+    assert (counted["rate_before"], counted["rate_after"]) == (1.0, 0.0)
+    assert (counted["rewritten"], counted["dropped"], counted["kept"], counted["emptied"]) == (29, 30, 0, 1)
+    assert "100.0% before, 0.0% after" in shown
+    assert json.loads((run_dir / "config.json").read_text())["prior_references"] == "remove"
+    kept, _ = run_build(ingested, tmp_path / "runs")
+    counted = json.loads((kept / "summary.json").read_text())["prior_references"]
+    assert (counted["rate_after"], counted["kept"]) == (1.0, 59)

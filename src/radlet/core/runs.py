@@ -25,7 +25,8 @@ from radlet.core.locks import lock_file
 
 DONE = "DONE"
 _LOCK = ".lock"
-_BOOKKEEPING = {DONE, _LOCK, "outputs.json", "environment.json"}
+_BOOKKEEPING = {DONE, _LOCK, "outputs.json", "environment.json", "card.json", "card.html"}
+"""Files about the run, which do not count towards its digest; the data card tells that digest."""
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".dcm"}
 _held: dict[Path, int] = {}
 """Locks of this process: run directory -> descriptor. A process may open its own unfinished run again."""
@@ -48,19 +49,26 @@ class Run:
         with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
 
+    def output_digest(self) -> str:
+        """Return the digest that the run would finish with now."""
+        return sha256_text(self._listing())
+
     def finish(self) -> None:
         """List every output with its digest and write ``DONE``, last and atomically."""
+        text = self._listing()
+        write_atomically(self.path / "outputs.json", text)
+        write_atomically(self.path / DONE, _done(sha256_text(text)))
+        self.finished = True
+        _unlock(self.path)
+
+    def _listing(self) -> str:
         bookkeeping = {self.path / name for name in _BOOKKEEPING}
         listing = {
             str(file.relative_to(self.path)): {"bytes": file.stat().st_size, "sha256": sha256_file(file)}
             for file in sorted(self.path.rglob("*"))
             if file.is_file() and file not in bookkeeping and file.suffix != ".tmp"
         }
-        text = json.dumps(listing, indent=1, sort_keys=True)
-        write_atomically(self.path / "outputs.json", text)
-        write_atomically(self.path / DONE, _done(sha256_text(text)))
-        self.finished = True
-        _unlock(self.path)
+        return json.dumps(listing, indent=1, sort_keys=True)
 
 
 def open_run(config: StageConfig, stage: str, inputs: Mapping[str, Path] | None = None) -> Run:

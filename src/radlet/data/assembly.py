@@ -11,6 +11,7 @@ from radlet.data.cleaning import clean_text
 from radlet.data.deidentify import remove_identifiers
 from radlet.data.examples import is_frontal
 from radlet.data.observations import find_mentions, label_report
+from radlet.data.priors import PriorTally, leave_prior_references, remove_prior_references
 from radlet.data.sections import parse_sections
 from radlet.data.splits import assign_split
 from radlet.data.truth import truth_observations
@@ -29,6 +30,8 @@ class ExampleSettings(Config):
 
     section: Literal["findings", "impression"] = "findings"
     """The section that the model learns to write."""
+    prior_references: Literal["keep", "remove"] = "keep"
+    """Whether findings and impression keep what they say of earlier exams, or are rewritten as the present state."""
     labels: Literal["observations", "source", "both", "truth"] = "observations"
     """Targets of the encoder's supervised head: our labeller's reading of the report; the labels that came with the
     data; both (the source's are then named ``source <name>``, since the two may disagree under one name); or, where the
@@ -50,7 +53,9 @@ class ExampleSettings(Config):
         return {split: shares.get(split, 0.0) for split in SPLITS}
 
 
-def make_example(study: Study, settings: ExampleSettings, seed: int, images_dir: str) -> Example:
+def make_example(
+    study: Study, settings: ExampleSettings, seed: int, images_dir: str, tally: PriorTally | None = None
+) -> Example:
     """Return the example of a study that has at least one film; its films stand frontals first.
 
     A study without the wanted section still makes an example (its films, labels and report serve the encoder), with
@@ -61,10 +66,11 @@ def make_example(study: Study, settings: ExampleSettings, seed: int, images_dir:
         settings: How to make it.
         seed: Decides, with the patient's id, splits that nobody published.
         images_dir: Folder that the study's image paths are relative to, as the example shall name it.
+        tally: Counts the references to earlier exams that were met.
     """
-    sections = {**(parse_sections(study.report) if study.report else {}), **study.sections}
     # The one way by which text of a report gets past `build`: nothing behind it meets an identifier.
-    texts = {name: clean_text(remove_identifiers(text)) for name, text in sections.items()}
+    texts = {name: clean_text(remove_identifiers(text)) for name, text in _sections(study).items()}
+    texts = {name: _presented(name, text, settings, tally) for name, text in texts.items()}
     target = texts.get(settings.section) or None
     report = " ".join(text for text in (texts.get("findings"), texts.get("impression")) if text) or None
     images = sorted(study.images, key=_is_lateral)
@@ -95,9 +101,25 @@ def missing_target(study: Study, example: Example) -> str | None:
         return None
     if not study.report and not study.sections:
         return "no report"
-    if study.sections.get(section):
+    if _sections(study).get(section):
         return f"{section} empty after cleaning"
     return f"no {section} in the report"
+
+
+def _sections(study: Study) -> dict[str, str]:
+    """Return the sections that the source delivered, the others cut from the report."""
+    return {**(parse_sections(study.report) if study.report else {}), **study.sections}
+
+
+def _presented(name: str, text: str, settings: ExampleSettings, tally: PriorTally | None) -> str:
+    """Return a section with or without its references to earlier exams; what the model is told is left as it is."""
+    if not text or name not in ("findings", "impression"):
+        return text
+    remove = settings.prior_references == "remove"
+    rewrite = remove_prior_references(text) if remove else leave_prior_references(text)
+    if tally is not None:
+        tally.add(text, rewrite)
+    return rewrite.text
 
 
 def _is_lateral(image: ImageRecord) -> bool:

@@ -19,6 +19,7 @@ a sentence; and without any mark in capitals, where the words around are not. Wh
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import itemgetter
 from typing import Literal
 
@@ -127,12 +128,17 @@ def parse_sections(report: str) -> dict[str, str]:
     A section whose heading stands without any text is left out; one that stands twice is joined by a line break. Lines
     that only rule off parts of the report are left out too.
     """
+    return dict(_gather(report))
+
+
+@lru_cache(maxsize=1)  # `build` asks twice in a row: for the example, then for the data card
+def _gather(report: str) -> tuple[tuple[str, str], ...]:
     parts: dict[str, list[str]] = {}
     for span in find_spans(report):
         text = _RULE.sub("", report[span.start : span.end].replace("\r\n", "\n").replace("\r", "\n")).strip()
         if span.kind == "text" and text:
             parts.setdefault(span.section, []).append(text)
-    return {name: "\n".join(parts[name]) for name in SECTIONS if name in parts}
+    return tuple((name, "\n".join(parts[name])) for name in SECTIONS if name in parts)
 
 
 def _cut(text: str) -> Iterator[tuple[str, int, int, int]]:

@@ -1,6 +1,7 @@
 """Stage `build`: studies in, training examples out; sections, cleaned text, labels, patient-level splits.
 
-Leaves ``examples.parquet``, ``without_target.jsonl`` and ``summary.json``. Training and `evaluate` read them.
+Leaves ``examples.parquet``, ``without_target.jsonl`` and ``summary.json``. Training and `evaluate` read them. The data
+card beside them, ``card.json`` and ``card.html``, is for people.
 """
 
 import json
@@ -15,12 +16,16 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from radlet import __version__
 from radlet.core.config import StageConfig
 from radlet.core.errors import DataError
 from radlet.core.records import SPLITS, Example
-from radlet.core.runs import Run, open_run, write_atomically
+from radlet.core.runs import Run, open_run, run_digest, sha256_file, write_atomically
 from radlet.data.assembly import ExampleSettings, make_example, missing_target
+from radlet.data.card import CardCounts, SourceNote
 from radlet.data.manifests import EXAMPLES, read_records, read_studies, write_records
+from radlet.data.priors import PriorTally
+from radlet.data.sources import SOURCES
 from radlet.data.splits import check_leakage
 
 
@@ -42,17 +47,18 @@ def run(config: BuildConfig, console: Console | None = None) -> Path:
     if run.finished:
         console.print(f"build: already done, nothing to do: {run.path}", soft_wrap=True)
         return run.path
-    counts = _Counts()
+    counts, for_card = _Counts(), CardCounts()
     with Progress(
         SpinnerColumn(), TextColumn("build: {task.completed:.0f} studies"), TimeElapsedColumn(),
         console=console, transient=True,
     ) as progress:  # fmt: skip
-        examples = _examples(config, run, counts)
+        examples = _examples(config, run, counts, for_card)
         write_records(run.path / EXAMPLES, progress.track(examples))
     check_leakage(read_records(run.path / EXAMPLES, Example))
     summary = {"section": config.section, **counts.summary()}
     _check(config, summary)
     write_atomically(run.path / "summary.json", json.dumps(summary, indent=2) + "\n")
+    _write_card(config, run, for_card, summary)
     run.finish()
     _print_summary(console, summary)
     console.print(f"build: {run.path}", soft_wrap=True)
@@ -69,22 +75,58 @@ def _check(config: BuildConfig, summary: dict[str, Any]) -> None:
         )
 
 
-def _examples(config: BuildConfig, run: Run, counts: "_Counts") -> Iterator[Example]:
+def _examples(config: BuildConfig, run: Run, counts: "_Counts", for_card: CardCounts) -> Iterator[Example]:
     images_dir = Path(os.path.relpath(config.ingest.resolve(), run.path.resolve())).as_posix()
     with (run.path / "without_target.jsonl").open("w", encoding="utf-8") as file:
         for study in read_studies(config.ingest):
-            example = make_example(study, config, config.seed, images_dir)
+            example = make_example(study, config, config.seed, images_dir, counts.priors)
             reason = missing_target(study, example)
             if reason:
                 file.write(json.dumps({"id": study.study_id, "reason": reason}) + "\n")
             counts.add(example, reason)
+            for_card.add(study, example, reason)
             yield example
+
+
+def _write_card(config: BuildConfig, run: Run, counts: CardCounts, summary: dict[str, Any]) -> None:
+    """Write the data card. It tells the run's digest, so it does not count towards it."""
+    from radlet.evaluation.data_page import render_data_card
+
+    hashes = {
+        "ingest": run_digest(config.ingest),
+        "build": run.output_digest(),
+        EXAMPLES: sha256_file(run.path / EXAMPLES),
+    }
+    about = {
+        "name": config.name,
+        "section": config.section,
+        "source": _source_note(config.ingest),
+        "config": config.model_dump(mode="json", exclude={"ingest", "runs_dir"}),
+        "radlet": __version__,
+    }
+    card = counts.card(summary, _json(config.ingest / "summary.json"), about, hashes)
+    write_atomically(run.path / "card.json", card.model_dump_json(indent=2) + "\n")
+    write_atomically(run.path / "card.html", render_data_card(card))
+
+
+def _source_note(ingest: Path) -> SourceNote:
+    """Return what a card may tell of the source: its paths and columns may name an institution or a patient."""
+    source = _json(ingest / "config.json").get("source", {})
+    kind = source.get("kind")
+    terms = SOURCES[kind].terms if kind in SOURCES else None
+    return SourceNote(kind=kind, terms=terms, pseudonymised=bool(source.get("pseudonymise")))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return content if isinstance(content, dict) else {}
 
 
 class _Counts:
     """Counts by split, gathered while the examples pass by."""
 
     def __init__(self) -> None:
+        self.priors = PriorTally()
         self._numbers: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
         self._patients: dict[str, set[str]] = defaultdict(set)
         self._words: dict[str, list[int]] = defaultdict(list)
@@ -119,6 +161,7 @@ class _Counts:
                 }
                 for name, known in self._known.items()
             },
+            "prior_references": self.priors.summary(),
         }
 
     def _split(self, split: str) -> dict[str, Any]:
@@ -147,6 +190,10 @@ def _print_summary(console: Console, summary: dict[str, Any]) -> None:
     console.print(table)
     for reason, count in summary["without_target_by_reason"].items():
         console.print(f"{count} studies kept without a text to write: {reason}")
+    priors = summary["prior_references"]
+    if priors["texts"]:
+        before, after = priors["rate_before"], priors["rate_after"]
+        console.print(f"sections that refer to an earlier exam: {before:.1%} before, {after:.1%} after")
 
 
 def _cell(value: float | None) -> str:

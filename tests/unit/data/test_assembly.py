@@ -3,6 +3,7 @@ from pydantic import ValidationError
 
 from radlet.core.records import Finding, ImageRecord, Study
 from radlet.data.assembly import SIDED, ExampleSettings, make_example, missing_target
+from radlet.data.priors import PriorTally
 
 TEXT = "Small left pleural effusion. Possible right pneumothorax. Heart size is normal."
 
@@ -101,3 +102,15 @@ def test_splits_are_published_carved_or_drawn_by_patient():
 def test_shares_must_add_up():
     with pytest.raises(ValidationError, match=r"add up to 0\.9"):
         ExampleSettings(shares={"train": 0.8, "dev": 0.1})
+
+
+def test_prior_references_go_where_asked_and_are_counted():
+    study = make_study(sections={"findings": "Stable edema.", "impression": "No change.", "indication": "New cough."})
+    expected = (("keep", "Stable edema.", "Stable edema. No change."), ("remove", "Edema.", "Edema."))
+    for policy, target, report in expected:
+        tally = PriorTally()
+        example = make_example(study, ExampleSettings(prior_references=policy), 0, "../ingest", tally)
+        assert (example.target, example.report, example.indication) == (target, report, "New cough.")
+        assert (tally.summary()["texts"], tally.summary()["sentences_referring"]) == (2, 2)
+    settings = ExampleSettings(prior_references="remove", section="impression")
+    assert missing_target(study, make_example(study, settings, 0, "../ingest")) == "impression empty after cleaning"

@@ -14,5 +14,9 @@ SOURCES = Registry(
         "chexpert_plus": "radlet.data.sources.chexpert_plus:CheXpertPlusSource",
         "open_i": "radlet.data.sources.open_i:OpenISource",
         "chest_xray14": "radlet.data.sources.chest_xray14:ChestXray14Source",
+        "padchest": "radlet.data.sources.padchest:PadChestSource",
+        "vindr_cxr": "radlet.data.sources.vindr_cxr:VinDrCxrSource",
+        "brax": "radlet.data.sources.brax:BraxSource",
+        "bimcv_covid19": "radlet.data.sources.bimcv_covid19:BimcvCovid19Source",
     },
 )

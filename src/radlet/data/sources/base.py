@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,9 @@ class Rejected:
 
 class Source(Config):
     """Base of the source configurations; each is a table ``[source]`` with its ``kind`` in an ingest recipe."""
+
+    terms: ClassVar[str | None] = None
+    """Access and licence of a public set, for the data card."""
 
     kind: str
     """Name of the source in the registry."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from radlet.core.config import Config
 
 _OLDEST_LIKELY = 120
+_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 
 
 class LabelRule(Config):
@@ -56,6 +57,17 @@ def read_sex(cell: str) -> Literal["F", "M"] | None:
     """Read ``F``, ``M``, ``Female``, ``male``; anything else is unknown."""
     letters: dict[str, Literal["F", "M"]] = {"F": "F", "FEMALE": "F", "M": "M", "MALE": "M"}
     return letters.get(cell.strip().upper())
+
+
+def read_words(cell: str) -> tuple[str, ...] | None:
+    """Read a list as Python prints it, ``['a', "b"]``, whatever stands between its quoted words; None if it is no list.
+
+    Blanks at the ends and doubled ones within go, and so do words that are empty and words that are told twice.
+    """
+    if not (cell.startswith("[") and cell.endswith("]")):
+        return None
+    words = (" ".join((single or double).split()) for single, double in _QUOTED.findall(cell))
+    return tuple(dict.fromkeys(word for word in words if word))
 
 
 def _number(cell: object) -> float | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from radlet.core.errors import DataError
 from radlet.core.records import Box, Finding, Split, Study, View
@@ -49,6 +49,7 @@ _NEEDED = ("Image Index", "Finding Labels", "Patient ID")
 class ChestXray14Source(Source):
     """ChestX-ray14 with its published train/test lists: labels without reports, every film a study of its own."""
 
+    terms: ClassVar[str | None] = "NIH Clinical Center, open; free use with the citation asked for (Wang et al. 2017)."
     kind: Literal["chest_xray14"] = "chest_xray14"
     root: Path
     """Folder of ``Data_Entry_2017*.csv``, the two lists and ``images/`` (or ``images_001/images/`` …)."""

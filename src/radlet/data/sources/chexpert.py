@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from radlet.core.errors import DataError
 from radlet.core.records import OBSERVATIONS, Split, Study, View
@@ -55,6 +55,7 @@ def add_film(gathered: FilmsOfStudy, place: FilmPlace | None, row_id: str, paths
 class CheXpertSource(Source):
     """CheXpert v1.0, full size or small: ``train.csv``, ``valid.csv``, and where it was got the test set's table."""
 
+    terms: ClassVar[str | None] = "Stanford AIMI, after registration; research use only, no redistribution."
     kind: Literal["chexpert"] = "chexpert"
     root: Path
     """Folder that holds the tables and ``train/``, ``valid/``. ``valid`` becomes the split dev."""

@@ -3,7 +3,7 @@
 import posixpath
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from radlet.core.records import OBSERVATIONS, Study
 from radlet.data.sources.base import RawStudy, Rejected, Source
@@ -28,6 +28,7 @@ _TOPS = ("", "PNG/", "PNG/PNG/")
 class CheXpertPlusSource(Source):
     """CheXpert Plus: ``df_chexpert_plus_*.csv``, films as PNG or CheXpert's own JPEG, labels from a file of choice."""
 
+    terms: ClassVar[str | None] = "Stanford AIMI, after registration; research use only, no redistribution."
     kind: Literal["chexpert_plus"] = "chexpert_plus"
     root: Path
     """Folder of the table and of ``train/`` and ``valid/`` (or ``PNG/train/``). ``valid`` becomes the split dev."""

@@ -6,7 +6,7 @@ A row is a study of its own here, because the two rows of an image (``rule-based
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from radlet.core.errors import DataError
 from radlet.core.records import OBSERVATIONS, SPLITS, Split, Study, View
@@ -34,6 +34,7 @@ class LlavaRadSource(Source):
     alone. Dev counts as judging.
     """
 
+    terms: ClassVar[str | None] = "PhysioNet, credentialed, as MIMIC-CXR, whose films it needs."
     kind: Literal["llava_rad"] = "llava_rad"
     root: Path
     """Folder of MIMIC-CXR-JPG, the one that holds ``files/``."""

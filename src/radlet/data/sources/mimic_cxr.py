@@ -4,7 +4,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from radlet.core.errors import DataError
 from radlet.core.records import OBSERVATIONS, Split, Study, View
@@ -42,6 +42,10 @@ _REPORT_HEAD = re.compile(r"^[ \t]*FINAL REPORT[ \t]*$", re.MULTILINE)
 class MimicCxrSource(Source):
     """MIMIC-CXR(-JPG): films under ``files/p10/p1…/s5…/``, reports as ``files/p10/p1…/s5….txt``, tables in the root."""
 
+    terms: ClassVar[str | None] = (
+        "PhysioNet, credentialed: training in human-subjects "
+        "research and a signed agreement; no sharing, no third-party services."
+    )
     kind: Literal["mimic_cxr"] = "mimic_cxr"
     root: Path
     """Folder that holds ``files/``."""

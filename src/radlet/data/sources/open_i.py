@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 from xml.etree import ElementTree as ET
 
 from radlet.core.errors import DataError
@@ -43,6 +43,7 @@ _LATERAL_WORDS = re.compile(r"\blateral\b", re.IGNORECASE)
 class OpenISource(Source):
     """The Indiana University chest X-rays of Open-i (``NLMCXR``): XML reports and PNG films."""
 
+    terms: ClassVar[str | None] = "National Library of Medicine, open, without registration; CC BY-NC-ND 4.0."
     kind: Literal["open_i"] = "open_i"
     root: Path
     """Folder under which the ``*.xml`` stand, at any depth."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radlet.data.sources.cells import LabelRule, read_age_years, read_sex, read_text
+from radlet.data.sources.cells import LabelRule, read_age_years, read_sex, read_text, read_words
 
 CELLS = st.sampled_from(["1.0", "1", "0.0", "-1.0", "", None, "nan", "present", 1, 0.0, -1, math.nan])
 
@@ -48,3 +48,22 @@ def test_a_row_of_blanks_gives_no_labels_and_a_blank_among_others_is_negative(em
 
 def test_a_cell_of_words_is_unknown_and_does_not_make_the_others_negative_wrongly():
     assert LabelRule().read({"a": "present", "b": 0}, "ab") == {"b": 0}
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("['pleural effusion', 'normal']", ("pleural effusion", "normal")),
+        ("[' hilar  congestion ', '', 'normal', 'normal']", ("hilar congestion", "normal")),
+        ("['a'\t\"b's\"]", ("a", "b's")),
+        ("[['a', 'loc left'], ['c']]", ("a", "loc left", "c")),
+        ("[]", ()), ("", None), ("normal", None),
+    ],
+)  # fmt: skip
+def test_lists_as_python_prints_them(cell, words):
+    assert read_words(cell) == words
+
+
+@given(st.lists(st.text("abc' ", min_size=1).map(lambda word: " ".join(word.split())).filter(bool), unique=True))
+def test_every_printed_list_is_read_back(words):
+    assert read_words(repr(words)) == tuple(words)

@@ -29,11 +29,12 @@ class Statement:
 
 @dataclass(frozen=True)
 class Sentence:
-    """One sentence, its section, and the truth behind it."""
+    """One sentence, its section, and the truth behind it; `compares`: whether it refers to the previous exam."""
 
     text: str
     section: str
     statements: tuple[Statement, ...] = ()
+    compares: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,9 @@ def _findings(subject: Subject, wording: Wording, with_prior: bool, rng: np.rand
         for index, lesion in enumerate(subject.lesions):
             if phrases.REGIONS[lesion.observation] == region:
                 status = change(lesion, subject.prior) if with_prior and subject.prior is not None else "plain"
-                text = _positive(lesion, status if rng.random() < 0.8 else "plain", rng)
-                sentences.append(_sentence(text, (lesion.observation,), State.POSITIVE, index))
+                text, compares = _positive(lesion, status if rng.random() < 0.8 else "plain", rng)
+                statement = Statement(lesion.observation, State.POSITIVE, index)
+                sentences.append(Sentence(text, "findings", (statement,), compares))
         sentences += _negatives(region, present, rng)
     if with_prior and subject.prior:
         sentences += _resolved(subject.prior, present, rng)
@@ -125,22 +127,23 @@ def _findings(subject: Subject, wording: Wording, with_prior: bool, rng: np.rand
     return sentences or [Sentence("The lungs are clear.", "findings")]
 
 
-def _sentence(text: str, observations: Sequence[str], state: State, finding: int | None = None) -> Sentence:
-    return Sentence(text, "findings", tuple(Statement(name, state, finding) for name in observations))
+def _sentence(text: str, observations: Sequence[str], state: State) -> Sentence:
+    return Sentence(text, "findings", tuple(Statement(name, state) for name in observations))
 
 
-def _positive(lesion: Lesion, status: str, rng: np.random.Generator) -> str:
+def _positive(lesion: Lesion, status: str, rng: np.random.Generator) -> tuple[str, bool]:
+    """Return a sentence that states a finding, and whether it compares; a clause never does."""
     clauses = phrases.CLAUSES.get(lesion.kind, ())
     if clauses and status in ("plain", "unchanged") and rng.random() < 0.7:
         adverb = phrases.ADVERBS[lesion.severity] if lesion.severity else ""
-        return _pick(rng, clauses).format(side=lesion.side, adverb=adverb)
+        return _pick(rng, clauses).format(side=lesion.side, adverb=adverb), False
     frames = phrases.FRAMES[status]
     frame, qualifier = frames[int(rng.integers(len(frames)))]
     bare = f"{qualifier} {_phrase(lesion, rng)}".strip()
     article = ("an " if bare[0] in "aeiou" else "a ") if _countable(lesion) else ""
     be, have = ("are", "have") if _plural(lesion) else ("is", "has")
     text = frame.format(a=article + bare, bare=bare, be=be, have=have)
-    return text[0].upper() + text[1:]
+    return text[0].upper() + text[1:], status != "plain"
 
 
 def _plural(lesion: Lesion) -> bool:
@@ -192,7 +195,7 @@ def _resolved(prior: Sequence[Lesion], present: set[str], rng: np.random.Generat
     for old in gone[:1]:
         noun = phrases.NOUNS[old.kind]
         text = _pick(rng, phrases.RESOLVED).format(noun=noun, Noun=noun.capitalize())
-        sentences.append(_sentence(text, (old.observation,), State.NEGATIVE))
+        sentences.append(Sentence(text, "findings", (Statement(old.observation, State.NEGATIVE),), compares=True))
     return sentences
 
 
@@ -222,7 +225,9 @@ def _frontmatter(subject: Subject, with_prior: bool, rng: np.random.Generator) -
     if rng.random() < 0.6:
         sentences.append(Sentence(_pick(rng, phrases.TECHNIQUES["+".join(subject.views)]), "technique"))
     if with_prior:
-        sentences.append(Sentence(f"Chest radiograph from {subject.days_since} days earlier.", "comparison"))
+        sentences.append(
+            Sentence(f"Chest radiograph from {subject.days_since} days earlier.", "comparison", compares=True)
+        )
     elif rng.random() < 0.5:
         sentences.append(Sentence("None.", "comparison"))
     return sentences

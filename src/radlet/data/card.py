@@ -1,0 +1,225 @@
+"""The data card of a built set: what came in, what was left out and why, and what the examples hold.
+
+`CardCounts` gathers while the examples pass by, in memory that does not grow with their number; `build` adds what the
+run directories tell. A card holds counts, names of labels and reasons: no text, id, path or pixel of a study.
+"""
+
+from collections import Counter
+from typing import Any
+
+from radlet.core.records import OBSERVATIONS, SECTIONS, SPLITS, Example, Record, State, Study
+from radlet.data.sections import parse_sections
+
+_NUM_BINS = 24
+
+
+class Lengths(Record):
+    """How long texts are, in words."""
+
+    texts: int
+    median: int
+    p95: int
+    longest: int
+    bin_words: int
+    """Width of a bin."""
+    bins: tuple[int, ...]
+    """Number of texts in each bin; the first starts at 0, the last takes all longer ones."""
+
+
+class SectionCount(Record):
+    """A section over the whole set."""
+
+    studies: int
+    """Studies that have it."""
+    words_median: int
+
+
+class LabelCount(Record):
+    """A label in one split."""
+
+    known: int
+    present: int
+
+
+class SourceNote(Record):
+    """Where the set comes from."""
+
+    kind: str | None
+    """Name of the source in the registry; None when the ingest run does not tell."""
+    terms: str | None
+    """Access and licence, where the source states them."""
+    pseudonymised: bool
+
+
+class Flow(Record):
+    """What became of the raw items."""
+
+    refused: int
+    """Items (films, rows, reports) that `ingest` refused."""
+    refused_by_reason: dict[str, int]
+    films: int
+    items_without_any_film: int
+    """Items of which nothing was left."""
+    studies: int
+    without_target: dict[str, dict[str, int]]
+    """Reason -> split -> studies kept without a text to write."""
+
+
+class Leakage(Record):
+    """What was checked to stand in one split only; a set that leaks is not built."""
+
+    patients: int
+    studies: int
+    films: int
+    in_several_splits: int = 0
+
+
+class DataCard(Record):
+    """A built set in numbers; ``card.json``."""
+
+    name: str
+    section: str
+    """The section that became the target."""
+    source: SourceNote
+    flow: Flow
+    splits: dict[str, dict[str, int]]
+    """Split -> patients, studies, films, targets."""
+    sections: dict[str, SectionCount]
+    observations: dict[str, dict[str, dict[str, int]]]
+    """Split -> observation -> state -> targets."""
+    labels: dict[str, dict[str, LabelCount]]
+    """Label -> split -> counts."""
+    views: dict[str, dict[str, int]]
+    """View -> split -> films."""
+    report_words: Lengths | None
+    indication_words: Lengths | None
+    leakage: Leakage
+    hashes: dict[str, str]
+    config: dict[str, Any]
+    """How `build` was set, without folders."""
+    radlet: str
+
+
+class CardCounts:
+    """Counts of the examples, gathered while they pass by."""
+
+    def __init__(self) -> None:
+        self._section_words: dict[str, Counter[int]] = {name: Counter() for name in SECTIONS}
+        self._report_words: Counter[int] = Counter()
+        self._indication_words: Counter[int] = Counter()
+        self._states: dict[str, Counter[tuple[str, State]]] = {split: Counter() for split in SPLITS}
+        self._labels: dict[str, Counter[tuple[str, int]]] = {split: Counter() for split in SPLITS}
+        self._views: dict[str, Counter[str]] = {}
+        self._reasons: dict[str, Counter[str]] = {}
+
+    def add(self, study: Study, example: Example, reason: str | None) -> None:
+        """Count one example and the study it was made from; `reason`: why it has no target."""
+        split = example.split
+        for name, words in _section_words(study).items():
+            self._section_words[name][words] += 1
+        if example.report:
+            self._report_words[len(example.report.split())] += 1
+        if example.indication:
+            self._indication_words[len(example.indication.split())] += 1
+        self._states[split].update(example.observations.items())
+        self._labels[split].update(example.labels.items())
+        for view in example.views:
+            self._views.setdefault(view or "unknown", Counter())[split] += 1
+        if reason:
+            self._reasons.setdefault(reason, Counter())[split] += 1
+
+    def card(
+        self, summary: dict[str, Any], ingested: dict[str, Any], about: dict[str, Any], hashes: dict[str, str]
+    ) -> DataCard:
+        """Return the card.
+
+        Args:
+            summary: What `build` counted, for its ``summary.json``.
+            ingested: The ``summary.json`` of the ingest run; {} when it has none.
+            about: `name`, `section`, `source`, `config` and `radlet` of the card.
+            hashes: Digests by what they are of.
+        """
+        numbers = {
+            split: {name: row[name] for name in ("patients", "studies", "films", "targets")}
+            for split, row in summary["splits"].items()
+        }
+        totals = {name: sum(row[name] for row in numbers.values()) for name in ("patients", "studies", "films")}
+        return DataCard(
+            **about,
+            flow=Flow(
+                refused=ingested.get("rejected", 0),
+                refused_by_reason=ingested.get("rejected_by_reason", {}),
+                films=totals["films"],
+                items_without_any_film=ingested.get("items_without_any_film", 0),
+                studies=totals["studies"],
+                without_target={name: dict(counts) for name, counts in sorted(self._reasons.items())},
+            ),
+            splits=numbers,
+            sections={name: _section_count(words) for name, words in self._section_words.items()},
+            observations={split: _by_observation(states) for split, states in self._states.items() if states},
+            labels=_by_label(self._labels),
+            views={name: dict(counts) for name, counts in sorted(self._views.items())},
+            report_words=lengths(self._report_words),
+            indication_words=lengths(self._indication_words),
+            leakage=Leakage(**totals),
+            hashes=hashes,
+        )
+
+
+def lengths(words: Counter[int]) -> Lengths | None:
+    """Return the lengths of texts from how many texts have each number of words; None where there is no text.
+
+    The bins reach the 99th percentile, so that one endless text does not flatten the picture.
+    """
+    if not words:
+        return None
+    width = max(1, -(-(quantile(words, 0.99) + 1) // _NUM_BINS))
+    bins = Counter[int]()
+    for length, texts in words.items():
+        bins[min(length // width, _NUM_BINS - 1)] += texts
+    return Lengths(
+        texts=words.total(),
+        median=quantile(words, 0.5),
+        p95=quantile(words, 0.95),
+        longest=max(words),
+        bin_words=width,
+        bins=tuple(bins[index] for index in range(max(bins) + 1)),
+    )
+
+
+def quantile(words: Counter[int], share: float) -> int:
+    """Return the smallest length that at least `share` of the texts do not exceed; 0 of no texts."""
+    passed = 0
+    for length, texts in sorted(words.items()):
+        passed += texts
+        if passed >= share * words.total():
+            return length
+    return 0
+
+
+def _section_words(study: Study) -> dict[str, int]:
+    """Return the words of each section that the study has, before cleaning."""
+    sections = {**(parse_sections(study.report) if study.report else {}), **study.sections}
+    return {name: words for name in SECTIONS if (words := len(sections.get(name, "").split()))}
+
+
+def _section_count(words: Counter[int]) -> SectionCount:
+    return SectionCount(studies=words.total(), words_median=quantile(words, 0.5))
+
+
+def _by_observation(states: Counter[tuple[str, State]]) -> dict[str, dict[str, int]]:
+    table: dict[str, dict[str, int]] = {name: {} for name in OBSERVATIONS}
+    for (name, state), count in sorted(states.items()):
+        table[name][state.value] = count
+    return table
+
+
+def _by_label(counts: dict[str, Counter[tuple[str, int]]]) -> dict[str, dict[str, LabelCount]]:
+    names = dict.fromkeys(name for values in counts.values() for name, _ in values)
+    table: dict[str, dict[str, LabelCount]] = {name: {} for name in names}
+    for split, values in counts.items():
+        for name in names:
+            absent, present = values[name, 0], values[name, 1]
+            if absent + present:
+                table[name][split] = LabelCount(known=absent + present, present=present)
+    return table
