@@ -19,7 +19,8 @@ help:  ## list the verbs
 install: $(STAMP)  ## make .venv and install radlet with its development tools
 
 # Runs again only when pyproject.toml changes; the stamp is written last, so that a broken installation is repaired.
-# pip would write bytecode on one core; compileall does it on all of them, and the first command need not.
+# pip would write bytecode on one core; compileall does it on all of them, and the first command need not. It fails on
+# the files that packages carry for other versions of Python, which nothing here imports.
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "radlet needs Python 3.11: make PYTHON=...")'
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)

@@ -71,17 +71,18 @@ class Drafter:
         Raises:
             DataError: A film cannot be read.
         """
-        # Prompts of like length share a batch, so little is spent on padding; the answers do not depend on it.
         sampling = sampling or Sampling(guidance=self.card.guidance)
         prompts = [self._prompt(request) for request in requests]
-        blind_prompts = [self._prompt(DraftRequest((), request.indication)) for request in requests]
+        # Prompts of like length share a batch, so little is spent on padding; the answers do not depend on it.
         order = sorted(range(len(requests)), key=lambda index: len(prompts[index]))
         batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
         drafts = [""] * len(requests)
         for batch in (progress or Progress(quiet=True)).track(batches, "drafts", len(batches)):
             pixel_values = self._pixel_values([path for index in batch for path in requests[index].image_paths])
-            seeing, blind = ([of[index] for index in batch] for of in (prompts, blind_prompts))
-            answers = self._engine.generate(seeing, blind, pixel_values, sampling)
+            blind = None
+            if sampling.guidance != 1 and pixel_values is not None:
+                blind = [self._prompt(DraftRequest((), requests[index].indication)) for index in batch]
+            answers = self._engine.generate([prompts[index] for index in batch], blind, pixel_values, sampling)
             for index, answer in zip(batch, answers, strict=True):
                 drafts[index] = self.report_model.tokenizer.decode(answer, skip_special_tokens=True).strip()
         return drafts

@@ -69,7 +69,7 @@ class ReportObjective:
             return encode_prompt(tokenizer, prompt.render(num_films, row.indication), self._num_image_tokens)
 
         self._prompts = [encode(row, len(row.image_paths)) for row in rows]
-        self._blind_prompts = [encode(row, 0) for row in rows]
+        self._blind_prompts = [encode(row, 0) for row in rows] if config.film_dropout else self._prompts
         self._targets = [encode_target(tokenizer, row.target or "")[: config.max_target_tokens] for row in rows]
         self._frozen = [module for module in self.model.modules() if is_frozen(module)]
 

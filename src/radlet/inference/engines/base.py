@@ -34,7 +34,7 @@ class Engine(Protocol):
     def generate(
         self,
         prompts: Sequence[Sequence[int]],
-        blind_prompts: Sequence[Sequence[int]],
+        blind_prompts: Sequence[Sequence[int]] | None,
         pixel_values: torch.Tensor | None,
         sampling: Sampling,
     ) -> list[list[int]]:
@@ -42,7 +42,7 @@ class Engine(Protocol):
 
         Args:
             prompts: Token ids, image tokens expanded.
-            blind_prompts: The same prompts without films, which guidance holds them against.
+            blind_prompts: The same prompts without films, which guidance holds them against; None without guidance.
             pixel_values: The films of all prompts in order, (films, 3, S, S); None when there are none.
             sampling: How tokens are chosen.
         """

@@ -21,7 +21,7 @@ class TransformersEngine:
     def generate(
         self,
         prompts: Sequence[Sequence[int]],
-        blind_prompts: Sequence[Sequence[int]],
+        blind_prompts: Sequence[Sequence[int]] | None,
         pixel_values: torch.Tensor | None,
         sampling: Sampling,
     ) -> list[list[int]]:
@@ -35,15 +35,15 @@ class TransformersEngine:
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         if pixel_values is not None:
             inputs["pixel_values"] = pixel_values.to(device)
-            if sampling.guidance != 1:
-                blind_ids, blind_mask = self._pad_left(blind_prompts)
-                inputs |= {"negative_prompt_ids": blind_ids, "negative_prompt_attention_mask": blind_mask}
+        if blind_prompts is not None:
+            blind_ids, blind_mask = self._pad_left(blind_prompts)
+            inputs |= {"negative_prompt_ids": blind_ids, "negative_prompt_attention_mask": blind_mask}
         drawn = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
         config = GenerationConfig(
             max_new_tokens=sampling.max_new_tokens,
             pad_token_id=self._pad,
             eos_token_id=self._end,
-            guidance_scale=sampling.guidance if "negative_prompt_ids" in inputs else None,
+            guidance_scale=sampling.guidance if blind_prompts is not None else None,
             **(drawn if sampling.temperature else {"do_sample": False}),
         )
         torch.manual_seed(sampling.seed)
