@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from radlet.core.records import OBSERVATIONS, SPLITS, State
 from radlet.data.card import DataCard, Lengths
 from radlet.evaluation.flows import Diagram, Link, Node, draw_flow
+from radlet.evaluation.pages import page_environment
 
 _MAX_REASONS = 6
 """So many reasons of refusal are told apart in the picture; the rest stand together."""
@@ -66,13 +65,7 @@ class LabelRow:
 
 def render_data_card(card: DataCard) -> str:
     """Return the page. It says the same of the same card: there is no date on it."""
-    environment = Environment(
-        loader=PackageLoader("radlet.evaluation"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
+    environment = page_environment()
     environment.filters |= {"count": "{:,}".format, "percent": _percent}
     splits = [split for split in SPLITS if card.splits.get(split, {}).get("studies")]
     kept = sum(row["targets"] for row in card.splits.values())

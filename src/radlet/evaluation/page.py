@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from radlet.core.records import OBSERVATIONS_5
 from radlet.evaluation.charts import HEIGHT, WIDTH, Bar, area_bar, bar, loss_chart, row_scale
 from radlet.evaluation.encoder_scores import MIN_STUDIES
 from radlet.evaluation.lineage import UpstreamRun
 from radlet.evaluation.marks import mark_draft, mark_reference
+from radlet.evaluation.pages import page_environment
 from radlet.evaluation.pictures import Picture
 from radlet.evaluation.scorecard import LabelAuroc, ObservationResult, PairedResult, Scorecard, number_text
 from radlet.evaluation.scoring import MODEL
@@ -114,13 +113,7 @@ def render_page(
         typical: Films drawn at random, with attention.
         worst: Films of the worst drafts.
     """
-    environment = Environment(
-        loader=PackageLoader("radlet.evaluation"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
+    environment = page_environment()
     environment.globals |= {"mark_draft": mark_draft, "mark_reference": mark_reference, "chart_size": (WIDTH, HEIGHT)}
     environment.filters |= {"score": _score, "signed": _signed, "p_value": _p_value, "system": _title}
     environment.filters |= {"bar": bar, "area_bar": area_bar}
