@@ -13,6 +13,7 @@ from radlet.data.sources.published import (
     ShardOfStudies,
     previous_studies,
     read_columns,
+    read_numbered,
     require_file,
 )
 from radlet.data.tables import Row
@@ -47,7 +48,7 @@ class BraxSource(Source):
         """
         table = require_file(self.root, _TABLES, "table of films")
         priors = previous_studies(_moments(table))
-        for study_id, rows in ShardOfStudies(shard, num_shards).group(_numbered(table), _study_id).items():
+        for study_id, rows in ShardOfStudies(shard, num_shards).group(read_numbered(table, _NEEDED), _study_id).items():
             gathered = FilmsOfStudy(self.root)
             for row in rows:
                 self._add_film(gathered, row, rows[0])
@@ -75,11 +76,6 @@ class BraxSource(Source):
         else:
             # Where the files came as they are published, those of DICOM may have no suffix.
             gathered.add(path, (path, path.removesuffix(".dcm")), _VIEWS.get(view))
-
-
-def _numbered(table: Path) -> Iterator[Row]:
-    for number, row in enumerate(read_columns(table, _NEEDED), start=1):
-        yield {**row, "row_id": f"{table.name}:{number}"}
 
 
 def _study_id(row: Row) -> str:

@@ -9,7 +9,7 @@ from radlet.core.records import OBSERVATIONS, Study
 from radlet.data.sources.base import RawStudy, Rejected, Source
 from radlet.data.sources.cells import LabelRule, read_age_years, read_sex, read_text
 from radlet.data.sources.chexpert import FilmPlace, add_film, read_place, read_view
-from radlet.data.sources.published import FilmsOfStudy, ShardOfStudies, read_columns, require_file
+from radlet.data.sources.published import FilmsOfStudy, ShardOfStudies, read_columns, read_numbered, require_file
 from radlet.data.tables import Row
 
 _SECTIONS: dict[str, tuple[str, ...]] = {
@@ -43,7 +43,7 @@ class CheXpertPlusSource(Source):
             DataError: A table is missing, cannot be read or lacks a column.
         """
         table = require_file(self.root, ("df_chexpert_plus*.csv", "df_chexpert_plus*.csv.gz"), "table of CheXpert Plus")
-        groups = ShardOfStudies(shard, num_shards).group(_numbered(table), _study_id)
+        groups = ShardOfStudies(shard, num_shards).group(read_numbered(table, _NEEDED), _study_id)
         labels = self._read_labels(groups)
         for study_id, rows in groups.items():
             gathered = FilmsOfStudy(self.root)
@@ -65,11 +65,6 @@ class CheXpertPlusSource(Source):
             if place and place.study_id in wanted:
                 found.setdefault(place.study_id, self.label_rule.read(row, OBSERVATIONS))
         return found
-
-
-def _numbered(table: Path) -> Iterator[Row]:
-    for number, row in enumerate(read_columns(table, _NEEDED), start=1):
-        yield {**row, "row_id": f"{table.name}:{number}"}
 
 
 def _study_id(row: Row) -> str:

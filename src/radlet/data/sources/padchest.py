@@ -12,6 +12,7 @@ from radlet.data.sources.published import (
     ShardOfStudies,
     previous_studies,
     read_columns,
+    read_numbered,
     require_file,
 )
 from radlet.data.tables import Row
@@ -102,9 +103,9 @@ class PadChestSource(Source):
 def _numbered(table: Path) -> Iterator[Row]:
     """Yield the rows of the table with what names them where they have no film, and whether their film came before."""
     seen: set[str] = set()
-    for number, row in enumerate(read_columns(table, _NEEDED), start=1):
+    for row in read_numbered(table, _NEEDED):
         image_id = read_text(row, "ImageID")
-        yield {**row, "row_id": f"{table.name}:{number}", "repeated": image_id in seen}
+        yield {**row, "repeated": image_id in seen}
         seen.add(image_id)
 
 

@@ -50,6 +50,12 @@ def read_columns(path: Path, columns: Iterable[str]) -> Iterator[Row]:
         yield row
 
 
+def read_numbered(path: Path, columns: Iterable[str]) -> Iterator[Row]:
+    """Yield the rows of `read_columns`, each with a ``row_id`` that names it where it names nothing itself."""
+    for number, row in enumerate(read_columns(path, columns), start=1):
+        yield {**row, "row_id": f"{path.name}:{number}"}
+
+
 def read_ids(path: Path) -> set[str]:
     """Return the lines of a list of ids.
 
