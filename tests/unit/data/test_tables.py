@@ -50,7 +50,14 @@ def test_a_json_array_that_was_cut_off_is_refused(tmp_path_factory, cut):
         list(read_table(path))
 
 
-@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b"a,b\n1,2\n" * 500)[:-20]])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"no gzip", id="not-packed"),
+        pytest.param(gzip.compress(b"a,b\n1,2\n" * 500, mtime=0)[:-20], id="cut-off"),
+    ],
+)
 def test_a_damaged_packed_table_is_refused(tmp_path, content):
     (tmp_path / "t.csv.gz").write_bytes(content)
     if content == b"":
