@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from radlet.core.config import StageConfig, load_config
+from radlet.core.config import StageConfig, of_its_kind
 from radlet.core.errors import DataError
 from radlet.core.records import Study
 from radlet.core.runs import Run, open_run, write_atomically
@@ -53,9 +53,7 @@ class IngestConfig(StageConfig):
     @field_validator("source", mode="before")
     @classmethod
     def _of_its_kind(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return load_config(SOURCES[str(value.get("kind"))], None, **value)
+        return of_its_kind(SOURCES, value)
 
 
 def run(config: IngestConfig, console: Console | None = None) -> Path:
