@@ -13,6 +13,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pydicom
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    DigitalMammographyXRayImageStorageForPresentation,
+    DigitalMammographyXRayImageStorageForProcessing,
+    EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
+    MRImageStorage,
+    NuclearMedicineImageStorage,
+    PositronEmissionTomographyImageStorage,
+    UltrasoundImageStorage,
+)
 
 from radlet.core.config import Config
 from radlet.core.errors import DataError
@@ -22,11 +34,12 @@ from radlet.data.dicom import looks_like_dicom
 from radlet.data.quiet import quiet_libraries
 from radlet.data.refusal import refusing
 from radlet.data.sources.base import RawStudy, Rejected, Source
-from radlet.data.tables import Row, read_table
+from radlet.data.tables import Row, is_undecodable, read_table
 
 _TAGS = [
-    "SOPInstanceUID", "StudyInstanceUID", "PatientID", "IssuerOfPatientID", "AccessionNumber", "StudyDate", "StudyTime",
-    "SeriesNumber", "InstanceNumber", "Modality", "BodyPartExamined", "PatientSex", "PatientAge", "Rows",
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "PatientID", "IssuerOfPatientID", "AccessionNumber",
+    "StudyDate", "StudyTime", "SeriesNumber", "InstanceNumber", "Modality", "BodyPartExamined", "PatientBirthDate",
+    "PatientSex", "PatientAge", "Rows",
 ]  # fmt: skip
 _MODALITIES = ("CR", "CT", "DX", "ES", "IO", "MG", "MR", "NM", "OT", "PR", "PT", "PX", "RF", "RG", "SR", "US", "XA")
 _BODY_PARTS = (
@@ -35,6 +48,19 @@ _BODY_PARTS = (
     "STERNUM", "TOE", "WRIST", "CSPINE", "TSPINE", "LSPINE",
 )  # fmt: skip
 """Some defined terms of PS3.3 C.7.3.1.1.1 and PS3.16 annex L, the only ones a reason quotes."""
+
+_MODALITY_OF = {
+    CTImageStorage: "CT",
+    EnhancedCTImageStorage: "CT",
+    MRImageStorage: "MR",
+    EnhancedMRImageStorage: "MR",
+    UltrasoundImageStorage: "US",
+    NuclearMedicineImageStorage: "NM",
+    PositronEmissionTomographyImageStorage: "PT",
+    DigitalMammographyXRayImageStorageForPresentation: "MG",
+    DigitalMammographyXRayImageStorageForProcessing: "MG",
+}
+"""SOP classes (PS3.4 B.5) that belong to one modality."""
 
 
 class Reports(Config):
@@ -90,6 +116,11 @@ class _Header:
         return f"{issuer}|{own}" if own else f"study|{self.study}"
 
     @property
+    def person(self) -> tuple[str, str]:
+        """What no two files of one patient tell differently; never stored."""
+        return self.tags["PatientBirthDate"], self.tags["PatientSex"]
+
+    @property
     def order(self) -> tuple[int, int, str]:
         """Place within the study."""
         return _number(self.tags["SeriesNumber"]), _number(self.tags["InstanceNumber"]), self.path
@@ -109,29 +140,58 @@ def _scan(source_json: str) -> list[RawStudy | Rejected]:
     headers: dict[str, list[_Header]] = {}
     rejected: list[Rejected] = []
     seen: set[str] = set()
+    persons: dict[str, tuple[str, str]] = {}
     for path in _files(source):
+        if isinstance(path, Rejected):
+            rejected.append(path)
+            continue
         header = _read_header(source, path)
         if isinstance(header, str):
             rejected.append(Rejected(path, header))
             continue
         group = headers.get(header.study, [])
-        if problem := _problem(source, header) or _conflict(header, group, seen):
+        if problem := _problem(source, header) or _conflict(header, group, seen, persons):
             rejected.append(Rejected(path, problem))
             continue
+        persons.setdefault(header.patient, header.person)
         seen.add(header.tags["SOPInstanceUID"])
         headers.setdefault(header.study, []).append(header)
-    return [*_studies(source, headers), *rejected]
+    return [*_studies(source, headers, rejected), *rejected]
 
 
-def _files(source: DicomTreeSource) -> Iterator[str]:
-    """Yield the paths of all regular files, relative to the root, sorted; reading a device or a pipe could hang."""
+def _files(source: DicomTreeSource) -> Iterator[str | Rejected]:
+    """Yield the paths of all files, relative to the root, sorted, and refuse what cannot be walked or read safely."""
     reports = source.reports.path.resolve() if source.reports else None
-    for folder, folders, names in os.walk(source.root):
+    unread: list[OSError] = []
+    for folder, folders, names in os.walk(source.root, onerror=unread.append):
         folders.sort()
+        yield from (
+            Rejected(
+                Path(folder, name).relative_to(source.root).as_posix(), "a link to a folder, which is not followed"
+            )
+            for name in folders
+            if Path(folder, name).is_symlink()
+        )
         for name in sorted(names):
             path = Path(folder, name)
-            if path.is_file() and path.resolve() != reports:
-                yield path.relative_to(source.root).as_posix()
+            own = path.relative_to(source.root).as_posix()
+            if problem := _no_file(path):
+                yield Rejected(own, problem)
+            elif path.resolve() != reports:
+                yield own
+    for error in unread:
+        yield Rejected(Path(error.filename).relative_to(source.root).as_posix(), "the folder cannot be read")
+
+
+def _no_file(path: Path) -> str | None:
+    """Return why a path is not to be opened, if so: reading a device or a pipe could hang."""
+    try:
+        regular = path.is_file()
+    except OSError:
+        regular = False
+    if regular:
+        return None
+    return "a link that leads nowhere" if path.is_symlink() else "no regular file"
 
 
 def _read_header(source: DicomTreeSource, path: str) -> _Header | str:
@@ -160,23 +220,36 @@ def _problem(source: DicomTreeSource, header: _Header) -> str | None:
     tags = header.tags
     if not tags["StudyInstanceUID"] and not tags["Modality"]:
         return "truncated or without a study: StudyInstanceUID (0020,000D) is missing"
-    if tags["Modality"] and tags["Modality"].upper() not in source.modalities:
-        return f"modality {_told(tags['Modality'], _MODALITIES)} is not among {', '.join(source.modalities)}"
+    modality = tags["Modality"].upper()
+    if modality and modality not in source.modalities:
+        return f"modality {_told(modality, _MODALITIES)} is not among {', '.join(source.modalities)}"
     body_part = re.sub(r"[^A-Z]+", " ", tags["BodyPartExamined"].upper()).strip()
     if body_part and not any(part in body_part.split() for part in source.body_parts):
         return f"body part {_told(body_part, _BODY_PARTS)} is not among {', '.join(source.body_parts)}"
+    if modality and _MODALITY_OF.get(UID(tags["SOPClassUID"]), modality) != modality:
+        return f"contradictory: modality {_told(modality, _MODALITIES)}, SOP class {UID(tags['SOPClassUID']).name}"
     if not tags["Rows"]:
         return "holds no image: Rows (0028,0010) is missing"
     return None
 
 
-def _conflict(header: _Header, group: list[_Header], seen: set[str]) -> str | None:
+def _conflict(header: _Header, group: list[_Header], seen: set[str], persons: dict[str, tuple[str, str]]) -> str | None:
+    """Return how the header contradicts an earlier file: a patient's films must not teach another patient's report."""
     uid = header.tags["SOPInstanceUID"]
     if uid and uid in seen:
         return "duplicate: the same SOPInstanceUID stands in an earlier file"
     if group and group[0].patient != header.patient:
         return "its study has another patient in an earlier file"
+    if group and _differ(group[0].moment[:1], header.moment[:1]):
+        return "contradictory: its study has another StudyDate in an earlier file"
+    if _differ(persons.get(header.patient, header.person), header.person):
+        return "contradictory: its PatientID has another birth date or sex in an earlier file"
     return None
+
+
+def _differ(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Tell whether two values are told and are not the same; what is left out contradicts nothing."""
+    return any(first and second and first != second for first, second in zip(one, other, strict=True))
 
 
 def _told(value: str, known: tuple[str, ...]) -> str:
@@ -184,8 +257,10 @@ def _told(value: str, known: tuple[str, ...]) -> str:
     return value if value in known else "(other)"
 
 
-def _studies(source: DicomTreeSource, headers: dict[str, list[_Header]]) -> Iterator[RawStudy]:
-    reports = _read_reports(source.reports)
+def _studies(
+    source: DicomTreeSource, headers: dict[str, list[_Header]], rejected: list[Rejected]
+) -> Iterator[RawStudy]:
+    reports = _read_reports(source.reports, rejected)
     priors = _priors(headers)
     for study_uid, group in headers.items():
         group.sort(key=lambda header: header.order)
@@ -208,8 +283,8 @@ def _studies(source: DicomTreeSource, headers: dict[str, list[_Header]]) -> Iter
         )
 
 
-def _read_reports(reports: Reports | None) -> dict[str, Row]:
-    """Return `key -> part of the report -> text`.
+def _read_reports(reports: Reports | None, rejected: list[Rejected]) -> dict[str, Row]:
+    """Return `key -> part of the report -> text`; rows that cannot be used are added to `rejected`.
 
     Raises:
         DataError: The table cannot be read or lacks a column.
@@ -217,13 +292,24 @@ def _read_reports(reports: Reports | None) -> dict[str, Row]:
     if reports is None:
         return {}
     found: dict[str, Row] = {}
-    for row in read_table(reports.path):
+    for number, row in enumerate(read_table(reports.path, keep_undecodable=True), start=1):
         missing = sorted({reports.key, *reports.columns.values()} - set(row))
         if missing:
             raise DataError(f"{reports.path} has no column '{missing[0]}'.{nearest(missing[0], list(row))}")
+        if problem := _row_problem(row, reports.key, found):
+            rejected.append(Rejected(f"{reports.path.name}:{number}", problem))
+            continue
         texts = {name: row[column] for name, column in reports.columns.items()}
-        found.setdefault(str(row[reports.key]), {name: str(text) for name, text in texts.items() if text is not None})
+        found[str(row[reports.key])] = {name: str(text) for name, text in texts.items() if text is not None}
     return found
+
+
+def _row_problem(row: Row, key: str, found: dict[str, Row]) -> str | None:
+    if is_undecodable(row):
+        return "the report is not UTF-8 text"
+    if row[key] is None:
+        return "the report names no study"
+    return "its study has a report in an earlier row" if str(row[key]) in found else None
 
 
 def _priors(headers: dict[str, list[_Header]]) -> dict[str, str]:
