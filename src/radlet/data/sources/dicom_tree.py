@@ -4,11 +4,11 @@ Only headers are read here; the films are decoded by `ingest`. Every id is a pat
 pseudonyms in their place.
 """
 
+import json
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,8 @@ from radlet.core.registry import nearest
 from radlet.data.dicom import looks_like_dicom
 from radlet.data.quiet import quiet_libraries
 from radlet.data.refusal import refusing
-from radlet.data.sources.base import RawStudy, Rejected, Source
+from radlet.data.sources.base import ListedSource, RawStudy, Rejected
+from radlet.data.sources.study_index import Grouped, StudyIndex
 from radlet.data.tables import Row, read_table
 
 _TAGS = [
@@ -49,7 +50,7 @@ class Reports(Config):
     """Which column holds the whole report, or its parts."""
 
 
-class DicomTreeSource(Source):
+class DicomTreeSource(ListedSource):
     """Every DICOM file under a folder, whatever the files are called."""
 
     kind: Literal["dicom_tree"] = "dicom_tree"
@@ -62,13 +63,25 @@ class DicomTreeSource(Source):
     pseudonymise: Literal[True] = True
     """Always: DICOM ids are those of real people."""
 
-    def studies(self, seed: int, shard: int = 0, num_shards: int = 1) -> Iterator[RawStudy | Rejected]:  # noqa: ARG002
-        """Yield the studies and refused files of one shard; an image's id is its path under the root.
+    def list_studies(self, scratch: Path) -> Iterator[RawStudy | Rejected]:
+        """Yield the studies, then the refused files; an image's id is its path under the root.
 
         Raises:
             DataError: The root is no folder, or the table of reports cannot be read.
         """
-        yield from _scan(self.model_dump_json())[shard::num_shards]
+        if not self.root.is_dir():
+            raise DataError(f"{self.root}: is not a folder. Give the folder of the DICOM files as source.root.")
+        index = StudyIndex(scratch)
+        try:
+            for name, text in _read_reports(self.reports):
+                index.put("report", name, text)
+            for path in _files(self):
+                _take(self, index, path)
+            for group in index.studies():
+                yield _study(self, index, group)
+            yield from index.rejected()
+        finally:
+            index.close()
 
 
 @dataclass(frozen=True)
@@ -95,32 +108,28 @@ class _Header:
         return _number(self.tags["SeriesNumber"]), _number(self.tags["InstanceNumber"]), self.path
 
     @property
-    def moment(self) -> tuple[str, str]:
-        """When the study was made, for the order of a patient's studies; never stored."""
-        return self.tags["StudyDate"], self.tags["StudyTime"]
+    def moment(self) -> str:
+        """When the study was made, for the order of a patient's studies; "" where no date tells. Never stored."""
+        # The lowest separator: dates sort as if each stood alone.
+        return f"{self.tags['StudyDate']}\x01{self.tags['StudyTime']}" if self.tags["StudyDate"] else ""
 
 
-@lru_cache(maxsize=1)
-def _scan(source_json: str) -> list[RawStudy | Rejected]:
-    """Read every header once per process: `ingest` asks one worker for many shards."""
-    source = DicomTreeSource.model_validate_json(source_json)
-    if not source.root.is_dir():
-        raise DataError(f"{source.root}: is not a folder. Give the folder of the DICOM files as source.root.")
-    headers: dict[str, list[_Header]] = {}
-    rejected: list[Rejected] = []
-    seen: set[str] = set()
-    for path in _files(source):
-        header = _read_header(source, path)
-        if isinstance(header, str):
-            rejected.append(Rejected(path, header))
-            continue
-        group = headers.get(header.study, [])
-        if problem := _problem(source, header) or _conflict(header, group, seen):
-            rejected.append(Rejected(path, problem))
-            continue
-        seen.add(header.tags["SOPInstanceUID"])
-        headers.setdefault(header.study, []).append(header)
-    return [*_studies(source, headers), *rejected]
+def _take(source: DicomTreeSource, index: StudyIndex, path: str) -> None:
+    """Read one file's header and put it where it belongs."""
+    name = path.encode(errors="backslashreplace").decode()
+    header = _read_header(source, path) if name == path else "the file's name is not valid UTF-8"
+    if isinstance(header, str):
+        index.reject(name, header)
+        return
+    study = index.study(header.study)
+    if problem := _problem(source, header) or _conflict(header, study, index):
+        index.reject(path, problem)
+        return
+    index.put("image", header.tags["SOPInstanceUID"])
+    number = (
+        study[0] if study else index.add_study(header.study, header.patient, {"patient": header.patient}, header.moment)
+    )
+    index.add_film(number, header.order, {"path": path, "tags": header.tags})
 
 
 def _files(source: DicomTreeSource) -> Iterator[str]:
@@ -170,11 +179,11 @@ def _problem(source: DicomTreeSource, header: _Header) -> str | None:
     return None
 
 
-def _conflict(header: _Header, group: list[_Header], seen: set[str]) -> str | None:
+def _conflict(header: _Header, study: tuple[int, dict[str, str]] | None, index: StudyIndex) -> str | None:
     uid = header.tags["SOPInstanceUID"]
-    if uid and uid in seen:
+    if uid and index.get("image", uid) is not None:
         return "duplicate: the same SOPInstanceUID stands in an earlier file"
-    if group and group[0].patient != header.patient:
+    if study and study[1]["patient"] != header.patient:
         return "its study has another patient in an earlier file"
     return None
 
@@ -184,59 +193,41 @@ def _told(value: str, known: tuple[str, ...]) -> str:
     return value if value in known else "(other)"
 
 
-def _studies(source: DicomTreeSource, headers: dict[str, list[_Header]]) -> Iterator[RawStudy]:
-    reports = _read_reports(source.reports)
-    priors = _priors(headers)
-    for study_uid, group in headers.items():
-        group.sort(key=lambda header: header.order)
-        tags = group[0].tags
-        row = reports.get(tags[source.reports.tag], {}) if source.reports else {}
-        yield RawStudy(
-            Study(
-                study_id=study_uid,
-                patient_id=group[0].patient,
-                images=tuple(
-                    ImageRecord(image_id=header.path, path=str((source.root / header.path).absolute()))
-                    for header in group
-                ),
-                report=row.get("report"),
-                sections={name: text for name, text in row.items() if name in SECTIONS},
-                sex="F" if tags["PatientSex"] == "F" else "M" if tags["PatientSex"] == "M" else None,
-                age_years=_age_years(tags["PatientAge"]),
-                prior_study_id=priors.get(study_uid),
-            )
+def _study(source: DicomTreeSource, index: StudyIndex, group: Grouped) -> RawStudy:
+    tags = group.films[0]["tags"]
+    text = index.get("report", tags[source.reports.tag]) if source.reports else None
+    row: Row = json.loads(text) if text else {}
+    return RawStudy(
+        Study(
+            study_id=group.study_id,
+            patient_id=group.head["patient"],
+            images=tuple(
+                ImageRecord(image_id=film["path"], path=str((source.root / film["path"]).absolute()))
+                for film in group.films
+            ),
+            report=row.get("report"),
+            sections={name: text for name, text in row.items() if name in SECTIONS},
+            sex="F" if tags["PatientSex"] == "F" else "M" if tags["PatientSex"] == "M" else None,
+            age_years=_age_years(tags["PatientAge"]),
+            prior_study_id=group.prior_study_id,
         )
+    )
 
 
-def _read_reports(reports: Reports | None) -> dict[str, Row]:
-    """Return `key -> part of the report -> text`.
+def _read_reports(reports: Reports | None) -> Iterator[tuple[str, str]]:
+    """Yield the key of a study and, as JSON, ``part of the report -> text``.
 
     Raises:
         DataError: The table cannot be read or lacks a column.
     """
     if reports is None:
-        return {}
-    found: dict[str, Row] = {}
+        return
     for row in read_table(reports.path):
         missing = sorted({reports.key, *reports.columns.values()} - set(row))
         if missing:
             raise DataError(f"{reports.path} has no column '{missing[0]}'.{nearest(missing[0], list(row))}")
         texts = {name: row[column] for name, column in reports.columns.items()}
-        found.setdefault(str(row[reports.key]), {name: str(text) for name, text in texts.items() if text is not None})
-    return found
-
-
-def _priors(headers: dict[str, list[_Header]]) -> dict[str, str]:
-    """Return `study -> the same patient's study before it`, where dates tell."""
-    by_patient: dict[str, list[tuple[tuple[str, str], str]]] = {}
-    for study_uid, group in headers.items():
-        if group[0].moment[0]:
-            by_patient.setdefault(group[0].patient, []).append((group[0].moment, study_uid))
-    return {
-        later: earlier
-        for studies in by_patient.values()
-        for (_, earlier), (_, later) in zip(sorted(studies), sorted(studies)[1:], strict=False)
-    }
+        yield str(row[reports.key]), json.dumps({name: str(text) for name, text in texts.items() if text is not None})
 
 
 def _number(text: str) -> int:
