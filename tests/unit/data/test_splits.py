@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from radlet.core.errors import DataError
 from radlet.core.records import SPLITS, Example, Split
-from radlet.data import splits
+from radlet.data import distinct, splits
 from radlet.data.manifests import write_records
 from radlet.data.splits import assign_split, check_leakage
 
@@ -89,7 +89,7 @@ def test_no_leak(check) -> None:
     ids=["patient", "study", "film"],
 )
 def test_leaks_are_named(check, examples: list[Example], message: str, ids_at_once: int, monkeypatch) -> None:
-    monkeypatch.setattr(splits, "_IDS_AT_ONCE", ids_at_once)
+    monkeypatch.setattr(distinct, "_IDS_AT_ONCE", ids_at_once)
     with pytest.raises(DataError, match=message):
         check(examples)
 
@@ -101,7 +101,8 @@ def test_many_leaks_are_counted(check) -> None:
 
 
 def test_ids_whose_hashes_are_equal_are_no_leak(check, monkeypatch) -> None:
-    monkeypatch.setattr(splits, "_hashes", lambda ids: np.zeros(len(ids), np.int64))
+    for module in (distinct, splits):
+        monkeypatch.setattr(module, "hash_ids", lambda ids: np.zeros(len(ids), np.int64))
     check([example("p", "s1", "train", "a"), example("q", "s2", "test", "b")])
 
 
@@ -111,5 +112,5 @@ def test_patients_are_counted_in_any_number_of_parts(tmp_path_factory, rows, at_
     fixed = dict(rows)
     write_records(path, [example(patient, f"s{n}", fixed[patient]) for n, (patient, _) in enumerate(rows)])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(splits, "_IDS_AT_ONCE", at_once)
+        patch.setattr(distinct, "_IDS_AT_ONCE", at_once)
         assert check_leakage(path) == Counter(fixed.values())
