@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 from radlet.core.records import OBSERVATIONS, SECTIONS, SPLITS, Example, Record, State, Study
+from radlet.data.examples import StudyCounter
 from radlet.data.sections import parse_sections
 
 _NUM_BINS = 24
@@ -74,6 +75,18 @@ class Leakage(Record):
     in_several_splits: int = 0
 
 
+class PriorReferences(Record):
+    """How often findings, impression and caption refer to an earlier exam."""
+
+    texts: int
+    rate_before: float | None
+    """Share of the texts that refer to one, as they came; None where there is no text."""
+    rate_after: float | None
+    """The same, as the examples have them."""
+    kept: int
+    """Sentences that refer to one and were left as they are."""
+
+
 class DataCard(Record):
     """A built set in numbers; ``card.json``."""
 
@@ -91,6 +104,9 @@ class DataCard(Record):
     """Label -> split -> counts."""
     views: dict[str, dict[str, int]]
     """View -> split -> films."""
+    questions: dict[str, dict[str, int]] = {}
+    """Topic of the questions ("" where the set names none) -> kind of answer -> questions."""
+    prior_references: PriorReferences
     report_words: Lengths | None
     indication_words: Lengths | None
     leakage: Leakage
@@ -111,22 +127,32 @@ class CardCounts:
         self._labels: dict[str, Counter[tuple[str, int]]] = {split: Counter() for split in SPLITS}
         self._views: dict[str, Counter[str]] = {}
         self._reasons: dict[str, Counter[str]] = {}
+        self._questions: dict[str, Counter[str]] = {}
+        self._counter = StudyCounter()
 
     def add(self, study: Study, example: Example, reason: str | None) -> None:
         """Count one example and the study it was made from; `reason`: why it has no target."""
         split = example.split
+        first, films = self._counter.new_of(example)
+        if first:
+            self._add_study(study, example)
+        self._states[split].update(example.observations.items())
+        for film in films:
+            self._views.setdefault(example.views[film] or "unknown", Counter())[split] += 1
+        if reason:
+            self._reasons.setdefault(reason, Counter())[split] += 1
+
+    def _add_study(self, study: Study, example: Example) -> None:
+        """Count what all examples of a study share."""
         for name, words in _section_words(study).items():
-            self._section_words[name][words] += 1
+            self._section_words.setdefault(name, Counter())[words] += 1
+        for question in study.questions:
+            self._questions.setdefault(question.topic or "", Counter())[question.kind] += 1
         if example.report:
             self._report_words[len(example.report.split())] += 1
         if example.indication:
             self._indication_words[len(example.indication.split())] += 1
-        self._states[split].update(example.observations.items())
-        self._labels[split].update(example.labels.items())
-        for view in example.views:
-            self._views.setdefault(view or "unknown", Counter())[split] += 1
-        if reason:
-            self._reasons.setdefault(reason, Counter())[split] += 1
+        self._labels[example.split].update(example.labels.items())
 
     def card(
         self, summary: dict[str, Any], ingested: dict[str, Any], about: dict[str, Any], hashes: dict[str, str]
@@ -159,6 +185,10 @@ class CardCounts:
             observations={split: _by_observation(states) for split, states in self._states.items() if states},
             labels=_by_label(self._labels),
             views={name: dict(counts) for name, counts in sorted(self._views.items())},
+            questions={topic: dict(sorted(kinds.items())) for topic, kinds in sorted(self._questions.items())},
+            prior_references=PriorReferences(
+                **{name: summary["prior_references"][name] for name in PriorReferences.model_fields}
+            ),
             report_words=lengths(self._report_words),
             indication_words=lengths(self._indication_words),
             leakage=Leakage(**totals),
@@ -200,7 +230,8 @@ def quantile(words: Counter[int], share: float) -> int:
 def _section_words(study: Study) -> dict[str, int]:
     """Return the words of each section that the study has, before cleaning."""
     sections = {**(parse_sections(study.report) if study.report else {}), **study.sections}
-    return {name: words for name in SECTIONS if (words := len(sections.get(name, "").split()))}
+    told = {name: sections.get(name, "") for name in SECTIONS} | {"caption": study.caption or ""}
+    return {name: words for name, text in told.items() if (words := len(text.split()))}
 
 
 def _section_count(words: Counter[int]) -> SectionCount:

@@ -22,6 +22,23 @@ def select_films(examples: Iterable[Example], films: Films) -> list[Example]:
     return [row for example in examples for row in _rows(example, _choices(example, films))]
 
 
+class StudyCounter:
+    """Tells what an example adds to counts of studies and films; the examples of one study come one after another."""
+
+    def __init__(self) -> None:
+        self._study_id: str | None = None
+        self._films: set[str] = set()
+
+    def new_of(self, example: Example) -> tuple[bool, list[int]]:
+        """Return whether the example is the first of its study, and the positions of films not seen with it before."""
+        first = example.study_id != self._study_id
+        if first:
+            self._study_id, self._films = example.study_id, set()
+        films = [index for index, path in enumerate(example.image_paths) if path not in self._films]
+        self._films.update(example.image_paths)
+        return first, films
+
+
 def is_frontal(view: str | None) -> bool:
     """Tell whether a film is frontal: PA, AP, or of unknown view."""
     return view != "LATERAL"

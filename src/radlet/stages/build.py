@@ -21,8 +21,9 @@ from radlet.core.config import StageConfig
 from radlet.core.errors import DataError
 from radlet.core.records import SPLITS, Example
 from radlet.core.runs import Run, open_run, run_digest, sha256_file, write_atomically
-from radlet.data.assembly import ExampleSettings, make_example, missing_target
+from radlet.data.assembly import ExampleSettings, make_examples, missing_target
 from radlet.data.card import CardCounts, SourceNote
+from radlet.data.examples import StudyCounter
 from radlet.data.manifests import EXAMPLES, read_records, read_studies, write_records
 from radlet.data.priors import PriorTally
 from radlet.data.sources import SOURCES
@@ -67,7 +68,7 @@ def run(config: BuildConfig, console: Console | None = None) -> Path:
 
 def _check(config: BuildConfig, summary: dict[str, Any]) -> None:
     """Refuse examples that teach nothing. A set without any report is one of labels, for the encoder alone."""
-    reports = set(summary["without_target_by_reason"]) != {"no report"}
+    reports = not set(summary["without_target_by_reason"]) <= {"no report", "no questions", "no caption"}
     if not summary["targets"] and (reports or not summary["labels"]):
         raise DataError(
             f"{config.ingest}: no study has a section '{config.section}'. Choose another, or give reports; for a set "
@@ -79,13 +80,13 @@ def _examples(config: BuildConfig, run: Run, counts: "_Counts", for_card: CardCo
     images_dir = Path(os.path.relpath(config.ingest.resolve(), run.path.resolve())).as_posix()
     with (run.path / "without_target.jsonl").open("w", encoding="utf-8") as file:
         for study in read_studies(config.ingest):
-            example = make_example(study, config, config.seed, images_dir, counts.priors)
-            reason = missing_target(study, example)
-            if reason:
-                file.write(json.dumps({"id": study.study_id, "reason": reason}) + "\n")
-            counts.add(example, reason)
-            for_card.add(study, example, reason)
-            yield example
+            for example in make_examples(study, config, config.seed, images_dir, counts.priors):
+                reason = missing_target(study, example)
+                if reason:
+                    file.write(json.dumps({"id": example.example_id, "reason": reason}) + "\n")
+                counts.add(example, reason)
+                for_card.add(study, example, reason)
+                yield example
 
 
 def _write_card(config: BuildConfig, run: Run, counts: CardCounts, summary: dict[str, Any]) -> None:
@@ -127,6 +128,7 @@ class _Counts:
 
     def __init__(self) -> None:
         self.priors = PriorTally()
+        self._counter = StudyCounter()
         self._numbers: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
         self._patients: dict[str, set[str]] = defaultdict(set)
         self._words: dict[str, list[int]] = defaultdict(list)
@@ -137,13 +139,14 @@ class _Counts:
     def add(self, example: Example, reason: str | None) -> None:
         """Count one example; `reason`: why it has no target."""
         split = example.split
+        first, films = self._counter.new_of(example)
         self._patients[split].add(example.patient_id)
-        self._numbers[split].update(studies=1, films=len(example.image_paths), targets=example.target is not None)
+        self._numbers[split].update(studies=first, films=len(films), targets=example.target is not None)
         if example.target:
             self._words[split].append(len(example.target.split()))
         if reason:
             self._reasons[reason] += 1
-        for name, value in example.labels.items():
+        for name, value in example.labels.items() if first else ():
             self._known[name][split] += 1
             self._present[name][split] += value
 
@@ -189,7 +192,7 @@ def _print_summary(console: Console, summary: dict[str, Any]) -> None:
         table.add_row(name, *cells)
     console.print(table)
     for reason, count in summary["without_target_by_reason"].items():
-        console.print(f"{count} studies kept without a text to write: {reason}")
+        console.print(f"{count} examples kept without a text to write: {reason}")
     priors = summary["prior_references"]
     if priors["texts"]:
         before, after = priors["rate_before"], priors["rate_after"]

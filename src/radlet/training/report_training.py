@@ -38,12 +38,13 @@ class ReportTrainingConfig(Config):
     """Random changes of the films."""
     loop: LoopConfig = LoopConfig()
     """The training loop."""
-    select: Literal["loss", "draft_f1_micro", "draft_f1_macro"] = "loss"
-    """Which validation number picks the best weights: "loss", or a score of drafts written for the dev split."""
+    select: Literal["loss", "draft_f1_micro", "draft_f1_macro", "draft_exact", "draft_exact_closed"] = "loss"
+    """Which validation number picks the best weights: "loss", or a score of drafts written for the dev split: F1 of
+    observations, or, of answers, the share that is the expected one."""
     max_dev_rows: int = Field(default=400, ge=1)
     """Rows of the dev split whose loss is measured in validation."""
     num_dev_drafts: int = Field(default=0, ge=0)
-    """Dev reports drafted and scored in each validation."""
+    """Dev reports, or answers, drafted and scored in each validation."""
 
     @model_validator(mode="after")
     def _measured(self) -> Self:

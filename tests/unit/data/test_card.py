@@ -19,7 +19,9 @@ WORDS = st.dictionaries(st.integers(1, 3000), st.integers(1, 50), min_size=1).ma
 
 def make_summary(**train):
     row = {"patients": 1, "studies": 1, "films": 1, "targets": 1, "target_words_mean": None}
-    return {"splits": {"train": row | train, "dev": dict.fromkeys(row, 0), "test": dict.fromkeys(row, 0)}}
+    priors = {"texts": 2, "rate_before": 0.5, "rate_after": 0.0, "kept": 0, "rewritten": 1}
+    splits = {"train": row | train, "dev": dict.fromkeys(row, 0), "test": dict.fromkeys(row, 0)}
+    return {"splits": splits, "prior_references": priors}
 
 
 def make_example(**values):

@@ -3,7 +3,16 @@ from html.parser import HTMLParser
 import pytest
 
 from radlet.core.records import OBSERVATIONS
-from radlet.data.card import DataCard, Flow, LabelCount, Leakage, Lengths, SectionCount, SourceNote
+from radlet.data.card import (
+    DataCard,
+    Flow,
+    LabelCount,
+    Leakage,
+    Lengths,
+    PriorReferences,
+    SectionCount,
+    SourceNote,
+)
 from radlet.evaluation.data_page import render_data_card
 
 
@@ -53,6 +62,7 @@ def make_card():
             "views": {"PA": {"train": 1234}},
             "report_words": Lengths(texts=4, median=3, p95=9, longest=11, bin_words=1, bins=(0, 0, 0, 3, 0, 0, 1)),
             "indication_words": None,
+            "prior_references": PriorReferences(texts=4, rate_before=0.25, rate_after=0.0, kept=3),
             "leakage": Leakage(patients=4, studies=5, films=1234),
             "hashes": {"build": "abc123"},
             "config": {"labels": "both", "shares": {"train": 0.8}},

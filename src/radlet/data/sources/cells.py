@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from radlet.core.config import Config
+from radlet.core.records import AnswerKind
 
 _OLDEST_LIKELY = 120
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
@@ -57,6 +58,13 @@ def read_sex(cell: str) -> Literal["F", "M"] | None:
     """Read ``F``, ``M``, ``Female``, ``male``; anything else is unknown."""
     letters: dict[str, Literal["F", "M"]] = {"F": "F", "FEMALE": "F", "M": "M", "MALE": "M"}
     return letters.get(cell.strip().upper())
+
+
+def read_answer_kind(cell: str, answer: str) -> AnswerKind:
+    """Read ``CLOSED`` and ``OPEN`` however they are spelt; where a set tells neither, "yes" and "no" are closed."""
+    kinds: dict[str, AnswerKind] = {"CLOSED": "closed", "CLOSE": "closed", "OPEN": "open"}
+    said: AnswerKind = "closed" if answer.strip(" .").lower() in ("yes", "no") else "open"
+    return kinds.get(cell.strip().upper(), said)
 
 
 def read_words(cell: str) -> tuple[str, ...] | None:

@@ -22,6 +22,7 @@ from radlet.data.dicom import looks_like_dicom
 from radlet.data.quiet import quiet_libraries
 from radlet.data.refusal import refusing
 from radlet.data.sources.base import RawStudy, Rejected, Source
+from radlet.data.sources.cells import read_age_years, read_sex
 from radlet.data.tables import Row, read_table
 
 _TAGS = [
@@ -201,8 +202,8 @@ def _studies(source: DicomTreeSource, headers: dict[str, list[_Header]]) -> Iter
                 ),
                 report=row.get("report"),
                 sections={name: text for name, text in row.items() if name in SECTIONS},
-                sex="F" if tags["PatientSex"] == "F" else "M" if tags["PatientSex"] == "M" else None,
-                age_years=_age_years(tags["PatientAge"]),
+                sex=read_sex(tags["PatientSex"]),
+                age_years=read_age_years(tags["PatientAge"]),
                 prior_study_id=priors.get(study_uid),
             )
         )
@@ -241,11 +242,3 @@ def _priors(headers: dict[str, list[_Header]]) -> dict[str, str]:
 
 def _number(text: str) -> int:
     return int(text) if re.fullmatch(r"-?\d{1,9}", text) else 0
-
-
-def _age_years(text: str) -> int | None:
-    """Read an Age String (PS3.5 6.2, AS): ``045Y``, ``011M``, ``003W``, ``010D``."""
-    match = re.fullmatch(r"(\d{1,3})([DWMY])", text)
-    if not match:
-        return None
-    return int(match[1]) // {"Y": 1, "M": 12, "W": 52, "D": 365}[match[2]]
