@@ -45,7 +45,11 @@ def test_sections_states_labels_views_and_reasons_are_counted():
     card = make_card(
         [
             (free, make_example(labels={"Mass": 1}, observations=states, report="a b c"), None),
-            (cut, make_example(labels={"Mass": 0}, views=(None,), split="test", indication="cough"), "no findings"),
+            (
+                cut,
+                make_example(study_id="t", labels={"Mass": 0}, views=(None,), split="test", indication="cough"),
+                "no findings",
+            ),
         ],
         {"rejected": 3, "rejected_by_reason": {"blank": 3}, "items_without_any_film": 2},
     )
