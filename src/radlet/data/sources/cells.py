@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from radlet.core.config import Config
@@ -74,8 +74,17 @@ def read_words(cell: str) -> tuple[str, ...] | None:
     """
     if not (cell.startswith("[") and cell.endswith("]")):
         return None
-    words = (" ".join((single or double).split()) for single, double in _QUOTED.findall(cell))
-    return tuple(dict.fromkeys(word for word in words if word))
+    return tuple(dict.fromkeys(_quoted(cell)))
+
+
+def read_word_lists(cell: str) -> list[tuple[str, ...]]:
+    """Read lists within a list as Python prints them, ``[['a', 'b'], ['c']]``; words that are told twice stay."""
+    return [words for part in cell.split("]") if (words := tuple(_quoted(part)))]
+
+
+def _quoted(text: str) -> Iterator[str]:
+    words = (" ".join((single or double).split()) for single, double in _QUOTED.findall(text))
+    return (word for word in words if word)
 
 
 def _number(cell: object) -> float | None:
