@@ -170,6 +170,8 @@ def generate(
     if not entries:
         raise DataError("No film was found. Give films, folders that hold films, or a JSONL manifest.")
     drafter = _film_drafter(checkpoint)
+    if any(entry.question is None for entry in entries):
+        _check_needs_no_question(drafter, checkpoint)
     guidance = drafter.card.guidance if guidance is None else guidance
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, guidance=guidance)
     readable, refused = _readable(entries, lambda entry: drafter.check_film(entry.path))
@@ -196,6 +198,11 @@ def _film_drafter(checkpoint: Path) -> "Drafter":
             'recipe does not set films = "none".'
         )
     return drafter
+
+
+def _check_needs_no_question(drafter: "Drafter", checkpoint: Path) -> None:
+    if drafter.card.target_section == "answer":
+        raise ConfigError(f"{checkpoint}: was tuned to answer questions. Give one: --question, or in the manifest.")
 
 
 def _readable(entries: list[Any], probe: "Callable[[Any], None]") -> tuple[list[Any], int]:
@@ -230,6 +237,8 @@ def explain(
     if file.is_dir():
         raise DataError(f"{file}: is a folder. Give one film.")
     drafter = _film_drafter(checkpoint)
+    if question is None:
+        _check_needs_no_question(drafter, checkpoint)
     try:
         drafter.check_film(file)
     except DataError as error:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from radlet.core.config import Config
 from radlet.core.console import Progress
-from radlet.core.errors import DataError
+from radlet.core.errors import ConfigError, DataError
 from radlet.core.records import Example
 from radlet.core.runs import Run
 from radlet.data.images import ImageSettings
@@ -96,6 +96,7 @@ def train_on_reports(
         draft_score: Drafts the given dev rows and scores the drafts.
         progress: Shown while training.
     """
+    _check_select(config, answers=rows.train[0].question is not None)
     dev_rows = rows.dev[: config.max_dev_rows]
     paths = [path for row in [*rows.train, *dev_rows] for path in row.image_paths]
     films = load_films(paths, report_model, config, progress) if paths else None
@@ -111,6 +112,14 @@ def train_on_reports(
 
     validation = Validation(measure, config.select, higher_is_better=config.select != "loss")
     return train(objective, config.loop, run, seed, validation, progress)
+
+
+def _check_select(config: ReportTrainingConfig, answers: bool) -> None:
+    if config.select != "loss" and config.select.startswith("draft_exact") != answers:
+        what, allowed = ("answers", "draft_exact") if answers else ("reports", "draft_f1")
+        raise ConfigError(
+            f"select = '{config.select}' does not fit: the examples hold {what}. Choose \"loss\" or a {allowed}…."
+        )
 
 
 def load_films(

@@ -3,7 +3,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radlet.core.records import Example, ImageRecord, State, Study
+from radlet.core.records import Example, ImageRecord, Question, State, Study
 from radlet.data.card import CardCounts, SectionCount, SourceNote, lengths, quantile
 
 ABOUT = {
@@ -69,6 +69,21 @@ def test_sections_states_labels_views_and_reasons_are_counted():
     assert card.report_words.median == 3
     assert card.indication_words is not None
     assert card.indication_words.texts == 1
+
+
+def test_what_a_study_has_is_counted_once_however_many_examples_it_makes():
+    asked = tuple(Question(question="?", answer="a", kind=kind, topic=topic) for kind, topic in
+                  (("open", None), ("closed", "PRES"), ("closed", "PRES")))  # fmt: skip
+    study = Study(study_id="s", patient_id="p", images=(FILM,), questions=asked, caption="One two.")
+    examples = [make_example(example_id=f"s.q{n}", labels={"Mass": 1}, report="One two.") for n in range(3)]
+    card = make_card([(study, example, None) for example in examples])
+    assert card.views == {"PA": {"train": 1}}
+    assert card.labels["Mass"]["train"].known == 1
+    assert card.report_words is not None
+    assert card.report_words.texts == 1
+    assert card.sections["caption"] == SectionCount(studies=1, words_median=2)
+    assert card.questions == {"": {"open": 1}, "PRES": {"closed": 2}}
+    assert card.prior_references.rate_before == 0.5
 
 
 def test_a_set_of_films_alone_has_a_card():

@@ -1,7 +1,7 @@
 import pytest
 
 from radlet.core.records import Example
-from radlet.data.examples import select_films
+from radlet.data.examples import StudyCounter, select_films
 
 
 def make_example(*views):
@@ -32,3 +32,13 @@ def test_rows_hold_the_chosen_films(films, views, rows):
     chosen = select_films([make_example(*views)], films)
     assert [(row.example_id, row.image_paths, row.views) for row in chosen] == rows
     assert all(row.study_id == "s1" for row in chosen)
+
+
+def test_studies_and_films_are_new_once_however_many_examples_they_have():
+    counter = StudyCounter()
+    whole = make_example("PA", "LATERAL")
+    part = whole.model_copy(update={"image_paths": ("1.png",), "views": ("LATERAL",)})
+    more = whole.model_copy(update={"image_paths": ("1.png", "2.png")})
+    other = whole.model_copy(update={"study_id": "s2"})
+    found = [counter.new_of(example) for example in (part, more, whole, other)]
+    assert found == [(True, [0]), (False, [1]), (False, [0]), (True, [0, 1])]
