@@ -39,7 +39,7 @@ class Task(ABC):
 
 
 class Findings(Task):
-    """Draft the target section of a report from its films and its indication."""
+    """Draft the target section of a report, or the caption of a film, from the films and the indication."""
 
     version = 2
     metrics = (
@@ -64,8 +64,8 @@ class Findings(Task):
     )
 
     def accepts(self, example: Example) -> bool:
-        """Accept examples with a target text and a film."""
-        return bool(example.target and example.image_paths)
+        """Accept examples with a target text and a film; the answer to a question is no findings."""
+        return bool(example.target and example.image_paths and example.question is None)
 
     def reference(self, example: Example) -> str:
         """Return the target text."""

@@ -108,7 +108,7 @@ def _gather(run: Run, shards: list[BuildShard]) -> ShardCounts:
 
 def _check(config: BuildConfig, summary: dict[str, Any]) -> None:
     """Refuse examples that teach nothing. A set without any report is one of labels, for the encoder alone."""
-    reports = set(summary["without_target_by_reason"]) != {"no report"}
+    reports = not set(summary["without_target_by_reason"]) <= {"no report", "no questions", "no caption"}
     if not summary["targets"] and (reports or not summary["labels"]):
         raise DataError(
             f"{config.ingest}: no study has a section '{config.section}'. Choose another, or give reports; for a set "
@@ -166,7 +166,7 @@ def _print_summary(console: Console, summary: dict[str, Any]) -> None:
     for reason, count in summary["rejected_by_reason"].items():
         console.print(f"{count} studies refused: {reason}")
     for reason, count in summary["without_target_by_reason"].items():
-        console.print(f"{count} studies kept without a text to write: {reason}")
+        console.print(f"{count} examples kept without a text to write: {reason}")
     priors = summary["prior_references"]
     if priors["texts"]:
         before, after = priors["rate_before"], priors["rate_after"]

@@ -122,7 +122,13 @@ def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
 
 def _rows(config: EvaluateConfig, task: Task, films: Films) -> tuple[list[Example], list[Example]]:
     """Return the rows that are judged and the training rows that baselines copy from."""
-    examples = [example for example in read_examples(config.examples) if task.accepts(example)]
+    built = read_examples(config.examples)
+    examples = [example for example in built if task.accepts(example)]
+    if not examples and any(example.question for example in built):
+        raise DataError(
+            f"{config.examples}: holds questions (section = 'answer'), which the task '{config.task}' does not judge. "
+            "Give a build of findings; for answers, see draft_exact in the metrics.jsonl of finetune."
+        )
     studies = [example for example in examples if example.split == config.split]
     if config.max_studies is not None and len(studies) > config.max_studies:
         chosen = np.random.default_rng(config.seed).choice(len(studies), config.max_studies, replace=False)
