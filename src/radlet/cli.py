@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -340,6 +340,9 @@ def import_chexbert_command(
 def score(
     file: Annotated[Path, typer.Argument(help="JSONL {id, patient_id?, reference, prediction}.", show_default=False)],
     bootstrap: Annotated[int, typer.Option(min=1, help="Resamples of the patients.")] = 1000,
+    interval: Annotated[
+        Literal["percentile", "bca"], typer.Option(help="Percentiles, or bias-corrected and accelerated.")
+    ] = "percentile",
     out: Annotated[Path, typer.Option(help="Scorecard to write.")] = Path("scorecard.json"),
 ) -> None:
     """Score drafts against references, with intervals resampled by patient."""
@@ -348,7 +351,7 @@ def score(
     from radlet.evaluation.scorecard import number_text
 
     _check_file(out)
-    scorecard = score_file(file, bootstrap)
+    scorecard = score_file(file, bootstrap, interval=interval)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, scorecard.model_dump_json(indent=2) + "\n")
     for name, estimate in scorecard.metrics.items():

@@ -57,8 +57,13 @@ class Findings(Task):
         "observation_recall_micro_14",
         "laterality",
         "bleu_1",
+        "bleu_2",
+        "bleu_3",
         "bleu_4",
+        "rouge_1",
+        "rouge_2",
         "rouge_l",
+        "cider",
         "length_words",
         "length_ratio",
     )
