@@ -11,7 +11,7 @@ import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from radlet.core.errors import DataError
 from radlet.core.locks import lock_file
 from radlet.core.records import Finding, ImageRecord, Study, View
 from radlet.data.images import read_film
+from radlet.data.journals import append_line, recover_lines
 from radlet.data.pseudonyms import Pseudonyms
 from radlet.data.sources import SOURCES
 from radlet.data.sources.base import RawStudy, Rejected, Source
@@ -83,12 +84,6 @@ def ingest_shard(shard: Shard, poisoned: Poisoned) -> Iterator[str | None]:
             _write_line(shard, journal, item, study, refusals)
 
 
-def read_journal(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a finished shard: ``study`` (or None), ``rejected`` (a list of ``id``, ``reason``)."""
-    with path.open(encoding="utf-8") as file:
-        yield from (json.loads(line) for line in file)
-
-
 def _source(source_json: str) -> Source:
     kind = json.loads(source_json)["kind"]
     source: Source = SOURCES[kind].model_validate_json(source_json)
@@ -97,12 +92,7 @@ def _source(source_json: str) -> Source:
 
 def _recover(journal: BinaryIO) -> list[str]:
     """Return the raw-item digests that the journal holds, and cut off a line that a kill left unfinished."""
-    journal.seek(0)
-    # Bytes: a kill may leave half a character, and reports may hold line ends other than the line feed.
-    whole, _, unfinished = journal.read().rpartition(b"\n")
-    journal.seek(-len(unfinished), os.SEEK_END)
-    journal.truncate()
-    return [json.loads(line)["item"] for line in whole.split(b"\n") if line]
+    return [json.loads(line)["item"] for line in recover_lines(journal)]
 
 
 def _check_same(shard: Shard, digest: str, item: RawStudy | Rejected) -> None:
@@ -128,8 +118,7 @@ def _write_line(
     }
     if shard.finder and refusals:
         _append_private(shard.finder, [{"id": own, "raw_id": r.raw_id} for own, r in zip(ids, refusals, strict=True)])
-    journal.write((json.dumps(line, ensure_ascii=False) + "\n").encode())
-    journal.flush()
+    append_line(journal, line)
 
 
 def _public_id(shard: Shard, refusal: _Refusal) -> str:

@@ -4,7 +4,8 @@ import pytest
 from radlet.core.errors import DataError
 from radlet.core.records import ImageRecord, Study
 from radlet.data import ingestion
-from radlet.data.ingestion import Shard, ingest_shard, read_journal
+from radlet.data.ingestion import Shard, ingest_shard
+from radlet.data.journals import read_journal
 from radlet.data.sources.base import RawStudy, Source
 
 FILM = np.zeros((8, 8), np.uint8)
