@@ -1,7 +1,8 @@
 """Train the classifiers of `radlet.data.quality.appearance` on synthetic films and write its ``weights.json``.
 
-Everything that is learnt from is drawn here: synthetic chest films, posed and exposed in many ways, and counter-examples
-(limbs, slices, sectors of ultrasound, skulls, bellies, graphs, clouds, parts of chests). No real film takes part.
+Everything that is learnt from is drawn here: synthetic chest films, posed and exposed in many ways, and
+counter-examples (limbs, slices, sectors of ultrasound, skulls, bellies, graphs, clouds, parts of chests). No real film
+takes part.
 
     python tools/quality_weights.py [--patients 1200] [--out src/radlet/data/quality/weights.json]
 """
@@ -35,6 +36,7 @@ OUT = Path(__file__).resolve().parents[1] / "src/radlet/data/quality/weights.jso
 
 Rng = np.random.Generator
 Grey = NDArray[np.float64]
+Pair = Sequence[float] | NDArray[np.float64]
 
 
 def main() -> int:
@@ -96,7 +98,7 @@ def view_rows(films: Sequence[tuple[str, Grey]], rng: Rng) -> tuple[NDArray[np.s
                 rows.append((f"turned_{90 * quarter}", features_of(posed(film, view, rng, quarter))))
     for _ in range(COUNTER_EXAMPLES):
         if rng.random() < 0.25:
-            _, film = films[rng.integers(len(films))]
+            _, film = films[int(rng.integers(len(films)))]
             other = part_of(film, rng)
         else:
             other = COUNTERS[rng.integers(len(COUNTERS))](rng)
@@ -217,7 +219,7 @@ def grid() -> tuple[Grey, Grey]:
     return rows, columns
 
 
-def ellipse(centre: Sequence[float], radii: Sequence[float]) -> NDArray[np.bool_]:
+def ellipse(centre: Pair, radii: Pair) -> NDArray[np.bool_]:
     """Return the inside of an ellipse, from (column, row) and its radii."""
     rows, columns = grid()
     inside: NDArray[np.bool_] = ((columns - centre[0]) / radii[0]) ** 2 + ((rows - centre[1]) / radii[1]) ** 2 < 1
@@ -255,12 +257,11 @@ def axial_slice(rng: Rng) -> Grey:
     """Draw a section of a trunk or head: an oval with a rim and shapes in it."""
     radii = rng.uniform(0.25, 0.5, 2)
     body = ellipse((0, 0), radii)
-    film = body * rng.uniform(0.3, 0.6) + (body & ~ellipse((0, 0), radii * rng.uniform(0.88, 0.97))) * rng.uniform(
-        0.1, 0.6
-    )
+    rim = body & ~ellipse((0, 0), radii * rng.uniform(0.88, 0.97))
+    film: Grey = body * rng.uniform(0.3, 0.6) + rim * rng.uniform(0.1, 0.6)
     for _ in range(rng.integers(2, 12)):
         film = film + (ellipse(rng.uniform(-0.35, 0.35, 2), rng.uniform(0.02, 0.2, 2)) & body) * rng.uniform(-0.4, 0.5)
-    return ndimage.gaussian_filter(film, rng.uniform(0.4, 1.4)) + rng.normal(0, 0.02, film.shape)
+    return np.asarray(ndimage.gaussian_filter(film, rng.uniform(0.4, 1.4)) + rng.normal(0, 0.02, film.shape))
 
 
 def ultrasound(rng: Rng) -> Grey:
@@ -309,7 +310,7 @@ def skull(rng: Rng) -> Grey:
     for _ in range(6):
         centre = (rng.uniform(-0.3, 0.3), rng.uniform(0, 0.35))
         film = film + ellipse(centre, (rng.uniform(0.03, 0.1),) * 2) * rng.uniform(-0.3, 0.4)
-    return ndimage.gaussian_filter(film, 1.4)
+    return np.asarray(ndimage.gaussian_filter(film, 1.4))
 
 
 def belly(rng: Rng) -> Grey:
@@ -320,11 +321,13 @@ def belly(rng: Rng) -> Grey:
     film = film + spine * 0.2 * (1 + 0.3 * np.sin(rows * rng.uniform(40, 70)))
     if rng.random() < 0.6:
         for side in (-1, 1):
-            film = film + ellipse((side * 0.23, 0.2), (0.17, 0.2)) * 0.2 - ellipse((side * 0.1, 0.4), (0.06, 0.08)) * 0.2
+            film = (
+                film + ellipse((side * 0.23, 0.2), (0.17, 0.2)) * 0.2 - ellipse((side * 0.1, 0.4), (0.06, 0.08)) * 0.2
+            )
             film = film + ellipse((side * 0.28, 0.38), (0.07, 0.07)) * 0.25
     for _ in range(rng.integers(0, 12)):
         film = film - ellipse(rng.uniform(-0.35, 0.35, 2), rng.uniform(0.02, 0.09, 2)) * rng.uniform(0.05, 0.25)
-    return ndimage.gaussian_filter(film, 1.4)
+    return np.asarray(ndimage.gaussian_filter(film, 1.4))
 
 
 COUNTERS: tuple[Callable[[Rng], Grey], ...] = (

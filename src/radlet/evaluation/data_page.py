@@ -84,18 +84,21 @@ def render_data_card(card: DataCard) -> str:
 
 def _study_flow(card: DataCard, splits: Sequence[str]) -> Diagram | None:
     flow, section = card.flow, card.section
+    unfit = (card.quality or {}).get("studies_dropped", 0)
     without = {reason: sum(counts.values()) for reason, counts in flow.without_target.items()}
     reasons = {reason: f"r:{reason}" for reason in sorted(without, key=lambda reason: -without[reason])}
     nodes = [
         Node("read", "items with a study", 0),
         Node("studies", "studies kept", 1),
         Node("dropped", "no usable film or row", 1, "lost"),
+        Node("unfit", "films unfit", 2, "lost"),
         Node("target", f"with {section}", 2),
         *(Node(key, _shorten(reason), 2, "aside") for reason, key in reasons.items()),
         *(Node(split, split, 3) for split in splits),
     ]
     links = [
-        Link("read", "studies", flow.studies),
+        Link("read", "studies", flow.studies + unfit),
+        Link("studies", "unfit", unfit),
         Link("read", "dropped", flow.items_without_any_film),
         Link("studies", "target", sum(card.splits[split]["targets"] for split in splits)),
         *(Link("studies", key, without[reason]) for reason, key in reasons.items()),
@@ -112,6 +115,7 @@ def _study_flow(card: DataCard, splits: Sequence[str]) -> Diagram | None:
 def _film_flow(card: DataCard) -> Diagram | None:
     flow = card.flow
     refused = _grouped(flow.refused_by_reason)
+    unfit = (card.quality or {}).get("rejected_by_check", {})
     totals = {view: sum(counts.values()) for view, counts in card.views.items()}
     views = dict(sorted(totals.items(), key=lambda entry: -entry[1]))
     nodes = [
@@ -120,12 +124,16 @@ def _film_flow(card: DataCard) -> Diagram | None:
         Node("refused", "refused", 1, "lost"),
         *(Node(f"v:{view}", "view unknown" if view == "unknown" else view, 2) for view in views),
         *(Node(f"r:{reason}", _shorten(reason), 2, "lost") for reason, _ in refused),
+        Node("unfit", "rejected by quality", 1, "lost"),
+        *(Node(f"q:{name}", name.replace("_", " "), 2, "lost") for name in unfit),
     ]
     links = [
         Link("read", "films", flow.films),
         Link("read", "refused", flow.refused),
         *(Link("films", f"v:{view}", count) for view, count in views.items()),
         *(Link("refused", f"r:{reason}", count) for reason, count in refused),
+        Link("read", "unfit", sum(unfit.values())),
+        *(Link("unfit", f"q:{name}", count) for name, count in unfit.items()),
     ]
     return draw_flow(nodes, links, height=150)
 

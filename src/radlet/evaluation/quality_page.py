@@ -101,16 +101,13 @@ def render_quality_page(
     )
 
 
-def _rows(
-    summary: Mapping[str, Any], checks: Mapping[str, QualityCheck], showcase: Showcase
-) -> list[CheckRow]:
+def _rows(summary: Mapping[str, Any], checks: Mapping[str, QualityCheck], showcase: Showcase) -> list[CheckRow]:
     totals = {"films": summary["films"], "studies": summary["studies"]}
     shares = {name: one["failed"] / max(totals[one["of"]], 1) for name, one in summary["checks"].items()}
     longest = max(shares.values(), default=0.0) or 1.0
     rows = []
     for name, one in summary["checks"].items():
         check = checks.get(name)
-        is_film = isinstance(check, FilmCheck)
         rows.append(
             CheckRow(
                 name=name,
@@ -123,7 +120,7 @@ def _rows(
                 failed=one["failed"],
                 share=shares[name],
                 length=100 * shares[name] / longest,
-                distribution=_distribution(check, showcase.numbers[name]) if is_film else None,
+                distribution=_distribution(check, showcase.numbers[name]) if isinstance(check, FilmCheck) else None,
             )
         )
     return sorted(rows, key=lambda row: -row.share)
@@ -139,10 +136,10 @@ def _distribution(check: FilmCheck, values: "array[float]") -> Distribution | No
     span = (high - low) or 1.0
     counts, edges = np.histogram(numbers, _BINS, (low, low + span))
     tall = np.sqrt(counts / counts.max()) * _HEIGHT
-    middles = (edges[:-1] + edges[1:]) / 2
+    mildest = edges[:-1] if check.worse == "above" else edges[1:]
     columns = tuple(
-        (_WIDTH * index / _BINS, max(float(height), 1.0), check.fails(float(middle)))
-        for index, (height, middle) in enumerate(zip(tall, middles, strict=True))
+        (_WIDTH * index / _BINS, max(float(height), 1.0), check.fails(float(edge)))
+        for index, (height, edge) in enumerate(zip(tall, mildest, strict=True))
         if height
     )
     return Distribution(columns, _WIDTH * (check.limit - low) / span, low, high)
@@ -163,4 +160,3 @@ def _percent(share: float) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.3g}"
-

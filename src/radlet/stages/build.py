@@ -25,6 +25,7 @@ from radlet.data.assembly import ExampleSettings, make_example, missing_target
 from radlet.data.card import CardCounts, SourceNote
 from radlet.data.manifests import EXAMPLES, read_records, read_studies, write_records
 from radlet.data.priors import PriorTally
+from radlet.data.quality.selection import Selection, read_selection
 from radlet.data.sources import SOURCES
 from radlet.data.splits import check_leakage
 
@@ -34,6 +35,8 @@ class BuildConfig(StageConfig, ExampleSettings):
 
     ingest: Path
     """Run directory of `ingest`."""
+    quality: Path | None = None
+    """Run directory of `quality`, made of the same ingest run: films that it rejects stay out."""
 
 
 def run(config: BuildConfig, console: Console | None = None) -> Path:
@@ -43,19 +46,21 @@ def run(config: BuildConfig, console: Console | None = None) -> Path:
         DataError: The ingest run is not usable, no study has a target, or a patient is in two splits.
     """
     console = console or Console(stderr=True)
-    run = open_run(config, "build", {"ingest": config.ingest})
+    inputs = {"ingest": config.ingest} | ({"quality": config.quality} if config.quality else {})
+    run = open_run(config, "build", inputs)
     if run.finished:
         console.print(f"build: already done, nothing to do: {run.path}", soft_wrap=True)
         return run.path
+    selection = read_selection(config.quality, config.ingest)
     counts, for_card = _Counts(), CardCounts()
     with Progress(
         SpinnerColumn(), TextColumn("build: {task.completed:.0f} studies"), TimeElapsedColumn(),
         console=console, transient=True,
     ) as progress:  # fmt: skip
-        examples = _examples(config, run, counts, for_card)
+        examples = _examples(config, run, selection, counts, for_card)
         write_records(run.path / EXAMPLES, progress.track(examples))
     check_leakage(read_records(run.path / EXAMPLES, Example))
-    summary = {"section": config.section, **counts.summary()}
+    summary = {"section": config.section, **counts.summary(), "quality": selection.counts}
     _check(config, summary)
     write_atomically(run.path / "summary.json", json.dumps(summary, indent=2) + "\n")
     _write_card(config, run, for_card, summary)
@@ -75,10 +80,12 @@ def _check(config: BuildConfig, summary: dict[str, Any]) -> None:
         )
 
 
-def _examples(config: BuildConfig, run: Run, counts: "_Counts", for_card: CardCounts) -> Iterator[Example]:
+def _examples(
+    config: BuildConfig, run: Run, selection: Selection, counts: "_Counts", for_card: CardCounts
+) -> Iterator[Example]:
     images_dir = Path(os.path.relpath(config.ingest.resolve(), run.path.resolve())).as_posix()
     with (run.path / "without_target.jsonl").open("w", encoding="utf-8") as file:
-        for study in read_studies(config.ingest):
+        for study in filter(None, map(selection.apply, read_studies(config.ingest))):
             example = make_example(study, config, config.seed, images_dir, counts.priors)
             reason = missing_target(study, example)
             if reason:
@@ -94,6 +101,7 @@ def _write_card(config: BuildConfig, run: Run, counts: CardCounts, summary: dict
 
     hashes = {
         "ingest": run_digest(config.ingest),
+        **({"quality": run_digest(config.quality)} if config.quality else {}),
         "build": run.output_digest(),
         EXAMPLES: sha256_file(run.path / EXAMPLES),
     }
@@ -101,7 +109,7 @@ def _write_card(config: BuildConfig, run: Run, counts: CardCounts, summary: dict
         "name": config.name,
         "section": config.section,
         "source": _source_note(config.ingest),
-        "config": config.model_dump(mode="json", exclude={"ingest", "runs_dir"}),
+        "config": config.model_dump(mode="json", exclude={"ingest", "quality", "runs_dir"}),
         "radlet": __version__,
     }
     card = counts.card(summary, _json(config.ingest / "summary.json"), about, hashes)
@@ -190,6 +198,9 @@ def _print_summary(console: Console, summary: dict[str, Any]) -> None:
     console.print(table)
     for reason, count in summary["without_target_by_reason"].items():
         console.print(f"{count} studies kept without a text to write: {reason}")
+    if summary["quality"]:
+        rejected, dropped = summary["quality"]["films_rejected"], summary["quality"]["studies_dropped"]
+        console.print(f"left out by quality: {rejected} films, and {dropped} studies that have no other")
     priors = summary["prior_references"]
     if priors["texts"]:
         before, after = priors["rate_before"], priors["rate_after"]

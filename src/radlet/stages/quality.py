@@ -62,7 +62,7 @@ class QualityConfig(StageConfig):
             return given
         return {
             name: value if isinstance(value, QualityCheck) else load_config(QUALITY_CHECKS[name], None, **value)
-            for name, value in {**dict.fromkeys(QUALITY_CHECKS, {}), **given}.items()
+            for name, value in {**{check: {} for check in QUALITY_CHECKS}, **given}.items()
         }
 
 

@@ -36,7 +36,7 @@ class ViewShares:
     """Seen from the side rather than the front, given that it is an upright chest film."""
 
 
-def read_features(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+def read_features(grey: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return the features (768,) of a small film (64, 64)."""
     return np.concatenate([_edges(grey), _brightness(grey)]).astype(np.float32)
 
@@ -76,9 +76,9 @@ def _weights(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.array(table["weights"]), np.array(table["bias"])
 
 
-def _edges(grey: NDArray[np.float32]) -> NDArray[np.float64]:
+def _edges(grey: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the square roots of the shares of each direction in each field, relative to the fields around it."""
-    smooth = ndimage.gaussian_filter(grey.astype(np.float64), _EDGE_SIGMA)
+    smooth = ndimage.gaussian_filter(grey, _EDGE_SIGMA)
     down, right = np.gradient(smooth)
     direction = np.floor(np.mod(np.arctan2(down, right), np.pi) / np.pi * _DIRECTIONS).astype(np.intp) % _DIRECTIONS
     field = np.arange(grey.shape[0]) * _FIELDS // grey.shape[0]
@@ -86,10 +86,10 @@ def _edges(grey: NDArray[np.float32]) -> NDArray[np.float64]:
     strength = np.bincount(index.ravel(), np.hypot(down, right).ravel(), _EDGES)
     strength = strength.reshape(_FIELDS, _FIELDS, _DIRECTIONS)
     around = ndimage.uniform_filter((strength**2).sum(axis=-1), 3, mode="nearest") * 9
-    return np.sqrt(strength / np.sqrt(around + _FLOOR)[..., None]).ravel()
+    return np.asarray(np.sqrt(strength / np.sqrt(around + _FLOOR)[..., None]).ravel())
 
 
-def _brightness(grey: NDArray[np.float32]) -> NDArray[np.float64]:
+def _brightness(grey: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the mean rank of the greys in each field, -1 (the darkest) to 1: no window or exposure changes it."""
     ranks = 2 * (stats.rankdata(grey, method="average").reshape(grey.shape) - 0.5) / grey.size - 1
     step = grey.shape[0] // _BRIGHT

@@ -11,7 +11,7 @@ class BodyPart(FilmCheck):
 
     unit: ClassVar[str] = "probability of no chest"
 
-    limit: float = 0.9
+    limit: float = 0.7
     """Largest probability that the film shows no chest."""
 
     def measure(self, film: ReducedFilm) -> float:

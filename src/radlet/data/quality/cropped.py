@@ -12,7 +12,7 @@ class Cropped(FilmCheck):
 
     unit: ClassVar[str] = "probability that lung is cut off"
 
-    limit: float = 0.95
+    limit: float = 0.9
     """Largest probability that a part of the lungs is cut off."""
 
     def measure(self, film: ReducedFilm) -> float:

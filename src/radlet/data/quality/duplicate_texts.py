@@ -33,7 +33,7 @@ class DuplicateTexts(SetCheck):
     min_words: int = Field(default=4, ge=1)
     """Shorter texts are not compared."""
 
-    def finder(self, scratch_dir: Path) -> Finder:
+    def finder(self, scratch_dir: Path) -> Finder:  # noqa: ARG002 - texts stay in memory
         """Return a finder that holds one copy of each different text."""
         return _Texts(self)
 
@@ -47,7 +47,7 @@ class _Texts:
         self._places: dict[bytes, list[int]] = defaultdict(list)
         self._texts: dict[bytes, str] = {}
 
-    def add(self, study: Study, films: Sequence[MeasuredFilm]) -> None:
+    def add(self, study: Study, films: Sequence[MeasuredFilm]) -> None:  # noqa: ARG002 - of the contract
         """Take note of the text of a study; its films do not matter."""
         words = normalised_words(study)
         if len(words) < self._check.min_words:

@@ -11,7 +11,7 @@ class Inverted(FilmCheck):
 
     unit: ClassVar[str] = "probability that the film is a negative"
 
-    limit: float = 0.9
+    limit: float = 0.7
     """Largest probability that black and white are exchanged."""
 
     def measure(self, film: ReducedFilm) -> float:

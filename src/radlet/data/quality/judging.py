@@ -34,7 +34,7 @@ class FilmQuality(Record):
     width_px: int | None
     verdict: Verdict
     failed: dict[str, Action]
-    """Check that the film or its study failed -> its action."""
+    """Check that the film or its report failed -> its action."""
     numbers: dict[str, float | None]
     """Check -> number; of the duplicates, the similarity to the other film or report."""
 
@@ -141,7 +141,9 @@ class Judge:
             yield Failure(film.image_id, "film", name, self._checks[name].action, value)
 
     def _row(self, study: Study, image: ImageRecord, film: MeasuredFilm, failures: list[Failure]) -> FilmQuality:
-        strongest = max((failure.action for failure in failures), key=ACTIONS.index, default="ignore")
+        # What is flagged of a report says nothing against its films; a rejected report takes them along.
+        counted = [one.action for one in failures if one.of == "film" or one.action == "reject"]
+        strongest: Action = max(counted, key=ACTIONS.index, default="ignore")
         found = {failure.check: failure.number for failure in failures if failure.check != UNREADABLE}
         lateral = self._fill_view and image.view is None and film.view_from_pixels == "LATERAL"
         return FilmQuality(
@@ -176,6 +178,6 @@ class Judge:
 def _write(listing: TextIO, failure: Failure) -> None:
     if failure.action == "ignore":
         return
-    row = {"id": failure.id, "of": failure.of, "check": failure.check, "action": failure.action}
+    row: dict[str, Any] = {"id": failure.id, "of": failure.of, "check": failure.check, "action": failure.action}
     row |= {"number": failure.number} if failure.reason is None else {"reason": failure.reason}
     listing.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -24,12 +24,12 @@ class Panels(FilmCheck):
 
     def measure(self, film: ReducedFilm) -> float:
         """Return the larger of both shares."""
-        return max(_gutter(film.grey), _gutter(film.grey.T))
+        return max(_gutter(film.columns), _gutter(film.rows))
 
 
-def _gutter(grey: NDArray[np.float32]) -> float:
-    """Return the share of the inner columns that are a gutter with a picture on either side."""
-    mean, spread = grey.mean(axis=0), grey.std(axis=0)
+def _gutter(lines: NDArray[np.float64]) -> float:
+    """Return the share of the inner lines that are a gutter with a picture on either side."""
+    mean, spread = lines
     empty = (spread < _FLAT) & ((mean < _NEAR_END) | (mean > 1 - _NEAR_END))
     pictures = np.flatnonzero(spread > 5 * _FLAT)
     if not len(pictures):

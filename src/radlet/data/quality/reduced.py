@@ -1,4 +1,4 @@
-"""A film reduced to what the quality checks look at: its size, the shares of its greys and a small copy."""
+"""A film reduced to what the quality checks look at: its size, its lines and a small copy."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +13,7 @@ from radlet.data.quality.appearance import ViewShares, inverted_share, read_feat
 SIDE = 128
 """Side of the small copy in pixels."""
 _BLOCKS = 16
+_LINES = 512
 
 
 @dataclass(frozen=True)
@@ -24,17 +25,19 @@ class ReducedFilm:
         height_px: Rows of the film itself.
         width_px: Columns of the film itself.
         grey: (128, 128) area means of the film, stretched to a square, in 0..1; bright is dense.
-        histogram: (256,) share of the film's pixels at each grey.
+        columns: (2, 512) mean and standard deviation of the greys, 0..1, of columns from the left to the right.
+        rows: (2, 512) the same of rows from the top to the bottom.
     """
 
     image: ImageRecord
     height_px: int
     width_px: int
     grey: NDArray[np.float32]
-    histogram: NDArray[np.float64]
+    columns: NDArray[np.float64]
+    rows: NDArray[np.float64]
 
     @cached_property
-    def blocks(self) -> NDArray[np.float32]:
+    def blocks(self) -> NDArray[np.float64]:
         """(16, 16) area means: what is left when noise and fine structure are gone."""
         return _area_means(self.grey, _BLOCKS)
 
@@ -64,15 +67,17 @@ def reduce_film(image: ImageRecord, pixels: NDArray[np.uint8]) -> ReducedFilm:
     """Reduce display grey (H, W)."""
     film = Image.fromarray(pixels)
     small = film.resize((SIDE, SIDE), Image.Resampling.BOX)
+    lines = np.asarray(film.resize((_LINES, _LINES), Image.Resampling.BOX)) / 255
     return ReducedFilm(
         image=image,
         height_px=pixels.shape[0],
         width_px=pixels.shape[1],
-        grey=np.asarray(small, np.float32) / 255,
-        histogram=np.array(film.histogram()) / pixels.size,
+        grey=np.asarray(small, np.float32) / np.float32(255),
+        columns=np.stack([lines.mean(axis=0), lines.std(axis=0)]),
+        rows=np.stack([lines.mean(axis=1), lines.std(axis=1)]),
     )
 
 
-def _area_means(grey: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+def _area_means(grey: NDArray[np.float32], side: int) -> NDArray[np.float64]:
     step = grey.shape[0] // side
-    return grey.reshape(side, step, side, step).mean(axis=(1, 3))
+    return np.asarray(grey.reshape(side, step, side, step).mean(axis=(1, 3)), np.float64)

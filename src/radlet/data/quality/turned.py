@@ -11,7 +11,7 @@ class Turned(FilmCheck):
 
     unit: ClassVar[str] = "probability that the film is turned"
 
-    limit: float = 0.9
+    limit: float = 0.7
     """Largest probability that a chest film is turned."""
 
     def measure(self, film: ReducedFilm) -> float:
