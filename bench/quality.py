@@ -4,7 +4,8 @@
 
 Prints: complaints of each check on every unaltered film of each set; the share of planted faults that the meant check
 finds at its default limit, on Indiana films; view and body part against what the sets say; with ``--pairs``, copies
-found and films falsely called copies; with ``--scale N``, time and memory of the search on N films drawn around real ones.
+found and films falsely called copies; with ``--scale N``, time and memory of the search on N films
+drawn around real ones.
 """
 
 import argparse
@@ -146,9 +147,8 @@ def judge_views(shares):
     named = np.array([view or "" for _, _, view in shares])
     told = named != ""
     right = np.where(lateral, named == "LATERAL", named == "frontal")[told].mean()
-    print(
-        f"  frontal or lateral: AUROC {roc_auc_score(lateral, score):.4f}, right at 0.5 {((score > 0.5) == lateral).mean():.4f}"
-    )
+    right_at_half = ((score > 0.5) == lateral).mean()
+    print(f"  frontal or lateral: AUROC {roc_auc_score(lateral, score):.4f}, right at 0.5 {right_at_half:.4f}")
     print(f"  named at 0.95: {told.mean():.3f} of the films, right {right:.4f}")
 
 
@@ -175,9 +175,9 @@ def planted(films):
 
 
 def gather(finder, number, film, patient):
-    descriptor, thumbnail = describe(reduced(film).grey)
+    descriptor, fine = describe(reduced(film).grey)
     study = Study(study_id=number, patient_id=patient, images=())
-    finder.add(study, [MeasuredFilm(image_id=number, descriptor=descriptor, thumbnail=thumbnail)])
+    finder.add(study, [MeasuredFilm(image_id=number, descriptor=descriptor, fine=fine)])
 
 
 def pairs(data, num_films, scratch):
@@ -224,9 +224,8 @@ def scale(data, num_films):
     start = time.perf_counter()
     found = _candidates(DuplicateImages(), drawn.astype(np.float32))
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    print(
-        f"\n{num_films} films: {time.perf_counter() - start:.0f} s for {len(found)} candidate pairs, memory grew by {grown:.0f} MB"
-    )
+    took = time.perf_counter() - start
+    print(f"\n{num_films} films: {took:.0f} s for {len(found)} candidate pairs, memory grew by {grown:.0f} MB")
 
 
 def main():

@@ -57,8 +57,8 @@ class MeasuredFilm(Record):
     view_from_pixels: Literal["frontal", "LATERAL"] | None = None
     descriptor: str = ""
     """Coarse picture for the search of duplicates: base64 of float32."""
-    thumbnail: str = ""
-    """Small copy by which duplicates are confirmed: base64 of bytes."""
+    fine: str = ""
+    """Fine structure by which they are confirmed: base64 of signed bytes."""
 
 
 class Member(Record):

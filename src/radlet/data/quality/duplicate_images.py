@@ -21,16 +21,16 @@ from radlet.data.quality.base import Action, Finder, Group, MeasuredFilm, Member
 from radlet.data.quality.groups import Alike, make_groups
 from radlet.data.quality.likeness import (
     DESCRIPTOR,
-    THUMBNAIL,
+    FINE,
     detail,
     likeness,
     mirrored,
     read_descriptor,
-    read_thumbnail,
+    read_fine,
     stretched_details,
 )
 
-_UNALIKE = 0.5
+_UNALIKE = 0.55
 """Films whose fine structure correlates less than this as they lie are not tried in other positions."""
 _DETAILS_HELD = 4096
 
@@ -50,16 +50,16 @@ class DuplicateImages(SetCheck):
     """Largest distance of the coarse pictures (vectors of unit length) of two films that are compared."""
 
     def finder(self, scratch_dir: Path) -> Finder:
-        """Return a finder that keeps thumbnails in a file."""
-        return _Films(self, scratch_dir / "thumbnails.bin")
+        """Return a finder that keeps the fine pictures in a file."""
+        return _Films(self, scratch_dir / "fine.bin")
 
 
 class _Films:
-    """The films gathered so far: members and descriptors in memory, thumbnails in a file."""
+    """The films gathered so far: members and coarse pictures in memory, fine ones in a file."""
 
-    def __init__(self, check: DuplicateImages, thumbnails: Path) -> None:
+    def __init__(self, check: DuplicateImages, fine: Path) -> None:
         self._check = check
-        self._path = thumbnails
+        self._path = fine
         self._path.write_bytes(b"")
         self._members: list[Member] = []
         self._descriptors: list[NDArray[np.float32]] = []
@@ -69,7 +69,7 @@ class _Films:
         shown = [film for film in films if film.descriptor]
         with self._path.open("ab") as file:
             for film in shown:
-                file.write(read_thumbnail(film.thumbnail).tobytes())
+                file.write(read_fine(film.fine).tobytes())
         self._descriptors += [read_descriptor(film.descriptor) for film in shown]
         self._members += [
             Member(id=film.image_id, study_id=study.study_id, patient_id=study.patient_id, split=study.split)
@@ -81,8 +81,8 @@ class _Films:
         if len(self._members) < 2:
             return []
         descriptors = np.stack(self._descriptors).reshape(-1, DESCRIPTOR)
-        thumbnails = np.memmap(self._path, np.uint8, "r", shape=(len(descriptors), THUMBNAIL, THUMBNAIL))
-        found = list(_confirmed(self._check, _candidates(self._check, descriptors), thumbnails))
+        fine = np.memmap(self._path, np.int8, "r", shape=(len(descriptors), FINE, FINE))
+        found = list(_confirmed(self._check, _candidates(self._check, descriptors), fine))
         return make_groups("duplicate_images", "films", self._members, _connected(found, len(descriptors)))
 
 
@@ -106,21 +106,19 @@ def _candidates(check: DuplicateImages, descriptors: NDArray[np.float32]) -> lis
     return sorted(pairs)
 
 
-def _confirmed(
-    check: DuplicateImages, pairs: list[Pair], thumbnails: NDArray[np.uint8]
-) -> Iterator[tuple[int, int, float]]:
+def _confirmed(check: DuplicateImages, pairs: list[Pair], fine: NDArray[np.int8]) -> Iterator[tuple[int, int, float]]:
     """Yield the pairs that are copies, and how alike they are."""
 
     @lru_cache(maxsize=_DETAILS_HELD)
     def plain(place: int) -> Any:
-        return detail(thumbnails[place])
+        return detail(fine[place])
 
     @lru_cache(maxsize=2)
     def posed(place: int, is_mirrored: bool) -> Any:
-        return stretched_details(_turned(thumbnails[place], is_mirrored))
+        return stretched_details(_turned(fine[place], is_mirrored))
 
     for low, high, is_mirrored in pairs:
-        as_it_lies = detail(_turned(thumbnails[low], True)) if is_mirrored else plain(low)
+        as_it_lies = detail(_turned(fine[low], True)) if is_mirrored else plain(low)
         alike = likeness(as_it_lies, plain(high))
         if _UNALIKE < alike < check.limit:
             alike = max(alike, likeness(posed(low, is_mirrored), plain(high)))
@@ -128,8 +126,8 @@ def _confirmed(
             yield low, high, min(alike, 1.0)
 
 
-def _turned(thumbnail: NDArray[np.uint8], is_mirrored: bool) -> NDArray[np.uint8]:
-    return thumbnail[:, ::-1] if is_mirrored else thumbnail
+def _turned(fine: NDArray[np.int8], is_mirrored: bool) -> NDArray[np.int8]:
+    return fine[:, ::-1] if is_mirrored else fine
 
 
 def _connected(found: list[tuple[int, int, float]], num_films: int) -> list[Alike]:

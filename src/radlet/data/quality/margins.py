@@ -25,7 +25,7 @@ class Margins(FilmCheck):
         return 1.0 - _picture(film.rows[1]) * _picture(film.columns[1])
 
 
-def _picture(spread: NDArray[np.float64]) -> float:
+def _picture(spread: NDArray[np.float32]) -> float:
     """Return the share of the lines from the first to the last that is not empty."""
     full = np.flatnonzero(spread > _FLAT)
     return (int(full[-1]) - int(full[0]) + 1) / len(spread) if len(full) else 0.0

@@ -98,7 +98,7 @@ def _measure(shard: QualityShard, checks: Mapping[str, FilmCheck], image: ImageR
         return MeasuredFilm(image_id=image.image_id, refused=str(error))
     except Exception as error:  # noqa: BLE001 - a decoder may raise anything; the film is refused by id
         return MeasuredFilm(image_id=image.image_id, refused=f"the decoder failed ({type(error).__name__})")
-    descriptor, thumbnail = describe(film.grey)
+    descriptor, fine = describe(film.grey)
     return MeasuredFilm(
         image_id=image.image_id,
         height_px=film.height_px,
@@ -106,7 +106,7 @@ def _measure(shard: QualityShard, checks: Mapping[str, FilmCheck], image: ImageR
         numbers={name: _rounded(check.measure(film)) for name, check in checks.items()},
         view_from_pixels=view_from_pixels(film, shard.view_confidence),
         descriptor=descriptor,
-        thumbnail=thumbnail,
+        fine=fine,
     )
 
 

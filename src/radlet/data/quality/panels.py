@@ -27,7 +27,7 @@ class Panels(FilmCheck):
         return max(_gutter(film.columns), _gutter(film.rows))
 
 
-def _gutter(lines: NDArray[np.float64]) -> float:
+def _gutter(lines: NDArray[np.float32]) -> float:
     """Return the share of the inner lines that are a gutter with a picture on either side."""
     mean, spread = lines
     empty = (spread < _FLAT) & ((mean < _NEAR_END) | (mean > 1 - _NEAR_END))

@@ -13,7 +13,7 @@ from radlet.data.quality.appearance import ViewShares, inverted_share, read_feat
 SIDE = 128
 """Side of the small copy in pixels."""
 _BLOCKS = 16
-_LINES = 512
+_LINES = 256
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,16 @@ class ReducedFilm:
         height_px: Rows of the film itself.
         width_px: Columns of the film itself.
         grey: (128, 128) area means of the film, stretched to a square, in 0..1; bright is dense.
-        columns: (2, 512) mean and standard deviation of the greys, 0..1, of columns from the left to the right.
-        rows: (2, 512) the same of rows from the top to the bottom.
+        columns: (2, 256) mean and standard deviation of the greys, 0..1, of columns from the left to the right.
+        rows: (2, 256) the same of rows from the top to the bottom.
     """
 
     image: ImageRecord
     height_px: int
     width_px: int
     grey: NDArray[np.float32]
-    columns: NDArray[np.float64]
-    rows: NDArray[np.float64]
+    columns: NDArray[np.float32]
+    rows: NDArray[np.float32]
 
     @cached_property
     def blocks(self) -> NDArray[np.float64]:
@@ -67,7 +67,7 @@ def reduce_film(image: ImageRecord, pixels: NDArray[np.uint8]) -> ReducedFilm:
     """Reduce display grey (H, W)."""
     film = Image.fromarray(pixels)
     small = film.resize((SIDE, SIDE), Image.Resampling.BOX)
-    lines = np.asarray(film.resize((_LINES, _LINES), Image.Resampling.BOX)) / 255
+    lines = np.asarray(film.resize((_LINES, _LINES), Image.Resampling.BOX)) / np.float32(255)
     return ReducedFilm(
         image=image,
         height_px=pixels.shape[0],
