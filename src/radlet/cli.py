@@ -77,6 +77,7 @@ def _stage_command(name: str, summary: str) -> None:
 
 for _name, _summary in {
     "ingest": "Read raw studies: decode films, list what was refused.",
+    "quality": "Find doubtful films and copies; flag or reject them.",
     "build": "Make training examples: sections, labels, splits by patient.",
     "pretrain": "Train the image encoder and the language model as a pair.",
     "align": "Train the projector between the frozen two.",

@@ -21,6 +21,7 @@ from radlet.data.card import CardCounts
 from radlet.data.examples import Share, shares
 from radlet.data.manifests import STUDIES, read_records, write_records
 from radlet.data.priors import PriorTally
+from radlet.data.quality.selection import read_selection
 from radlet.data.supervision import Poisoned
 
 JOURNAL = "journal"
@@ -34,6 +35,7 @@ class BuildShard:
         settings: How a study becomes an example.
         seed: Decides splits that nobody published.
         ingest: Run directory of the studies.
+        quality: Run directory that tells which of their films stay out; None lets all through.
         images_dir: Folder that the studies' image paths are relative to, as the examples shall name it.
         journal: Folder of the run's shards.
         index: Of the row group.
@@ -42,6 +44,7 @@ class BuildShard:
     settings: ExampleSettings
     seed: int
     ingest: Path
+    quality: Path | None
     images_dir: str
     journal: Path
     index: int
@@ -139,7 +142,8 @@ def build_shard(shard: BuildShard, poisoned: Poisoned) -> Iterator[str | None]:
         return
     worker = _Worker(shard)
     examples: list[Example] = []
-    for study in read_records(shard.ingest / STUDIES, Study, shard.index):
+    selection = read_selection(shard.quality)
+    for study in filter(None, map(selection.apply, read_records(shard.ingest / STUDIES, Study, shard.index))):
         if study.study_id in poisoned:
             worker.reject(study, poisoned[study.study_id])
             continue

@@ -111,6 +111,8 @@ class DataCard(Record):
     report_words: Lengths | None
     indication_words: Lengths | None
     leakage: Leakage
+    quality: dict[str, Any] | None = None
+    """What a quality run rejected, flagged and found twice; None without one."""
     hashes: dict[str, str]
     config: dict[str, Any]
     """How `build` was set, without folders."""
@@ -201,6 +203,7 @@ class CardCounts(Tally):
             report_words=lengths(self.report_words),
             indication_words=lengths(self.indication_words),
             leakage=Leakage(**totals),
+            quality=summary.get("quality"),
             hashes=hashes,
         )
 

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from radlet.core.errors import DataError
 from radlet.core.locks import lock_file
 from radlet.core.records import Finding, ImageRecord, Study, View
 from radlet.data.images import read_film
+from radlet.data.journals import append_line, recover_lines
 from radlet.data.listing import read_piece
 from radlet.data.pseudonyms import Pseudonyms, load_or_make_key
 from radlet.data.sources import SOURCES
@@ -99,12 +100,6 @@ def ingest_shard(shard: Shard, poisoned: Poisoned) -> Iterator[str | None]:
             _write_line(shard, journal, item, study, refusals)
 
 
-def read_journal(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a finished shard: ``study`` (or None), ``rejected`` (a list of ``id``, ``reason``)."""
-    with path.open(encoding="utf-8") as file:
-        yield from (json.loads(line) for line in file)
-
-
 def read_source(source_json: str) -> Source:
     """Return the source of a configuration that was written as JSON."""
     kind = json.loads(source_json)["kind"]
@@ -114,13 +109,7 @@ def read_source(source_json: str) -> Source:
 
 def _recover(journal: BinaryIO) -> Iterator[str]:
     """Yield the raw-item digests that the journal holds, and cut off a line that a kill left unfinished."""
-    journal.seek(0)
-    # Bytes: a kill may leave half a character, and reports may hold line ends other than the line feed.
-    while (line := journal.readline()).endswith(b"\n"):
-        yield json.loads(line)["item"]
-    if line:
-        journal.seek(-len(line), os.SEEK_END)
-        journal.truncate()
+    yield from (json.loads(line)["item"] for line in recover_lines(journal))
 
 
 def _check_same(shard: Shard, digest: str, item: RawStudy | Rejected) -> None:
@@ -146,8 +135,7 @@ def _write_line(
     }
     if shard.finder and refusals:
         _append_private(shard.finder, [{"id": own, "raw_id": r.raw_id} for own, r in zip(ids, refusals, strict=True)])
-    journal.write((json.dumps(line, ensure_ascii=False) + "\n").encode())
-    journal.flush()
+    append_line(journal, line)
 
 
 def _public_id(shard: Shard, refusal: _Refusal) -> str:

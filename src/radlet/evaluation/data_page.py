@@ -85,6 +85,7 @@ def render_data_card(card: DataCard) -> str:
 def _study_flow(card: DataCard, splits: Sequence[str]) -> Diagram | None:
     """Draw what became of the studies; where answers are learnt, of the questions, of which a study has several."""
     flow, section = card.flow, card.section
+    unfit = (card.quality or {}).get("studies_dropped", 0)
     without = {reason: sum(counts.values()) for reason, counts in flow.without_target.items()}
     reasons = {reason: f"r:{reason}" for reason in sorted(without, key=lambda reason: -without[reason])}
     if section == "answer":
@@ -96,8 +97,13 @@ def _study_flow(card: DataCard, splits: Sequence[str]) -> Diagram | None:
             Node("read", "items with a study", 0),
             Node("studies", "studies kept", 1),
             Node("dropped", "no usable film or row", 1, "lost"),
+            Node("unfit", "films unfit", 1, "lost"),
         ]
-        links = [Link("read", "studies", flow.studies), Link("read", "dropped", flow.items_without_any_film)]
+        links = [
+            Link("read", "studies", flow.studies),
+            Link("read", "dropped", flow.items_without_any_film),
+            Link("read", "unfit", unfit),
+        ]
     nodes += [
         Node("target", f"with {section}", column),
         *(Node(key, _shorten(reason), column, "aside") for reason, key in reasons.items()),
@@ -119,6 +125,7 @@ def _study_flow(card: DataCard, splits: Sequence[str]) -> Diagram | None:
 def _film_flow(card: DataCard) -> Diagram | None:
     flow = card.flow
     refused = _grouped(flow.refused_by_reason)
+    unfit = (card.quality or {}).get("rejected_by_check", {})
     totals = {view: sum(counts.values()) for view, counts in card.views.items()}
     views = dict(sorted(totals.items(), key=lambda entry: -entry[1]))
     nodes = [
@@ -127,12 +134,16 @@ def _film_flow(card: DataCard) -> Diagram | None:
         Node("refused", "refused", 1, "lost"),
         *(Node(f"v:{view}", "view unknown" if view == "unknown" else view, 2) for view in views),
         *(Node(f"r:{reason}", _shorten(reason), 2, "lost") for reason, _ in refused),
+        Node("unfit", "rejected by quality", 1, "lost"),
+        *(Node(f"q:{name}", name.replace("_", " "), 2, "lost") for name in unfit),
     ]
     links = [
         Link("read", "films", flow.films),
         Link("read", "refused", flow.refused),
         *(Link("films", f"v:{view}", count) for view, count in views.items()),
         *(Link("refused", f"r:{reason}", count) for reason, count in refused),
+        Link("read", "unfit", sum(unfit.values())),
+        *(Link("unfit", f"q:{name}", count) for name, count in unfit.items()),
     ]
     return draw_flow(nodes, links, height=150)
 

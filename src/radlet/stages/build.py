@@ -23,6 +23,7 @@ from radlet.data.assembly import ExampleSettings
 from radlet.data.building import JOURNAL, BuildShard, ShardCounts, build_shard, read_report
 from radlet.data.card import CardCounts, SourceNote
 from radlet.data.manifests import EXAMPLES, STUDIES, count_row_groups, join_records
+from radlet.data.quality.selection import check_selection, read_selection
 from radlet.data.sources import SOURCES
 from radlet.data.splits import check_leakage
 from radlet.stages.executors import ExecutorSettings, run_tasks
@@ -38,6 +39,8 @@ class BuildConfig(StageConfig, ExampleSettings, ExecutorSettings):
 
     ingest: Path
     """Run directory of `ingest`."""
+    quality: Path | None = None
+    """Run directory of `quality`, made of the same ingest run: films that it rejects stay out."""
 
 
 def run(config: BuildConfig, console: Console | None = None) -> Path:
@@ -47,16 +50,19 @@ def run(config: BuildConfig, console: Console | None = None) -> Path:
         DataError: The ingest run is not usable, no study has a target, or a patient is in two splits.
     """
     console = console or Console(stderr=True)
-    run = open_run(config, "build", {"ingest": config.ingest})
+    inputs = {"ingest": config.ingest} | ({"quality": config.quality} if config.quality else {})
+    run = open_run(config, "build", inputs)
     if run.finished:
         console.print(f"build: already done, nothing to do: {run.path}", soft_wrap=True)
         return run.path
+    if config.quality:
+        check_selection(config.quality, config.ingest)
     shards = _shards(config, run)
     _work(config, shards, console)
     join_records(run.path / EXAMPLES, (shard.examples for shard in shards))
     counts = _gather(run, shards)
     patients = check_leakage(run.path / EXAMPLES)
-    summary = {"section": config.section, **counts.summary(patients)}
+    summary = {"section": config.section, **counts.summary(patients), "quality": read_selection(config.quality).counts}
     _check(config, summary)
     write_atomically(run.path / "summary.json", json.dumps(summary, indent=2) + "\n")
     shutil.rmtree(run.path / JOURNAL)
@@ -76,6 +82,7 @@ def _shards(config: BuildConfig, run: Run) -> list[BuildShard]:
             settings=ExampleSettings.model_validate(config.model_dump(include=set(ExampleSettings.model_fields))),
             seed=config.seed,
             ingest=ingest,
+            quality=config.quality.resolve() if config.quality else None,
             images_dir=Path(os.path.relpath(ingest, run.path.resolve())).as_posix(),
             journal=journal,
             index=index,
@@ -122,6 +129,7 @@ def _write_card(config: BuildConfig, run: Run, counts: CardCounts, summary: dict
 
     hashes = {
         "ingest": run_digest(config.ingest),
+        **({"quality": run_digest(config.quality)} if config.quality else {}),
         "build": run.output_digest(),
         EXAMPLES: sha256_file(run.path / EXAMPLES),
     }
@@ -129,7 +137,7 @@ def _write_card(config: BuildConfig, run: Run, counts: CardCounts, summary: dict
         "name": config.name,
         "section": config.section,
         "source": _source_note(config.ingest),
-        "config": config.model_dump(mode="json", exclude={"ingest", "runs_dir"}),
+        "config": config.model_dump(mode="json", exclude={"ingest", "quality", "runs_dir"}),
         "radlet": __version__,
     }
     card = counts.card(summary, _json(config.ingest / "summary.json"), about, hashes)
@@ -167,6 +175,9 @@ def _print_summary(console: Console, summary: dict[str, Any]) -> None:
         console.print(f"{count} studies refused: {reason}")
     for reason, count in summary["without_target_by_reason"].items():
         console.print(f"{count} examples kept without a text to write: {reason}")
+    if summary["quality"]:
+        rejected, dropped = summary["quality"]["films_rejected"], summary["quality"]["studies_dropped"]
+        console.print(f"left out by quality: {rejected} films, and {dropped} studies that have no other")
     priors = summary["prior_references"]
     if priors["texts"]:
         before, after = priors["rate_before"], priors["rate_after"]

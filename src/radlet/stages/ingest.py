@@ -21,7 +21,8 @@ from radlet.core.errors import DataError
 from radlet.core.records import Study
 from radlet.core.runs import Run, open_run, write_atomically
 from radlet.data.distinct import count_distinct
-from radlet.data.ingestion import IMAGES, MASKS, Shard, ingest_shard, read_journal
+from radlet.data.ingestion import IMAGES, MASKS, Shard, ingest_shard
+from radlet.data.journals import read_journal
 from radlet.data.listing import list_source
 from radlet.data.manifests import STUDIES, write_records
 from radlet.data.pseudonyms import load_or_make_key

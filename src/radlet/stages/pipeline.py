@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 # Recipe -> (configuration field -> recipe whose run directory it takes). The order is the order of work.
 WIRING: dict[str, dict[str, str]] = {
     "ingest": {},
-    "build": {"ingest": "ingest"},
+    "quality": {"ingest": "ingest"},
+    "structure": {"ingest": "ingest"},
+    "build": {"ingest": "ingest", "quality": "quality", "structure": "structure"},
     "pretrain": {"examples": "build"},
     "align": {"examples": "build", "encoder": "pretrain"},
     "finetune": {"examples": "build", "checkpoint": "align"},
@@ -30,6 +32,9 @@ WIRING: dict[str, dict[str, str]] = {
         "no_image_checkpoint": "finetune-no_image",
     },
 }
+
+OPTIONAL = frozenset({"quality", "structure"})
+"""Recipes that a folder may do without; what would take their runs then does without them."""
 
 _COPIES = ("scorecard.json", "scorecard.html")
 _LINKS = {"checkpoint": "finetune", "encoder": "pretrain"}
@@ -44,8 +49,8 @@ def run_recipes(
     `out` then holds ``runs/``, ``scorecard.json``, ``scorecard.html``, and links ``checkpoint`` and ``encoder``.
 
     Args:
-        recipe_dir: Folder with one TOML file for each entry of `WIRING`; ``finetune-no_image`` may be left out, it is
-            then ``finetune`` with ``films = "none"``.
+        recipe_dir: Folder with one TOML file for each entry of `WIRING`; those of `OPTIONAL` may be left out, and so
+            may ``finetune-no_image``, which is then ``finetune`` with ``films = "none"``.
         out: Folder for everything that is made.
         overrides: ``finetune.training.loop.epochs=2``: recipe, then the key in it.
         console: Where to say what is going on.
@@ -55,11 +60,12 @@ def run_recipes(
     """
     by_recipe = _split_overrides(overrides)
     _check_free(out)
-    for recipe in WIRING:  # a slip in the last recipe should not show after an hour of work
-        _config(recipe, recipe_dir, out, by_recipe, {})
+    wiring = _wiring(recipe_dir, by_recipe)
+    for recipe, fields in wiring.items():  # a slip in the last recipe should not show after an hour of work
+        _config(recipe, recipe_dir, out, by_recipe, {field: Path(source) for field, source in fields.items()})
     done: dict[str, Path] = {}
-    while ready := [recipe for recipe in WIRING if recipe not in done and set(WIRING[recipe].values()) <= set(done)]:
-        given = {recipe: {field: done[source] for field, source in WIRING[recipe].items()} for recipe in ready}
+    while ready := [recipe for recipe in wiring if recipe not in done and set(wiring[recipe].values()) <= set(done)]:
+        given = {recipe: {field: done[source] for field, source in wiring[recipe].items()} for recipe in ready}
         configs = {recipe: _config(recipe, recipe_dir, out, by_recipe, given[recipe]) for recipe in ready}
         done |= run_together({r: (r.partition("-")[0], config) for r, config in configs.items()}, console)
     for name in _COPIES:
@@ -86,6 +92,23 @@ def _split_overrides(overrides: Sequence[str]) -> dict[str, list[str]]:
     return by_recipe
 
 
+def _wiring(recipe_dir: Path, by_recipe: dict[str, list[str]]) -> dict[str, dict[str, str]]:
+    """Return the part of `WIRING` for which the folder has recipes.
+
+    Raises:
+        ConfigError: An override names an optional recipe that is not there.
+    """
+    absent = {recipe for recipe in OPTIONAL if not (recipe_dir / f"{recipe}.toml").is_file()}
+    for recipe in sorted(absent):
+        if by_recipe[recipe]:
+            raise ConfigError(f"Override '{recipe}.{by_recipe[recipe][0]}': {recipe_dir} has no {recipe}.toml.")
+    return {
+        recipe: {field: source for field, source in fields.items() if source not in absent}
+        for recipe, fields in WIRING.items()
+        if recipe not in absent
+    }
+
+
 def _config(
     recipe: str, recipe_dir: Path, out: Path, by_recipe: dict[str, list[str]], given: dict[str, Path]
 ) -> StageConfig:
@@ -100,8 +123,7 @@ def _config(
         overrides = by_recipe[stage] + overrides  # the baseline is the same recipe, with what was changed in it
     if cls is None or not file.is_file():
         raise ConfigError(f"{recipe_dir}: has no {file.name}. A recipe folder holds one file for each stage.")
-    places = {field: given.get(field, Path(source)) for field, source in WIRING[recipe].items()}
-    return load_config(cls, file, overrides, runs_dir=out / "runs", **implied, **places)
+    return load_config(cls, file, overrides, runs_dir=out / "runs", **implied, **given)
 
 
 def _check_free(out: Path) -> None:

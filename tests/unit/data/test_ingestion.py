@@ -4,7 +4,8 @@ import pytest
 from radlet.core.errors import DataError
 from radlet.core.records import ImageRecord, Question, Study
 from radlet.data import ingestion
-from radlet.data.ingestion import Shard, ingest_shard, read_journal
+from radlet.data.ingestion import Shard, ingest_shard
+from radlet.data.journals import read_journal
 from radlet.data.sources.base import RawStudy, Source
 
 FILM = np.zeros((8, 8), np.uint8)
@@ -70,7 +71,7 @@ class Asked(Source):
 
 
 def test_a_question_about_a_film_that_was_refused_is_refused_with_it(shard, monkeypatch):
-    monkeypatch.setattr(ingestion, "_source", lambda source: Asked())
+    monkeypatch.setattr(ingestion, "read_source", lambda source: Asked())
     ingest(shard)
     [line] = read_journal(shard.journal)
     assert [question["question"] for question in line["study"]["questions"]] == ["0?", "2?"]

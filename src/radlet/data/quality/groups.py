@@ -1,0 +1,38 @@
+"""Put what was found to be the same into groups, and say which member of each stays."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from radlet.core.records import SPLITS
+from radlet.data.quality.base import Group, Member, Scope
+
+_STAYS: dict[str | None, int] = {split: place for place, split in enumerate([*reversed(SPLITS), None])}
+"""A copy leaves the train split rather than the test split, so that nobody is judged on what was learnt."""
+
+Alike = dict[int, float]
+"""Position of a member -> how like the most similar other one it is."""
+
+
+def make_groups(
+    check: str, of: Literal["films", "studies"], members: Sequence[Member], alike: Iterable[Alike]
+) -> list[Group]:
+    """Return the groups, in the order of their first members."""
+    return [_group(check, of, members, one) for one in sorted(alike, key=min)]
+
+
+def _group(check: str, of: Literal["films", "studies"], members: Sequence[Member], alike: Alike) -> Group:
+    places = sorted(alike)
+    kept = min(places, key=lambda place: (_STAYS[members[place].split], place))
+    return Group(
+        check=check,
+        of=of,
+        scope=_scope([members[place] for place in places]),
+        kept=members[kept].id,
+        similarity={members[place].id: round(alike[place], 4) for place in places},
+    )
+
+
+def _scope(members: Sequence[Member]) -> Scope:
+    if len({member.split for member in members if member.split}) > 1:
+        return "several splits"
+    return "several patients" if len({member.patient_id for member in members}) > 1 else "one patient"
