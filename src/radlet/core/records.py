@@ -164,7 +164,7 @@ class Example(Record):
     answer_kind: AnswerKind | None = None
     """Kind of `question`."""
     report: str | None = None
-    """Findings and impression together, the text that contrastive training pairs with the film."""
+    """Findings and impression together, else the caption: the text that contrastive training pairs with the film."""
     observations: dict[str, State] = {}
     """The labeller's reading of `target`, one entry for each of `OBSERVATIONS`."""
     labels: dict[str, int] = {}

@@ -201,7 +201,10 @@ def _label_columns(card: DataCard) -> list[list[LabelRow]]:
 
 
 def _histograms(card: DataCard) -> list[Histogram]:
-    kinds = (("Report (findings and impression)", card.report_words), ("Indication", card.indication_words))
+    kinds = (
+        ("Report (findings and impression, else the caption)", card.report_words),
+        ("Indication", card.indication_words),
+    )
     return [_histogram(title, lengths) for title, lengths in kinds if lengths]
 
 
