@@ -74,6 +74,7 @@ def _stage_command(name: str, summary: str) -> None:
 
 
 for _name, _summary in {
+    "deidentify": "Write a DICOM tree anew, without identifiers.",
     "ingest": "Read raw studies: decode films, list what was refused.",
     "build": "Make training examples: sections, labels, splits by patient.",
     "pretrain": "Train the image encoder and the language model as a pair.",

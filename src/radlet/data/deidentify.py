@@ -11,6 +11,7 @@ a target silent about what the film shows would teach silence. Text without iden
 
 import re
 from functools import partial
+from typing import Literal
 
 from radlet.data.observations import find_mentions
 
@@ -119,7 +120,11 @@ _OLD = re.compile(r"\b(?:9[1-9]|1[01]\d)(?=[ -]?(?:years?|yrs?|y\.?/?o)\b)", re.
 """Ages above 89 identify (45 CFR 164.514(b)(2)(i)(C)); they are told as 90, as `radlet.data.pseudonyms` does."""
 
 
-def remove_identifiers(text: str) -> str:
+Names = Literal["rules", "rules_and_model"]
+"""How names are found: by what stands around them, or also by a model of the language (`radlet.data.names`)."""
+
+
+def remove_identifiers(text: str, names: Names = "rules") -> str:
     """Return report text without names, record numbers, dates, times, telephone numbers and addresses.
 
     Sentences that state an observation are never dropped.

@@ -20,6 +20,8 @@ from PIL import Image
 from radlet.core.errors import DataError
 from radlet.core.locks import lock_file
 from radlet.core.records import Finding, ImageRecord, Study, View
+from radlet.data.burned_in import check_burned_in
+from radlet.data.film import Film
 from radlet.data.images import read_film
 from radlet.data.pseudonyms import Pseudonyms
 from radlet.data.sources import SOURCES
@@ -40,6 +42,7 @@ class Shard:
         key: Pseudonym key; None leaves the ids as they are.
         finder: File that links the pseudonyms of refused items to raw ids; None writes no such file.
         raw_ids: Whether refused items are listed under raw ids in spite of a key.
+        check_text: Whether films with burned-in text are refused.
     """
 
     source: str
@@ -50,6 +53,7 @@ class Shard:
     key: bytes | None
     finder: Path | None
     raw_ids: bool
+    check_text: bool
 
     @property
     def journal(self) -> Path:
@@ -58,11 +62,12 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class _Refusal:
-    """An item that could not be used, under its raw id."""
+class Refusal:
+    """An item that could not be used, under its raw id; `quarantined`: because it may tell who its patient is."""
 
     raw_id: str
     reason: str
+    quarantined: bool = False
 
 
 def ingest_shard(shard: Shard, poisoned: Poisoned) -> Iterator[str | None]:
@@ -70,17 +75,17 @@ def ingest_shard(shard: Shard, poisoned: Poisoned) -> Iterator[str | None]:
     with shard.journal.open("ab+") as journal:
         # A worker whose parent was killed may still be at its last item.
         lock_file(journal.fileno(), wait=True)
-        done = _recover(journal)
-        for position, item in enumerate(_source(shard.source).studies(shard.seed, shard.index, shard.num_shards)):
+        done = recover_journal(journal)
+        for position, item in enumerate(read_source(shard.source).studies(shard.seed, shard.index, shard.num_shards)):
             if position < len(done):
-                _check_same(shard, done[position], item)
+                check_same(shard, done[position], item)
                 continue
             study, refusals = None, []
             if isinstance(item, Rejected):
-                refusals = [_Refusal(item.item_id, item.reason)]
+                refusals = [Refusal(item.item_id, item.reason)]
             else:
                 study, refusals = yield from _ingest_study(shard, item, poisoned)
-            _write_line(shard, journal, item, study, refusals)
+            write_line(shard, journal, item, study.model_dump(mode="json") if study else None, refusals)
 
 
 def read_journal(path: Path) -> Iterator[dict[str, Any]]:
@@ -89,13 +94,19 @@ def read_journal(path: Path) -> Iterator[dict[str, Any]]:
         yield from (json.loads(line) for line in file)
 
 
-def _source(source_json: str) -> Source:
+def short_reason(reason: str) -> str:
+    """Return the first clause of a reason with numbers left open, so that equal causes are counted together."""
+    return re.sub(r"\d+", "N", re.split(r"[:.;](?:\s|$)", reason, maxsplit=1)[0])
+
+
+def read_source(source_json: str) -> Source:
+    """Return the source of a shard."""
     kind = json.loads(source_json)["kind"]
     source: Source = SOURCES[kind].model_validate_json(source_json)
     return source
 
 
-def _recover(journal: BinaryIO) -> list[str]:
+def recover_journal(journal: BinaryIO) -> list[str]:
     """Return the raw-item digests that the journal holds, and cut off a line that a kill left unfinished."""
     journal.seek(0)
     # Bytes: a kill may leave half a character, and reports may hold line ends other than the line feed.
@@ -105,10 +116,15 @@ def _recover(journal: BinaryIO) -> list[str]:
     return [json.loads(line)["item"] for line in whole.split(b"\n") if line]
 
 
-def _check_same(shard: Shard, digest: str, item: RawStudy | Rejected) -> None:
+def check_same(shard: Shard, digest: str, item: RawStudy | Rejected) -> None:
+    """Refuse to go on with raw data that are not those the journal tells of.
+
+    Raises:
+        DataError: The item is another one.
+    """
     if digest != _digest(item):
         raise DataError(
-            f"{shard.run_dir}: the raw data changed since this run began. Remove the folder and run ingest again."
+            f"{shard.run_dir}: the raw data changed since this run began. Remove the folder and start it again."
         )
 
 
@@ -117,14 +133,15 @@ def _digest(item: RawStudy | Rejected) -> str:
     return hashlib.sha256(raw_id.encode()).hexdigest()[:16]
 
 
-def _write_line(
-    shard: Shard, journal: BinaryIO, item: RawStudy | Rejected, study: Study | None, refusals: list[_Refusal]
+def write_line(
+    shard: Shard, journal: BinaryIO, item: RawStudy | Rejected, study: dict[str, Any] | None, refusals: list[Refusal]
 ) -> None:
+    """Write what became of an item: ``study``, None when nothing is left of it, and what was refused."""
     ids = [_public_id(shard, refusal) for refusal in refusals]
     line = {
         "item": _digest(item),
-        "study": study.model_dump(mode="json") if study else None,
-        "rejected": [{"id": own, "reason": refusal.reason} for own, refusal in zip(ids, refusals, strict=True)],
+        "study": study,
+        "rejected": [_rejected_row(own, refusal) for own, refusal in zip(ids, refusals, strict=True)],
     }
     if shard.finder and refusals:
         _append_private(shard.finder, [{"id": own, "raw_id": r.raw_id} for own, r in zip(ids, refusals, strict=True)])
@@ -132,7 +149,11 @@ def _write_line(
     journal.flush()
 
 
-def _public_id(shard: Shard, refusal: _Refusal) -> str:
+def _rejected_row(own_id: str, refusal: Refusal) -> dict[str, Any]:
+    return {"id": own_id, "reason": refusal.reason} | ({"quarantined": True} if refusal.quarantined else {})
+
+
+def _public_id(shard: Shard, refusal: Refusal) -> str:
     if shard.key is None or shard.raw_ids:
         return refusal.raw_id
     return Pseudonyms(shard.key).of("image", refusal.raw_id)
@@ -145,39 +166,41 @@ def _append_private(path: Path, rows: list[dict[str, str]]) -> None:
 
 def _ingest_study(
     shard: Shard, raw: RawStudy, poisoned: Poisoned
-) -> Generator[str | None, None, tuple[Study | None, list[_Refusal]]]:
+) -> Generator[str | None, None, tuple[Study | None, list[Refusal]]]:
     """Store the films and masks of one study; return it as the manifest holds it, or None if no film was usable."""
-    refusals: list[_Refusal] = []
+    refusals: list[Refusal] = []
     films: dict[str, ImageRecord] = {}
     own = Pseudonyms(shard.key).study(raw.study) if shard.key else raw.study
     for image, own_image in zip(raw.study.images, own.images, strict=True):
         if image.image_id in poisoned:
-            refusals.append(_Refusal(image.image_id, poisoned[image.image_id]))
+            refusals.append(Refusal(image.image_id, poisoned[image.image_id]))
             continue
         yield image.image_id
         try:
-            films[image.image_id] = _ingest_film(shard.run_dir, raw, image, own_image)
+            films[image.image_id] = _ingest_film(shard, raw, image, own_image)
         except DataError as error:
-            refusals.append(_Refusal(image.image_id, _without_path(str(error), image.path)))
+            refusals.append(Refusal(image.image_id, without_path(str(error), image.path)))
         except Exception as error:  # noqa: BLE001 - a decoder may raise anything; the film is refused by id
-            refusals.append(_Refusal(image.image_id, f"the decoder failed ({type(error).__name__})"))
+            refusals.append(Refusal(image.image_id, f"the decoder failed ({type(error).__name__})"))
         yield None
     if not raw.study.images:
-        refusals.append(_Refusal(raw.study.study_id, "the study has no film"))
+        refusals.append(Refusal(raw.study.study_id, "the study has no film"))
     if not films:
         return None, refusals
     return own.model_copy(update={"images": tuple(films.values()), "truth": _truth(shard, raw, own, films)}), refusals
 
 
-def _ingest_film(run_dir: Path, raw: RawStudy, image: ImageRecord, own: ImageRecord) -> ImageRecord:
+def _ingest_film(shard: Shard, raw: RawStudy, image: ImageRecord, own: ImageRecord) -> ImageRecord:
     view: View | None = image.view
     if image.image_id in raw.pixels:
-        pixels = raw.pixels[image.image_id]
+        film = Film(raw.pixels[image.image_id])
     else:
         film = read_film(Path(image.path))
-        pixels, view = film.pixels, view or film.view
+    pixels, view = film.pixels, view or film.view
+    if shard.check_text:
+        check_burned_in(film)
     path = f"{IMAGES}/{_file_stem(own.image_id)}.png"
-    _write_png(run_dir / path, pixels)
+    _write_png(shard.run_dir / path, pixels)
     height_px, width_px = pixels.shape
     return own.model_copy(update={"path": path, "view": view, "height_px": height_px, "width_px": width_px})
 
@@ -218,7 +241,7 @@ def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     temporary.replace(path)
 
 
-def _without_path(message: str, path: str) -> str:
+def without_path(message: str, path: str) -> str:
     """Return an error's message without the file's path, whose folders and name may be a patient's."""
     for name in (path, Path(path).name):
         message = message.replace(name, "the file") if name else message

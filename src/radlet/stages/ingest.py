@@ -5,12 +5,11 @@ Leaves ``studies.parquet``, ``images/``, ``masks/``, ``rejected.jsonl`` and ``su
 
 import json
 import os
-import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator
 from rich.console import Console
@@ -21,7 +20,8 @@ from radlet.core.config import StageConfig, load_config
 from radlet.core.errors import DataError
 from radlet.core.records import Study
 from radlet.core.runs import Run, open_run, write_atomically
-from radlet.data.ingestion import IMAGES, MASKS, Shard, ingest_shard, read_journal
+from radlet.data.burned_in import require_reader
+from radlet.data.ingestion import IMAGES, MASKS, Shard, ingest_shard, read_journal, short_reason
 from radlet.data.manifests import STUDIES, write_records
 from radlet.data.pseudonyms import load_or_make_key
 from radlet.data.sources import SOURCES
@@ -43,6 +43,8 @@ class IngestConfig(StageConfig):
     """Processes that read and decode; without it, one per processor. The result does not depend on it."""
     file_timeout_s: float = Field(default=120.0, gt=0)
     """A film that takes longer to decode is refused and its process replaced."""
+    burned_in_text: Literal["ignore", "quarantine"] = "ignore"
+    """quarantine: refuse films that carry text which may tell who the patient is; needs the extra `deidentify`."""
     max_rejected_share: float = Field(default=0.5, ge=0, le=1)
     """The run fails when more than this share of the films was refused."""
     pseudonym_key_file: Path | None = None
@@ -69,6 +71,8 @@ def run(config: IngestConfig, console: Console | None = None) -> Path:
     if run.finished:
         console.print(f"ingest: already done, nothing to do: {run.path}", soft_wrap=True)
         return run.path
+    if config.burned_in_text == "quarantine":
+        require_reader()
     shards = _shards(config, run)
     _decode(config, shards, console)
     summary = _write_manifest(run, shards)
@@ -101,6 +105,7 @@ def _shards(config: IngestConfig, run: Run) -> list[Shard]:
             key=key,
             finder=finder,
             raw_ids=config.report_paths,
+            check_text=config.burned_in_text == "quarantine",
         )
         for index in range(_NUM_SHARDS)
     ]
@@ -150,7 +155,7 @@ class _Counts:
 
     def add_rejected(self, rejected: list[dict[str, str]], dropped: bool) -> None:
         """Count refused items; `dropped`: nothing of their study is left."""
-        self._reasons.update(_short_reason(entry["reason"]) for entry in rejected)
+        self._reasons.update(short_reason(entry["reason"]) for entry in rejected)
         self._studies["dropped"] += dropped
 
     def counted(self, studies: Iterator[Study]) -> Iterator[Study]:
@@ -176,11 +181,6 @@ class _Counts:
             "rejected_by_reason": dict(self._reasons.most_common()),
             "items_without_any_film": self._studies["dropped"],
         }
-
-
-def _short_reason(reason: str) -> str:
-    """Return the first clause of a reason with numbers left open, so that equal causes are counted together."""
-    return re.sub(r"\d+", "N", re.split(r"[:.;](?:\s|$)", reason, maxsplit=1)[0])
 
 
 def _check(config: IngestConfig, run: Run, summary: dict[str, Any]) -> None:
