@@ -1,4 +1,4 @@
-"""Print how well burned-in text is found, by size and contrast of what is planted, and how often a film without is held.
+"""Print how well burned-in text is found, by size and contrast of what is planted, and how often other films are held.
 
     python bench/burned_in_text.py [../shared/data] [--films N]
 
@@ -23,7 +23,11 @@ from radlet.data.images import read_film
 from radlet.data.refusal import QuarantineError
 from radlet.data.sources.synthetic import SyntheticSource
 
-TEXTS = {"name": ("QUEZALDA, HORTENSIA", "Wimpole^Ann"), "date": ("1937-04-12", "12/04/2021"), "mrn": ("MRN 7731905", "4082312")}
+TEXTS = {
+    "name": ("QUEZALDA, HORTENSIA", "Wimpole^Ann"),
+    "date": ("1937-04-12", "12/04/2021"),
+    "mrn": ("MRN 7731905", "4082312"),
+}
 CAPITALS_PX = {256: (6, 8, 10, 14), 1024: (7, 10, 14, 20, 28)}
 CONTRASTS = {"white on black box": None, "white": 255, "60 grey levels": 60, "30 grey levels": 30}
 PLACES = ((0.03, 0.03), (0.45, 0.9), (0.3, 0.5))
@@ -70,7 +74,9 @@ def dicom_films(folder):
 
 
 def synthetic_films(num, size_px):
-    for raw in SyntheticSource(num_patients=num, size_px=size_px, max_studies_per_patient=1, lateral_share=0).studies(5):
+    for raw in SyntheticSource(num_patients=num, size_px=size_px, max_studies_per_patient=1, lateral_share=0).studies(
+        5
+    ):
         yield from raw.pixels.values()
 
 
@@ -80,9 +86,7 @@ def measure_recall(films, size):
         for capitals_px in CAPITALS_PX[size]:
             for contrast, value in CONTRASTS.items():
                 for number, (kind, texts) in enumerate(TEXTS.items()):
-                    planted = plant(
-                        film, texts[index % 2], capitals_px, value, PLACES[(index + number) % len(PLACES)]
-                    )
+                    planted = plant(film, texts[index % 2], capitals_px, value, PLACES[(index + number) % len(PLACES)])
                     hit = held(planted)
                     for key in ((capitals_px, contrast), (capitals_px, kind)):
                         found[key] += hit
@@ -114,7 +118,9 @@ def main():
     else:
         clean = (film for film in jsonl_films(arguments.data / "iu_xray", "train", 60) if not held(film))
         small = [film for film, _ in zip(clean, range(arguments.planted), strict=False)]
-        large = [f for f in map(read_pixels, sorted((arguments.data / "iu_xray/hires_samples").glob("*.*"))) if not held(f)]
+        large = [
+            f for f in map(read_pixels, sorted((arguments.data / "iu_xray/hires_samples").glob("*.*"))) if not held(f)
+        ]
     for size, films in ((256, small), (1024, large)):
         print(f"planted on films of {size} px:")
         measure_recall(films, size)

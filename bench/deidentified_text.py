@@ -16,6 +16,7 @@ from radlet.data.deidentify import remove_identifiers
 from radlet.data.observations import label_report
 from radlet.data.sources.synthetic.identifiers import KINDS, planted_sentences
 
+PARTS = ("indication", "comparison", "findings", "impression")
 BEFORE, AFTER = "The heart is normal in size.", "There is a small left pleural effusion."
 
 
@@ -63,7 +64,7 @@ def main():
         reports = arguments.data / "text" / f"iu_reports.{arguments.set}.jsonl"
         if reports.is_file():
             rows = [json.loads(line) for line in reports.read_text(encoding="utf-8").splitlines()]
-            texts = [" ".join(filter(None, (row.get(name) for name in ("indication", "comparison", "findings", "impression"))))
+            texts = [" ".join(filter(None, (row.get(name) for name in PARTS)))
                      for row in rows]  # fmt: skip
             measure_clean(names, texts, arguments.show)
 

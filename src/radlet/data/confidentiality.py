@@ -44,20 +44,27 @@ _ACR_NEMA_CLASSES = {"CR": ComputedRadiographyImageStorage, "DX": DigitalXRayIma
 _NUMBERS = frozenset(("US", "SS", "UL", "SL", "FL", "FD", "DS", "IS", "US or SS", "AT"))
 _FILM_GROUPS = frozenset((0x0018, 0x0020, 0x0028, 0x2050))
 """Acquisition, relationship, image presentation: the groups whose numbers describe a film."""
-_MAX_NUMBER = {0x0018: 10**6, 0x0020: 10**5, 0x0028: 10**7, 0x2050: 10**7}
+_MAX_NUMBER = {0x0018: 10**6, 0x0020: 10**5, 0x0028: 10**6, 0x2050: 10**6}
 """Larger numbers are no measurement: an id that a number field took."""
 _CODE_SEQUENCES = frozenset(
     (
-        "ViewCodeSequence", "ViewModifierCodeSequence", "AnatomicRegionSequence", "AnatomicRegionModifierSequence",
-        "PrimaryAnatomicStructureSequence", "DerivationCodeSequence", "PatientOrientationCodeSequence",
-    )  # fmt: skip
+        "ViewCodeSequence",
+        "ViewModifierCodeSequence",
+        "AnatomicRegionSequence",
+        "AnatomicRegionModifierSequence",
+        "PrimaryAnatomicStructureSequence",
+        "DerivationCodeSequence",
+        "PatientOrientationCodeSequence",
+    )
 )
 _LUT_SEQUENCES = frozenset(("ModalityLUTSequence", "VOILUTSequence", "PresentationLUTSequence"))
 _LUT_DATA = frozenset(
     (
-        "LUTData", "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData",
+        "LUTData",
+        "RedPaletteColorLookupTableData",
+        "GreenPaletteColorLookupTableData",
         "BluePaletteColorLookupTableData",
-    )  # fmt: skip
+    )
 )
 _DESCRIPTIONS = frozenset(("StudyDescription", "SeriesDescription"))
 _DATES = {
@@ -142,7 +149,7 @@ class _Cleaner:
     """Copies what may stay of one data set, items of sequences included."""
 
     def __init__(self, options: ProfileOptions, pseudonyms: Pseudonyms, days: int) -> None:
-        self.outcomes: Counter[Outcome] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self._options = options
         self._pseudonyms = pseudonyms
         self._days = days
@@ -155,7 +162,7 @@ class _Cleaner:
                 self.outcomes["removed"] += tag.is_private
                 continue
             try:
-                element = self._element(header, header[tag])
+                element = self._element(header[tag])
             except Exception:  # noqa: BLE001 - a value that its VR does not allow could be anything: it does not stay
                 element = None
             if element is None:
@@ -164,9 +171,9 @@ class _Cleaner:
                 clean.add(element)
         return clean
 
-    def _element(self, header: Dataset, element: DataElement) -> DataElement | None:
+    def _element(self, element: DataElement) -> DataElement | None:
         keyword = element.keyword
-        option = self._by_option(header, element)
+        option = self._by_option(element)
         if option is not None:
             return option or None
         action = _profile_actions().get((element.tag.group, element.tag.element))
@@ -183,7 +190,7 @@ class _Cleaner:
         kept = keyword in _LUT_DATA or (element.VR in _NUMBERS and _is_measurement(element))
         return self._done("kept", element) if kept else None
 
-    def _by_option(self, header: Dataset, element: DataElement) -> DataElement | Literal[False] | None:
+    def _by_option(self, element: DataElement) -> DataElement | Literal[False] | None:
         """Return what an option leaves of the attribute, False when it leaves nothing, None when none speaks of it."""
         options, keyword = self._options, element.keyword
         if keyword == "PatientSex" and options.patient_characteristics:
@@ -287,7 +294,7 @@ def _sop_class(header: Dataset) -> str:
     given = str(header.get("SOPClassUID") or "")
     if given in UID_dictionary:
         return given
-    return _ACR_NEMA_CLASSES.get(str(header.get("Modality", "")), SecondaryCaptureImageStorage)
+    return str(_ACR_NEMA_CLASSES.get(str(header.get("Modality", "")), SecondaryCaptureImageStorage))
 
 
 def _declare(clean: Dataset, options: ProfileOptions) -> None:

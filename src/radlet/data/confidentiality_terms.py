@@ -16,10 +16,39 @@ MODALITIES = frozenset(
 )
 BODY_PARTS = frozenset(
     (
-        "ABDOMEN", "ANKLE", "ARM", "BREAST", "CHEST", "CLAVICLE", "CSPINE", "ELBOW", "EXTREMITY", "FEMUR", "FINGER",
-        "FOOT", "FOREARM", "HAND", "HEAD", "HIP", "HUMERUS", "KNEE", "LEG", "LSPINE", "LUNG", "NECK", "PELVIS", "RIB",
-        "SHOULDER", "SKULL", "SPINE", "STERNUM", "THORAX", "TOE", "TSPINE", "WRIST",
-    )  # fmt: skip
+        "ABDOMEN",
+        "ANKLE",
+        "ARM",
+        "BREAST",
+        "CHEST",
+        "CLAVICLE",
+        "CSPINE",
+        "ELBOW",
+        "EXTREMITY",
+        "FEMUR",
+        "FINGER",
+        "FOOT",
+        "FOREARM",
+        "HAND",
+        "HEAD",
+        "HIP",
+        "HUMERUS",
+        "KNEE",
+        "LEG",
+        "LSPINE",
+        "LUNG",
+        "NECK",
+        "PELVIS",
+        "RIB",
+        "SHOULDER",
+        "SKULL",
+        "SPINE",
+        "STERNUM",
+        "THORAX",
+        "TOE",
+        "TSPINE",
+        "WRIST",
+    )
 )
 
 DEFINED_TERMS: dict[str, frozenset[str]] = {
@@ -39,8 +68,15 @@ DEFINED_TERMS: dict[str, frozenset[str]] = {
     "PresentationIntentType": frozenset(("FOR PRESENTATION", "FOR PROCESSING")),
     "PhotometricInterpretation": frozenset(
         (
-            "MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR",
-        )  # fmt: skip
+            "MONOCHROME1",
+            "MONOCHROME2",
+            "RGB",
+            "YBR_FULL",
+            "YBR_FULL_422",
+            "YBR_ICT",
+            "YBR_RCT",
+            "PALETTE COLOR",
+        )
     ),
     "PresentationLUTShape": frozenset(("IDENTITY", "INVERSE", "LIN OD")),
     "PixelIntensityRelationship": frozenset(("LIN", "LOG", "DISP")),
@@ -66,12 +102,13 @@ DEFINED_TERMS: dict[str, frozenset[str]] = {
 }
 """Defined terms and enumerated values by keyword (PS3.3), for the attributes that describe a projection film."""
 
-_DESCRIPTION_WORDS = frozenset(
-    """ABDOMEN AND ANTEROPOSTERIOR ANTERO AP APICAL BED BEDSIDE CHEST CR CXR DECUB DECUBITUS DIGITAL DX ERECT EXPIRATION
-    EXPIRATORY FRONTAL INSPIRATION INSPIRATORY LAT LATERAL LEFT LL LLAT LORDOTIC LUNG LUNGS MOBILE OBLIQUE OF ONE PA
-    PORTABLE POSTEROANTERIOR POSTERO POSTERIOR RADIOGRAPH RIB RIBS RIGHT RL RLAT ROUTINE SEMIERECT SINGLE SITTING
-    STANDING SUPINE THORAX TWO UPRIGHT VIEW VIEWS WITH X-RAY XR XRAY 1 2 3""".split()
-)
+_DESCRIPTION_WORDS_TEXT = """
+ABDOMEN AND ANTEROPOSTERIOR ANTERO AP APICAL BED BEDSIDE CHEST CR CXR DECUB DECUBITUS DIGITAL DX ERECT EXPIRATION
+EXPIRATORY FRONTAL INSPIRATION INSPIRATORY LAT LATERAL LEFT LL LLAT LORDOTIC LUNG LUNGS MOBILE OBLIQUE OF ONE PA
+PORTABLE POSTEROANTERIOR POSTERO POSTERIOR RADIOGRAPH RIB RIBS RIGHT RL RLAT ROUTINE SEMIERECT SINGLE SITTING
+STANDING SUPINE THORAX TWO UPRIGHT VIEW VIEWS WITH X-RAY XR XRAY 1 2 3
+"""
+_DESCRIPTION_WORDS = frozenset(_DESCRIPTION_WORDS_TEXT.split())
 
 
 def cleaned_description(text: str) -> str:
@@ -89,9 +126,7 @@ def _meanings() -> dict[tuple[str, str], str]:
         for entries in concepts[scheme].values()
         for code, (meaning, _) in entries.items()
     }
-    retired = {
-        ("SRT", old): known[("SCT", code)] for old, code in mapping["SRT"].items() if ("SCT", code) in known
-    }
+    retired = {("SRT", old): known[("SCT", code)] for old, code in mapping["SRT"].items() if ("SCT", code) in known}
     return known | retired | {("SNM3", code): meaning for (_, code), meaning in retired.items()}
 
 

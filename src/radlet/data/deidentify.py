@@ -72,9 +72,11 @@ _STREET = (
     rf"(?:,[ ](?:{_WORD}[ ]?){{1,3}})?(?:,[ ][A-Z]{{2}}[ ]\d{{5}}(?:-\d{{4}})?)?"
 )
 _INSTITUTION = (
-    rf"\b(?!(?:Outside|Referring|This|Our|The|In|At|From)\b)(?:(?:St\.?|Saint|{_WORD})(?:[ ](?:of|the|and|&|{_WORD})){{0,4}}[ ])"
+    r"\b(?!(?:Outside|Referring|This|Our|The|In|At|From)\b)"
+    rf"(?:(?:St\.?|Saint|{_WORD})(?:[ ](?:of|the|and|&|{_WORD})){{0,4}}[ ])"
     r"(?:University[ ]Hospital|Hospital|Medical[ ]Cent(?:er|re)|Clinic|Infirmary|Health[ ]System|Healthcare|Hospice"
-    r"|University|(?:Imaging|Health|Cancer|Trauma|Surgery|Rehabilitation)[ ]Cent(?:er|re)|Medical[ ]Group|Nursing[ ]Home"
+    r"|University|(?:Imaging|Health|Cancer|Trauma|Surgery|Rehabilitation)[ ]Cent(?:er|re)|Medical[ ]Group"
+    r"|Nursing[ ]Home"
     r"|Radiology[ ](?:Associates|Group))\b"
 )
 _OTHER_SCRIPT = r"[\u0370-\u1cff\u1f00-\u1fff\u2e80-\ud7ff\uf900-\ufaff\ufb1d-\ufdff\ufe70-\ufefc]"
@@ -122,7 +124,9 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
         _PATIENT,
     ),
     (
-        re.compile(rf"\b(?:{_MIXED})(?=[ ](?:was|were|has been|is)[ ](?:notified|informed|paged|called|contacted|told)\b)"),
+        re.compile(
+            rf"\b(?:{_MIXED})(?=[ ](?:was|were|has been|is)[ ](?:notified|informed|paged|called|contacted|told)\b)"
+        ),
         _PHYSICIAN,
     ),
     (re.compile(_ADDRESS), _DETAIL),

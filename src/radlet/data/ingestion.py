@@ -192,10 +192,8 @@ def _ingest_study(
 
 def _ingest_film(shard: Shard, raw: RawStudy, image: ImageRecord, own: ImageRecord) -> ImageRecord:
     view: View | None = image.view
-    if image.image_id in raw.pixels:
-        film = Film(raw.pixels[image.image_id])
-    else:
-        film = read_film(Path(image.path))
+    made = raw.pixels.get(image.image_id)
+    film = read_film(Path(image.path)) if made is None else Film(made)
     pixels, view = film.pixels, view or film.view
     if shard.check_text:
         check_burned_in(film)

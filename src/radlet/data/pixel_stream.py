@@ -44,7 +44,8 @@ def checked_pixel_data(header: Dataset) -> bytes:
         for frame in frames:
             _refuse_comments(frame)
     # Wrapped anew, because an offset table and fragments behind the frames may hold anything.
-    return encapsulate(frames)
+    wrapped: bytes = encapsulate(frames)
+    return wrapped
 
 
 def _refuse_overlays_in_pixels(header: Dataset) -> None:
@@ -52,7 +53,9 @@ def _refuse_overlays_in_pixels(header: Dataset) -> None:
     for group in range(0x6000, 0x6020, 2):
         position = header.get((group, 0x0102))
         if position is not None and position.value and (group, 0x3000) not in header:
-            raise QuarantineError("Pixel Data carries an overlay in its unused bits, which cannot be taken out unchanged.")
+            raise QuarantineError(
+                "Pixel Data carries an overlay in its unused bits, which cannot be taken out unchanged."
+            )
 
 
 def _refuse_comments(frame: bytes) -> None:
@@ -62,13 +65,17 @@ def _refuse_comments(frame: bytes) -> None:
     for content in _free_segments(frame):
         if content.startswith(_KNOWN_SEGMENTS) or _ENCODERS.fullmatch(content):
             continue
-        raise QuarantineError("The compressed Pixel Data carries a comment or an application segment, which may hold text.")
+        raise QuarantineError(
+            "The compressed Pixel Data carries a comment or an application segment, which may hold text."
+        )
 
 
 def _free_segments(frame: bytes) -> Iterator[bytes]:
     """Yield what stands in comment and application segments before the first scan or tile."""
     if frame.startswith(_J2K_BOXES):
-        raise QuarantineError("The compressed Pixel Data is a JP2 file, whose boxes may hold text; PS3.5 A.4.4 allows none.")
+        raise QuarantineError(
+            "The compressed Pixel Data is a JP2 file, whose boxes may hold text; PS3.5 A.4.4 allows none."
+        )
     j2k = frame.startswith(_J2K_START)
     if not j2k and not frame.startswith(_JPEG_START):
         return

@@ -27,7 +27,17 @@ _GIVEN = {
 }
 _FAMILY = {
     "tuned": ("Ashdown", "Petrovic", "Okafor", "O'Brien", "Lindqvist", "Nakamura", "Ramirez", "Smith-Jones", "Patel"),
-    "held": ("Wimpole", "Kowalski", "Adeyemi", "O'Sullivan", "Thorvaldsen", "Watanabe", "Castillo", "Reed-Hall", "Gupta"),
+    "held": (
+        "Wimpole",
+        "Kowalski",
+        "Adeyemi",
+        "O'Sullivan",
+        "Thorvaldsen",
+        "Watanabe",
+        "Castillo",
+        "Reed-Hall",
+        "Gupta",
+    ),
 }
 _ACCENTED = {
     "tuned": ("Müller", "García", "Bjørn Sørensen", "Zoë Lefèvre", "Łukasz Nowak"),
@@ -39,7 +49,12 @@ _OTHER_SCRIPT = {
 }
 _INSTITUTIONS = {
     "tuned": ("Mercy General Hospital", "St. Luke's Medical Center", "Riverside Clinic", "Lakeview Imaging Center"),
-    "held": ("Saint Brigid Infirmary", "Northgate University Hospital", "Harrow Valley Health System", "Elm Park Clinic"),
+    "held": (
+        "Saint Brigid Infirmary",
+        "Northgate University Hospital",
+        "Harrow Valley Health System",
+        "Elm Park Clinic",
+    ),
 }
 _STREETS = {
     "tuned": ("221 Baker Street", "1408 Oak Avenue, Apt 3", "77 Mill Rd."),
@@ -80,7 +95,8 @@ _TEMPLATES: dict[str, dict[Part, tuple[str, ...]]] = {
             "CT from {d} {month} {y}.", "Since {d}-{mon}-{y} no change.",
         ),
         "held": (
-            "Compared with {mm}.{dd}.{y}.", "Seen on {mon} {d}th, {y}.", "Prior film {mm}/{dd}/{yy}.", "DOB {m}-{d}-{y}.",
+            "Compared with {mm}.{dd}.{y}.", "Seen on {mon} {d}th, {y}.", "Prior film {mm}/{dd}/{yy}.",
+            "DOB {m}-{d}-{y}.",
             "As on the {d}th of {month} {y}.", "Scan of {y}{mm}{dd}.", "In {month} {y} this was larger.",
         ),
     },
