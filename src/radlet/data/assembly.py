@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from radlet.core.config import Config
 from radlet.core.records import OBSERVATIONS, SPLITS, Example, Finding, ImageRecord, Side, Split, State, Study
 from radlet.data.cleaning import clean_text
-from radlet.data.deidentify import remove_identifiers
+from radlet.data.deidentify import Names, remove_identifiers
 from radlet.data.examples import is_frontal
 from radlet.data.observations import find_mentions, label_report
 from radlet.data.priors import PriorTally, leave_prior_references, remove_prior_references
@@ -30,6 +30,9 @@ class ExampleSettings(Config):
 
     section: Literal["findings", "impression"] = "findings"
     """The section that the model learns to write."""
+    names: Names = "rules"
+    """How names are found when identifiers are taken out of reports: by rules, or by rules and a model of the English
+    language, which also finds names alone in a sentence and needs the extra `deidentify`."""
     prior_references: Literal["keep", "remove"] = "keep"
     """Whether findings and impression keep what they say of earlier exams, or are rewritten as the present state."""
     labels: Literal["observations", "source", "both", "truth"] = "observations"
@@ -69,7 +72,7 @@ def make_example(
         tally: Counts the references to earlier exams that were met.
     """
     # The one way by which text of a report gets past `build`: nothing behind it meets an identifier.
-    texts = {name: clean_text(remove_identifiers(text)) for name, text in _sections(study).items()}
+    texts = {name: clean_text(remove_identifiers(text, settings.names)) for name, text in _sections(study).items()}
     texts = {name: _presented(name, text, settings, tally) for name, text in texts.items()}
     target = texts.get(settings.section) or None
     report = " ".join(text for text in (texts.get("findings"), texts.get("impression")) if text) or None

@@ -31,6 +31,9 @@ GRID
 """
 _MARKERS = frozenset(_MARKERS_TEXT.split())
 """What may stand on a film in four letters or more. Shorter words (L, R, PA, AP, LAT, kVp, initials) always may."""
+_SEVERAL_MARKERS = re.compile(rf"[LR]?(?:PA|AP|LAT|LT|RT|{'|'.join(sorted(_MARKERS, key=len, reverse=True))})+[LR]?")
+"""Markers that were read without the spaces between them."""
+_TIME = re.compile(r"(?<!\d)\d{1,2}:\d{2}(?::\d{2})?(?!\d)")
 _DATE = re.compile(r"\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}")
 _LONG_NUMBER = re.compile(r"\d(?:[ /.:-]?\d){3,}")
 _EXPOSURE = re.compile(r"(?i)^\W*\d{1,3}(?:\.\d{1,3})?\s*(?:kvp?|mas?|ms|cm|mm|in|ft|%)\W*$")
@@ -67,10 +70,11 @@ def _suspicious(text: str) -> tuple[int, int]:
     """Return how many words and how many numbers of a line are none that a film usually carries."""
     if _EXPOSURE.match(text):
         return 0, 0
-    words = [word for word in re.findall(r"[^\W\d_]{2,}", text) if word.upper() not in _MARKERS]
+    words = [word for word in re.findall(r"[^\W\d_]{2,}", text) if not _SEVERAL_MARKERS.fullmatch(word.upper())]
     # Two short words side by side are a name (LI WEI) before they are two pairs of initials.
     long = [word for word in words if len(word) >= 4]
     names = long or ([word for word in words if len(word) == 3] if len([w for w in words if len(w) >= 3]) > 1 else [])
+    text = _TIME.sub(" ", text)
     numbers = len(_DATE.findall(text)) or len(_LONG_NUMBER.findall(text))
     return len(names), numbers
 

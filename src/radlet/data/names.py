@@ -60,8 +60,8 @@ _REPORT_WORDS = frozenset(_REPORT_WORDS_TEXT.split())
 
 _MEDICAL_ENDINGS = (
     "itis", "itides", "osis", "oses", "otic", "emia", "emic", "asia", "oma", "omas", "omata", "ectomy", "ostomy",
-    "otomy", "pathy", "pathic", "megaly", "graphy", "graphic", "scopy", "scopic", "plasty", "algia", "uria", "plegia", "rrhea",
-    "rrhage", "ation", "ations", "ated", "ating", "ular", "iatric", "genic", "lucent", "lobar", "pleural",
+    "otomy", "pathy", "pathic", "megaly", "graphy", "graphic", "scopy", "scopic", "plasty", "algia", "uria",
+    "plegia", "rrhea", "rrhage", "ation", "ations", "ated", "ating", "ular", "iatric", "genic", "lucent", "lobar", "pleural",
     "thoracic", "cardiac", "cardial", "vascular", "bronchial", "hilar", "basilar", "apical", "convex", "scoliosis",
     "phrenic", "tracheal", "cardium", "olysis", "trophy", "trophic", "plasia", "plastic", "ectasis", "ectatic",
 )  # fmt: skip
@@ -101,8 +101,8 @@ def find_names(text: str) -> list[NameSpan]:
 def is_known_word(word: str) -> bool:
     """Tell whether a word is one of English or of radiology, in whatever case."""
     lowered = word.lower().removesuffix("'s").removesuffix("\u2019s")
-    if (word.isupper() and len(word) <= _LONGEST_ABBREVIATION) or set(lowered) == {"x"}:
-        return True
+    if (word.isupper() and len(word) <= _LONGEST_ABBREVIATION) or set(lowered) == {"x"} or "xxx" in lowered:
+        return True  # XXXX is what an earlier de-identification left
     return len(lowered) < 2 or _is_form(lowered) or all(_is_form(part) for part in re.split(r"['\u2019-]", lowered))
 
 
@@ -151,9 +151,18 @@ def _runs_with_unknown(text: str, words: list[re.Match[str]]) -> Iterator[tuple[
         if not end and word[0][0].isupper() and words[index + 1][0][0].isupper():
             continue
         run = words[first : index + 1]
-        if any(not is_known_word(each[0]) for each in run) and not any(set(each[0]) == {"X"} for each in run):
+        if any(_may_name(text, each) for each in run) and not any("XXX" in each[0] or each[0] == "X" for each in run):
             yield first, index
         first = index + 1
+
+
+def _may_name(sentence: str, word: re.Match[str]) -> bool:
+    """Tell whether a word that the model takes for a name can be one.
+
+    In a dictionary of English stand names too (Patrick, Boston); a capital tells them, where capitals tell anything.
+    """
+    told = word.start() > 0 and word[0][0].isupper() and not word[0].isupper() and not sentence.istitle()
+    return not is_known_word(word[0]) or (told and not _is_form(word[0].lower(), radiology_only=True))
 
 
 def _as_title(text: str) -> str:
@@ -167,8 +176,8 @@ def _titled(word: str) -> str:
 
 
 @cache
-def _is_form(word: str) -> bool:
-    known = _known_words()
+def _is_form(word: str, radiology_only: bool = False) -> bool:
+    known = _radiology_words() if radiology_only else _known_words()
     if word in known or (len(word) > 6 and word.endswith(_MEDICAL_ENDINGS)):
         return True
     stems = [word.removesuffix(ending) for ending in ("s", "es", "ed", "d", "ing", "ly", "al", "ally", "y", "er", "ic")]
@@ -177,17 +186,29 @@ def _is_form(word: str) -> bool:
 
 
 @cache
-def _known_words() -> frozenset[str]:
-    """Return English words from the model's tables, words of PS3.16, of the labeller and of reports."""
+def _radiology_words() -> frozenset[str]:
+    """Return words of PS3.16, of the labeller and of reports."""
     from pydicom.sr._concepts_dict import concepts  # noqa: PLC0415 - thousands of entries, read at need
 
     meanings = (meaning for scheme in concepts.values() for entry in scheme.values() for meaning, _ in entry.values())
     lexicon = [*(form for forms in MENTIONS.values() for form in forms), *(f for s in STRUCTURES.values() for f in s)]
     words = {word for text in (*meanings, *lexicon) for word in re.findall(r"[a-z]{2,}", text.lower())}
+    return frozenset(words | _EPONYMS | _REPORT_WORDS)
+
+
+@cache
+def _known_words() -> frozenset[str]:
+    return _radiology_words() | _english_words()
+
+
+@cache
+def _english_words() -> frozenset[str]:
+    """Return the words in the tables of the language model, names among them."""
     tables = _language().get_pipe("lemmatizer").lookups
+    words = set(_language().Defaults.stop_words)
     for table in ("lemma_index", "lemma_exc"):
         words |= {str(word) for entry in tables.get_table(table).values() for word in entry}
-    return frozenset(words | _EPONYMS | _REPORT_WORDS | _language().Defaults.stop_words)
+    return frozenset(words)
 
 
 @cache

@@ -12,6 +12,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import RLELossless
 
+from radlet.core.errors import DicomError
 from radlet.data.dicom_tags import number
 from radlet.data.refusal import QuarantineError
 
@@ -32,12 +33,15 @@ def checked_pixel_data(header: Dataset) -> bytes:
 
     Raises:
         QuarantineError: Something beside the film is in it that cannot be taken out.
+        DicomError: It is cut short.
     """
     data: bytes = header.PixelData
     syntax = header.file_meta.TransferSyntaxUID
     if not syntax.is_encapsulated:
         _refuse_overlays_in_pixels(header)
         expected = get_expected_length(header)
+        if len(data) < expected:
+            raise DicomError(f"The pixel data is truncated: {len(data)} bytes of {expected}. Fetch the file again.")
         return data[: expected + expected % 2]
     frames = list(generate_frames(data, number_of_frames=int(number(header, "NumberOfFrames") or 1)))
     if syntax != RLELossless:

@@ -24,6 +24,7 @@ from radlet.core.runs import Run, open_run, run_digest, sha256_file, write_atomi
 from radlet.data.assembly import ExampleSettings, make_example, missing_target
 from radlet.data.card import CardCounts, SourceNote
 from radlet.data.manifests import EXAMPLES, read_records, read_studies, write_records
+from radlet.data.names import require_model
 from radlet.data.priors import PriorTally
 from radlet.data.sources import SOURCES
 from radlet.data.splits import check_leakage
@@ -47,6 +48,8 @@ def run(config: BuildConfig, console: Console | None = None) -> Path:
     if run.finished:
         console.print(f"build: already done, nothing to do: {run.path}", soft_wrap=True)
         return run.path
+    if config.names == "rules_and_model":
+        require_model()
     counts, for_card = _Counts(), CardCounts()
     with Progress(
         SpinnerColumn(), TextColumn("build: {task.completed:.0f} studies"), TimeElapsedColumn(),
