@@ -1,4 +1,4 @@
-"""An archive full of secrets is de-identified, ingested and built by the command line; no artefact holds one of them."""
+"""An archive full of secrets is de-identified, ingested and built by the command line; no artefact holds one."""
 
 import csv
 import os

@@ -61,7 +61,8 @@ _REPORT_WORDS = frozenset(_REPORT_WORDS_TEXT.split())
 _MEDICAL_ENDINGS = (
     "itis", "itides", "osis", "oses", "otic", "emia", "emic", "asia", "oma", "omas", "omata", "ectomy", "ostomy",
     "otomy", "pathy", "pathic", "megaly", "graphy", "graphic", "scopy", "scopic", "plasty", "algia", "uria",
-    "plegia", "rrhea", "rrhage", "ation", "ations", "ated", "ating", "ular", "iatric", "genic", "lucent", "lobar", "pleural",
+    "plegia", "rrhea", "rrhage", "ation", "ations", "ated", "ating", "ular", "iatric", "genic", "lucent", "lobar",
+    "pleural",
     "thoracic", "cardiac", "cardial", "vascular", "bronchial", "hilar", "basilar", "apical", "convex", "scoliosis",
     "phrenic", "tracheal", "cardium", "olysis", "trophy", "trophic", "plasia", "plastic", "ectasis", "ectatic",
 )  # fmt: skip

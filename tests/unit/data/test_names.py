@@ -1,6 +1,5 @@
 """The model route; pytest refuses sockets, so these tests also show that nothing is asked of a network."""
 
-
 import pytest
 
 from radlet.data.deidentify import remove_identifiers
