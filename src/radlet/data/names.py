@@ -152,17 +152,22 @@ def _runs_with_unknown(text: str, words: list[re.Match[str]]) -> Iterator[tuple[
         if not end and word[0][0].isupper() and words[index + 1][0][0].isupper():
             continue
         run = words[first : index + 1]
-        if any(_may_name(text, each) for each in run) and not any("XXX" in each[0] or each[0] == "X" for each in run):
+        if any(_may_name(text, each, len(run) > 1) for each in run) and not any(
+            "XXX" in each[0] or each[0] == "X" for each in run
+        ):
             yield first, index
         first = index + 1
 
 
-def _may_name(sentence: str, word: re.Match[str]) -> bool:
+def _may_name(sentence: str, word: re.Match[str], in_company: bool) -> bool:
     """Tell whether a word that the model takes for a name can be one.
 
-    In a dictionary of English stand names too (Patrick, Boston); a capital tells them, where capitals tell anything.
+    In a dictionary of English stand names too (Patrick, Boston); a capital tells them, where capitals tell
+    anything: not in capitals throughout, and not of a sentence's first word unless the next one has one too.
     """
-    told = word.start() > 0 and word[0][0].isupper() and not word[0].isupper() and not sentence.istitle()
+    told = (
+        (word.start() > 0 or in_company) and word[0][0].isupper() and not word[0].isupper() and not sentence.istitle()
+    )
     return not is_known_word(word[0]) or (told and not _is_form(word[0].lower(), radiology_only=True))
 
 
