@@ -24,6 +24,7 @@ _MAX_SIDE_PX = 1536
 _MIN_SCORE = 0.5
 """Confidence under which what was read counts as no text."""
 _MARKERS_TEXT = """
+BETTAUFNAHME BIPEDESTACION CLINO DECUBITO HRS PAGE PATIENT SUPINO
 ANTERIOR APICAL BEDSIDE CHEST CROSSTABLE DECUB DECUBITUS ERECT EXPIRATION EXPIRATORY FLOOR FRONTAL INSPIRATION
 INSPIRATORY LATERAL LEFT LORDOTIC MOBILE NEUTRAL OBLIQUE PORT PORTABLE POSTERIOR RECUMBENT RIGHT SEMI SEMIERECT
 SEMIUPRIGHT SITTING STANDING SUPINE STATIC TABLE THORAX TRAUMA UPRIGHT VIEW WEIGHT WHEELCHAIR STRETCHER INCHES FILM
@@ -33,7 +34,7 @@ _MARKERS = frozenset(_MARKERS_TEXT.split())
 """What may stand on a film in four letters or more. Shorter words (L, R, PA, AP, LAT, kVp, initials) always may."""
 _SEVERAL_MARKERS = re.compile(rf"[LR]?(?:PA|AP|LAT|LT|RT|{'|'.join(sorted(_MARKERS, key=len, reverse=True))})+[LR]?")
 """Markers that were read without the spaces between them."""
-_TIME = re.compile(r"(?<!\d)\d{1,2}:\d{2}(?::\d{2})?(?!\d)")
+_TIME = re.compile(r"(?<!\d)\d{1,2}:\d{2}(?::\d{2})?(?!\d)|(?<!\d)\d{1,2}[.:]?\d{2}[ ]?(?i:hrs?|hours)\b")
 _DATE = re.compile(r"\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}")
 _LONG_NUMBER = re.compile(r"\d(?:[ /.:-]?\d){3,}")
 _EXPOSURE = re.compile(r"(?i)^\W*\d{1,3}(?:\.\d{1,3})?\s*(?:kvp?|mas?|ms|cm|mm|in|ft|%)\W*$")
