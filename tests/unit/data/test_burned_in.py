@@ -13,6 +13,10 @@ from radlet.data.sources.synthetic import SyntheticSource
 @pytest.mark.parametrize(
     "text",
     [
+        "1545HRS",
+        "18.20 hrs",
+        "Page: 1 of 1",
+        "PAERECT",
         "L",
         "R",
         "PA",
