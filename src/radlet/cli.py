@@ -76,6 +76,7 @@ def _stage_command(name: str, summary: str) -> None:
 
 
 for _name, _summary in {
+    "deidentify": "Write a DICOM tree anew, without identifiers.",
     "ingest": "Read raw studies: decode films, list what was refused.",
     "quality": "Find doubtful films and copies; flag or reject them.",
     "build": "Make training examples: sections, labels, splits by patient.",

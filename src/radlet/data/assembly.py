@@ -20,7 +20,7 @@ from radlet.core.records import (
     Study,
 )
 from radlet.data.cleaning import clean_text
-from radlet.data.deidentify import remove_identifiers
+from radlet.data.deidentify import Names, remove_identifiers
 from radlet.data.examples import is_frontal
 from radlet.data.labellers import LABELLERS
 from radlet.data.labellers.rules import RuleLabeller
@@ -45,6 +45,9 @@ class ExampleSettings(Config):
     section: Literal["findings", "impression", "caption", "answer"] = "findings"
     """What the model learns to write: a section of the report, the caption of a film, or the answer to each question
     about the study."""
+    names: Names = "rules"
+    """How names are found when identifiers are taken out of reports: by rules, or by rules and a model of the English
+    language, which also finds names alone in a sentence and needs the extra `deidentify`."""
     prior_references: Literal["keep", "remove"] = "keep"
     """Whether findings, impression and caption keep what they say of earlier exams, or are rewritten as the present
     state."""
@@ -86,7 +89,7 @@ def make_examples(
     whole = make_example(study, settings, seed, images_dir, tally)
     if settings.section != "answer" or not study.questions:
         return [whole]
-    return [_answered(whole, study, number, images_dir) for number in range(1, len(study.questions) + 1)]
+    return [_answered(whole, study, number, images_dir, settings) for number in range(1, len(study.questions) + 1)]
 
 
 def make_example(
@@ -104,7 +107,7 @@ def make_example(
         images_dir: Folder that the study's image paths are relative to, as the example shall name it.
         tally: Counts the references to earlier exams that were met.
     """
-    texts = {name: _cleaned(text) for name, text in _sections(study).items()}
+    texts = {name: _cleaned(text, settings) for name, text in _sections(study).items()}
     texts = {name: _presented(name, text, settings, tally) for name, text in texts.items()}
     target = texts.get(settings.section) or None
     report = " ".join(text for text in (texts.get("findings"), texts.get("impression")) if text) or None
@@ -152,7 +155,7 @@ def _sections(study: Study) -> dict[str, str]:
     return {**cut, **study.sections, **({"caption": study.caption} if study.caption else {})}
 
 
-def _answered(whole: Example, study: Study, number: int, images_dir: str) -> Example:
+def _answered(whole: Example, study: Study, number: int, images_dir: str, settings: ExampleSettings) -> Example:
     """Return the example of one question, with the films it is about.
 
     An answer is read together with its question only ("Yes."), so it has no observations of its own.
@@ -164,7 +167,7 @@ def _answered(whole: Example, study: Study, number: int, images_dir: str) -> Exa
         if not asked.image_ids or image.image_id in asked.image_ids
     }
     shown = [index for index, path in enumerate(whole.image_paths) if path in meant]
-    question, answer = _cleaned(asked.question), _cleaned(asked.answer)
+    question, answer = _cleaned(asked.question, settings), _cleaned(asked.answer, settings)
     return whole.model_copy(
         update={
             "example_id": f"{whole.example_id}.q{number}",
@@ -177,9 +180,9 @@ def _answered(whole: Example, study: Study, number: int, images_dir: str) -> Exa
     )
 
 
-def _cleaned(text: str) -> str:
+def _cleaned(text: str, settings: ExampleSettings) -> str:
     """Return text as it gets past `build`, which is in this way alone: nothing behind it meets an identifier."""
-    return clean_text(remove_identifiers(text))
+    return clean_text(remove_identifiers(text, settings.names))
 
 
 def _presented(name: str, text: str, settings: ExampleSettings, tally: PriorTally | None) -> str:

@@ -70,7 +70,7 @@ def read_dicom(data: bytes) -> Film:
         DataError: Its size is not that of a film.
     """
     with quiet_libraries(), refusing("The DICOM object is damaged or malformed", DicomError):
-        header = _parse(data)
+        header = parse_dicom(data)
         _refuse_unreadable(header)
         grey = _square_pixels(_display_grey(header), header)
         projection = view(header)
@@ -80,10 +80,16 @@ def read_dicom(data: bytes) -> Film:
             laterality=laterality(header),
             modality=text(header, "Modality") or None,
             body_part=body_part(header),
+            burned_in=text(header, "BurnedInAnnotation") == "YES",
         )
 
 
-def _parse(data: bytes) -> Dataset:
+def parse_dicom(data: bytes) -> Dataset:
+    """Parse the bytes of an image object, with its transfer syntax known.
+
+    Raises:
+        DicomError: It has no Pixel Data.
+    """
     header = dcmread(BytesIO(data), force=True)
     if "PixelData" not in header:
         _refuse_without_pixels(data)

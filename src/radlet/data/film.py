@@ -25,6 +25,7 @@ class Film:
         laterality: "L", "R" or "B", when the file says so.
         modality: DICOM modality, for example CR or DX; None for PNG and JPEG.
         body_part: Body part in capitals, for example CHEST; None when unknown.
+        burned_in: Whether the header says that identifying text is burned in.
     """
 
     pixels: NDArray[np.uint8]
@@ -32,6 +33,7 @@ class Film:
     laterality: str | None = None
     modality: str | None = None
     body_part: str | None = None
+    burned_in: bool = False
 
 
 def check_size(height: int, width: int) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from PIL import Image
 from radlet.core.errors import DataError
 from radlet.core.locks import lock_file
 from radlet.core.records import Finding, ImageRecord, Study, View
+from radlet.data.burned_in import check_burned_in
+from radlet.data.film import Film
 from radlet.data.images import read_film
 from radlet.data.journals import append_line, recover_lines
 from radlet.data.listing import read_piece
@@ -34,7 +36,7 @@ _PNG_LEVEL = 1
 """Deflate effort: level 1 writes about five times faster than the default for a tenth more bytes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Shard:
     """One part of the source and where its results go.
 
@@ -44,6 +46,7 @@ class Shard:
         finder: File that links the pseudonyms of refused items to raw ids; None writes no such file.
         raw_ids: Whether refused items are listed under raw ids in spite of a key.
         listing: Piece of the source's listing that is this shard; None asks the source for shard `index`.
+        check_text: Whether films with burned-in text are refused.
     """
 
     source: str
@@ -54,6 +57,7 @@ class Shard:
     key_file: Path | None
     finder: Path | None
     raw_ids: bool
+    check_text: bool = False
     listing: Path | None = None
 
     @cached_property
@@ -75,11 +79,12 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class _Refusal:
-    """An item that could not be used, under its raw id."""
+class Refusal:
+    """An item that could not be used, under its raw id; `quarantined`: because it may tell who its patient is."""
 
     raw_id: str
     reason: str
+    quarantined: bool = False
 
 
 def ingest_shard(shard: Shard, poisoned: Poisoned) -> Iterator[str | None]:
@@ -87,17 +92,22 @@ def ingest_shard(shard: Shard, poisoned: Poisoned) -> Iterator[str | None]:
     with shard.journal.open("ab+") as journal:
         # A worker whose parent was killed may still be at its last item.
         lock_file(journal.fileno(), wait=True)
-        done = _recover(journal)
+        done = recover_journal(journal)
         for item in shard.items():
             if digest := next(done, None):
-                _check_same(shard, digest, item)
+                check_same(shard, digest, item)
                 continue
             study, refusals = None, []
             if isinstance(item, Rejected):
-                refusals = [_Refusal(item.item_id, item.reason)]
+                refusals = [Refusal(item.item_id, item.reason)]
             else:
                 study, refusals = yield from _ingest_study(shard, item, poisoned)
-            _write_line(shard, journal, item, study, refusals)
+            write_line(shard, journal, item, study.model_dump(mode="json") if study else None, refusals)
+
+
+def short_reason(reason: str) -> str:
+    """Return the first clause of a reason with numbers left open, so that equal causes are counted together."""
+    return re.sub(r"\d+", "N", re.split(r"[:.;](?:\s|$)", reason, maxsplit=1)[0])
 
 
 def read_source(source_json: str) -> Source:
@@ -107,15 +117,20 @@ def read_source(source_json: str) -> Source:
     return source
 
 
-def _recover(journal: BinaryIO) -> Iterator[str]:
+def recover_journal(journal: BinaryIO) -> Iterator[str]:
     """Yield the raw-item digests that the journal holds, and cut off a line that a kill left unfinished."""
     yield from (json.loads(line)["item"] for line in recover_lines(journal))
 
 
-def _check_same(shard: Shard, digest: str, item: RawStudy | Rejected) -> None:
+def check_same(shard: Shard, digest: str, item: RawStudy | Rejected) -> None:
+    """Refuse to go on with raw data that are not those the journal tells of.
+
+    Raises:
+        DataError: The item is another one.
+    """
     if digest != _digest(item):
         raise DataError(
-            f"{shard.run_dir}: the raw data changed since this run began. Remove the folder and run ingest again."
+            f"{shard.run_dir}: the raw data changed since this run began. Remove the folder and start it again."
         )
 
 
@@ -124,21 +139,26 @@ def _digest(item: RawStudy | Rejected) -> str:
     return hashlib.sha256(raw_id.encode()).hexdigest()[:16]
 
 
-def _write_line(
-    shard: Shard, journal: BinaryIO, item: RawStudy | Rejected, study: Study | None, refusals: list[_Refusal]
+def write_line(
+    shard: Shard, journal: BinaryIO, item: RawStudy | Rejected, study: dict[str, Any] | None, refusals: list[Refusal]
 ) -> None:
+    """Write what became of an item: ``study``, None when nothing is left of it, and what was refused."""
     ids = [_public_id(shard, refusal) for refusal in refusals]
     line = {
         "item": _digest(item),
-        "study": study.model_dump(mode="json") if study else None,
-        "rejected": [{"id": own, "reason": refusal.reason} for own, refusal in zip(ids, refusals, strict=True)],
+        "study": study,
+        "rejected": [_rejected_row(own, refusal) for own, refusal in zip(ids, refusals, strict=True)],
     }
     if shard.finder and refusals:
         _append_private(shard.finder, [{"id": own, "raw_id": r.raw_id} for own, r in zip(ids, refusals, strict=True)])
     append_line(journal, line)
 
 
-def _public_id(shard: Shard, refusal: _Refusal) -> str:
+def _rejected_row(own_id: str, refusal: Refusal) -> dict[str, Any]:
+    return {"id": own_id, "reason": refusal.reason} | ({"quarantined": True} if refusal.quarantined else {})
+
+
+def _public_id(shard: Shard, refusal: Refusal) -> str:
     if shard.key is None or shard.raw_ids:
         return refusal.raw_id
     return Pseudonyms(shard.key).of("image", refusal.raw_id)
@@ -151,30 +171,30 @@ def _append_private(path: Path, rows: list[dict[str, str]]) -> None:
 
 def _ingest_study(
     shard: Shard, raw: RawStudy, poisoned: Poisoned
-) -> Generator[str | None, None, tuple[Study | None, list[_Refusal]]]:
+) -> Generator[str | None, None, tuple[Study | None, list[Refusal]]]:
     """Store the films and masks of one study; return it as the manifest holds it, or None if no film was usable."""
-    refusals: list[_Refusal] = []
+    refusals: list[Refusal] = []
     films: dict[str, ImageRecord] = {}
     own = Pseudonyms(shard.key).study(raw.study) if shard.key else raw.study
     for image, own_image in zip(raw.study.images, own.images, strict=True):
         if image.image_id in poisoned:
-            refusals.append(_Refusal(image.image_id, poisoned[image.image_id]))
+            refusals.append(Refusal(image.image_id, poisoned[image.image_id]))
             continue
         yield image.image_id
         try:
-            films[image.image_id] = _ingest_film(shard.run_dir, raw, image, own_image)
+            films[image.image_id] = _ingest_film(shard, raw, image, own_image)
         except DataError as error:
-            refusals.append(_Refusal(image.image_id, _without_path(str(error), image.path)))
+            refusals.append(Refusal(image.image_id, without_path(str(error), image.path)))
         except Exception as error:  # noqa: BLE001 - a decoder may raise anything; the film is refused by id
-            refusals.append(_Refusal(image.image_id, f"the decoder failed ({type(error).__name__})"))
+            refusals.append(Refusal(image.image_id, f"the decoder failed ({type(error).__name__})"))
         yield None
     if not raw.study.images:
-        refusals.append(_Refusal(raw.study.study_id, "the study has no film"))
+        refusals.append(Refusal(raw.study.study_id, "the study has no film"))
     if not films:
         return None, refusals
     asked = [all(image_id in films for image_id in question.image_ids) for question in raw.study.questions]
     refusals += [
-        _Refusal(f"{raw.study.study_id}:q{number}", "a film that the question is about was refused")
+        Refusal(f"{raw.study.study_id}:q{number}", "a film that the question is about was refused")
         for number, kept in enumerate(asked, start=1)
         if not kept
     ]
@@ -186,15 +206,15 @@ def _ingest_study(
     return own.model_copy(update=kept_parts), refusals
 
 
-def _ingest_film(run_dir: Path, raw: RawStudy, image: ImageRecord, own: ImageRecord) -> ImageRecord:
+def _ingest_film(shard: Shard, raw: RawStudy, image: ImageRecord, own: ImageRecord) -> ImageRecord:
     view: View | None = image.view
-    if image.image_id in raw.pixels:
-        pixels = raw.pixels[image.image_id]
-    else:
-        film = read_film(Path(image.path))
-        pixels, view = film.pixels, view or film.view
+    made = raw.pixels.get(image.image_id)
+    film = read_film(Path(image.path)) if made is None else Film(made)
+    pixels, view = film.pixels, view or film.view
+    if shard.check_text:
+        check_burned_in(film)
     path = f"{IMAGES}/{_file_stem(own.image_id)}.png"
-    _write_png(run_dir / path, pixels)
+    _write_png(shard.run_dir / path, pixels)
     height_px, width_px = pixels.shape
     return own.model_copy(update={"path": path, "view": view, "height_px": height_px, "width_px": width_px})
 
@@ -235,7 +255,7 @@ def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     temporary.replace(path)
 
 
-def _without_path(message: str, path: str) -> str:
+def without_path(message: str, path: str) -> str:
     """Return an error's message without the file's path, whose folders and name may be a patient's."""
     for name in (path, Path(path).name):
         message = message.replace(name, "the file") if name else message

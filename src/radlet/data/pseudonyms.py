@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from radlet.core.records import Finding, Study
 _OLDEST_TOLD = 90
 """Ages above 89 identify (45 CFR 164.514(b)(2)(i)(C)); older patients are told as 90."""
 _MIN_KEY_BYTES = 16
+_PER_YEAR = {"Y": 1, "M": 12, "W": 52, "D": 365}
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,17 @@ class Pseudonyms:
     def of(self, kind: str, raw_id: str) -> str:
         """Return the pseudonym of an id; `kind` keeps equal patient and study ids apart."""
         return hmac.new(self.key, f"{kind}:{raw_id}".encode(), hashlib.sha256).hexdigest()[:20]
+
+    def uid(self, raw_uid: str) -> str:
+        """Return the pseudonym of a UID, itself a UID of the form 2.25 (PS3.5 B.2), by 122 bits of HMAC-SHA-256."""
+        digest = bytearray(hmac.new(self.key, f"uid:{raw_uid}".encode(), hashlib.sha256).digest()[:16])
+        digest[6], digest[8] = digest[6] & 0x0F | 0x80, digest[8] & 0x3F | 0x80  # a UUID of version 8 (RFC 9562)
+        return f"2.25.{int.from_bytes(digest, 'big')}"
+
+    def days_back(self, patient_id: str, whole_weeks: bool) -> int:
+        """Return by how many days, 1 to 365, the dates of a patient are moved back; or 7 to 364 in whole weeks."""
+        number = int.from_bytes(hmac.new(self.key, f"days:{patient_id}".encode(), hashlib.sha256).digest(), "big")
+        return 7 * (1 + number % 52) if whole_weeks else 1 + number % 365
 
     def study(self, study: Study) -> Study:
         """Return the study with every id replaced, and ages above 89 told as 90."""
@@ -46,6 +59,13 @@ class Pseudonyms:
                 else tuple(_renamed(finding, image_ids) for finding in study.truth),
             }
         )
+
+
+def told_age(age: str) -> str:
+    """Return an Age String (PS3.5 6.2, AS) with ages above 89 told as 90; empty when it is none."""
+    if not re.fullmatch(r"\d{3}[DWMY]", age):
+        return ""
+    return f"{_OLDEST_TOLD:03d}Y" if int(age[:3]) > _OLDEST_TOLD * _PER_YEAR[age[3]] - 1 else age
 
 
 def load_or_make_key(path: Path, may_make: bool) -> bytes:

@@ -10,6 +10,10 @@ from contextlib import contextmanager
 from radlet.core.errors import DataError, RadletError
 
 
+class QuarantineError(DataError):
+    """A film may tell who its patient is, in a way that cannot be taken out; a person must look at it."""
+
+
 @contextmanager
 def refusing(message: str, refusal: type[DataError]) -> Iterator[None]:
     """Raise `refusal` with `message` and the class of the error in place of any error of a library.

@@ -23,6 +23,7 @@ from radlet.data.assembly import ExampleSettings
 from radlet.data.building import JOURNAL, BuildShard, ShardCounts, build_shard, read_report
 from radlet.data.card import CardCounts, SourceNote
 from radlet.data.manifests import EXAMPLES, STUDIES, count_row_groups, join_records
+from radlet.data.names import require_model
 from radlet.data.quality.selection import check_selection, read_selection
 from radlet.data.sources import SOURCES
 from radlet.data.splits import check_leakage
@@ -55,6 +56,8 @@ def run(config: BuildConfig, console: Console | None = None) -> Path:
     if run.finished:
         console.print(f"build: already done, nothing to do: {run.path}", soft_wrap=True)
         return run.path
+    if config.names == "rules_and_model":
+        require_model()
     if config.quality:
         check_selection(config.quality, config.ingest)
     shards = _shards(config, run)

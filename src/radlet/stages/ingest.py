@@ -4,12 +4,11 @@ Leaves ``studies.parquet``, ``images/``, ``masks/``, ``rejected.jsonl`` and ``su
 """
 
 import json
-import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator
 from rich.console import Console
@@ -20,15 +19,16 @@ from radlet.core.config import StageConfig, of_its_kind
 from radlet.core.errors import DataError
 from radlet.core.records import Study
 from radlet.core.runs import Run, open_run, write_atomically
+from radlet.data.burned_in import require_reader
 from radlet.data.distinct import count_distinct
-from radlet.data.ingestion import IMAGES, MASKS, Shard, ingest_shard
+from radlet.data.ingestion import IMAGES, MASKS, Shard, ingest_shard, short_reason
 from radlet.data.journals import read_journal
-from radlet.data.listing import list_source
 from radlet.data.manifests import STUDIES, write_records
 from radlet.data.pseudonyms import load_or_make_key
 from radlet.data.sources import SOURCES
 from radlet.data.sources.base import ListedSource, Source
 from radlet.stages.executors import ExecutorSettings, run_tasks
+from radlet.stages.raw_listing import list_shown
 
 _NUM_SHARDS = 32
 """How finely a source without a listing is cut. Fixed: the order must not depend on the number of workers."""
@@ -43,6 +43,8 @@ class IngestConfig(StageConfig, ExecutorSettings):
     """Where the studies come from: a table with its ``kind`` and what that source needs."""
     file_timeout_s: float = Field(default=120.0, gt=0)
     """A film that takes longer to decode is refused and its process replaced."""
+    burned_in_text: Literal["ignore", "quarantine"] = "ignore"
+    """quarantine: refuse films that carry text which may tell who the patient is; needs the extra `deidentify`."""
     max_rejected_share: float = Field(default=0.5, ge=0, le=1)
     """The run fails when more than this share of the films was refused."""
     pseudonym_key_file: Path | None = None
@@ -67,6 +69,8 @@ def run(config: IngestConfig, console: Console | None = None) -> Path:
     if run.finished:
         console.print(f"ingest: already done, nothing to do: {run.path}", soft_wrap=True)
         return run.path
+    if config.burned_in_text == "quarantine":
+        require_reader()
     shards = _shards(config, run, console)
     _decode(config, shards, console)
     summary = _write_manifest(run, shards)
@@ -92,7 +96,7 @@ def _shards(config: IngestConfig, run: Run, console: Console) -> list[Shard]:
         finder = None if config.report_paths else private / f"{run.path.name}-rejected.jsonl"
     pieces: Sequence[Path | None] = [None] * _NUM_SHARDS
     if isinstance(config.source, ListedSource):
-        pieces = _list(config.source, _listing_dir(config, run), console)
+        pieces = list_shown(config.source, _listing_dir(config, run), "ingest", console)
     return [
         Shard(
             source=config.source.model_dump_json(),
@@ -104,16 +108,10 @@ def _shards(config: IngestConfig, run: Run, console: Console) -> list[Shard]:
             finder=finder.resolve() if finder else None,
             raw_ids=config.report_paths,
             listing=piece,
+            check_text=config.burned_in_text == "quarantine",
         )
         for index, piece in enumerate(pieces)
     ]
-
-
-def _list(source: ListedSource, folder: Path, console: Console) -> list[Path]:
-    columns = (SpinnerColumn(), TextColumn("ingest: {task.completed:.0f} studies listed"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task("", total=None)
-        return list_source(source, folder, lambda: progress.advance(bar))
 
 
 def _listing_dir(config: IngestConfig, run: Run) -> Path:
@@ -164,7 +162,7 @@ class _Counts:
 
     def add_rejected(self, rejected: list[dict[str, str]], dropped: bool) -> None:
         """Count refused items; `dropped`: nothing of their study is left."""
-        self._reasons.update(_short_reason(entry["reason"]) for entry in rejected)
+        self._reasons.update(short_reason(entry["reason"]) for entry in rejected)
         self._studies["dropped"] += dropped
 
     def counted(self, studies: Iterator[Study]) -> Iterator[Study]:
@@ -192,11 +190,6 @@ class _Counts:
             "rejected_by_reason": dict(self._reasons.most_common()),
             "items_without_any_film": self._studies["dropped"],
         }
-
-
-def _short_reason(reason: str) -> str:
-    """Return the first clause of a reason with numbers left open, so that equal causes are counted together."""
-    return re.sub(r"\d+", "N", re.split(r"[:.;](?:\s|$)", reason, maxsplit=1)[0])
 
 
 def _check(config: IngestConfig, run: Run, summary: dict[str, Any]) -> None:

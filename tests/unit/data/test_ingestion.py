@@ -28,7 +28,9 @@ def shard(tmp_path, monkeypatch):
         (tmp_path / folder).mkdir()
     monkeypatch.setattr(ingestion, "read_source", Reports.model_validate_json)
     source = Reports(reports=("Clear.\u2028No\u2029effusion\x85.", "Erguß rechts.", "Größe normal.")).model_dump_json()
-    return Shard(source, 0, 0, 1, tmp_path, key_file=None, finder=None, raw_ids=False)
+    return Shard(
+        source=source, seed=0, index=0, num_shards=1, run_dir=tmp_path, key_file=None, finder=None, raw_ids=False
+    )
 
 
 def ingest(shard) -> list[str]:
