@@ -31,8 +31,11 @@ app = typer.Typer(
 
 DRAFT_MARK = "[unverified AI draft]"
 
-_MODELS_EXTRA = {"torch", "transformers", "tokenizers", "accelerate", "peft", "safetensors"}
-"""Packages of the extra `models`, which labelling, scoring and reading studies do without."""
+_EXTRAS = {
+    **dict.fromkeys(("torch", "transformers", "tokenizers", "accelerate", "peft", "safetensors"), "models"),
+    **dict.fromkeys(("openai", "httpx2"), "llm"),
+}
+"""Package -> the extra it comes with, for work that labelling, scoring and reading studies do without."""
 
 Recipe = Annotated[Path, typer.Argument(help="TOML recipe of the stage.", show_default=False)]
 Overrides = Annotated[
@@ -75,6 +78,7 @@ def _stage_command(name: str, summary: str) -> None:
 
 for _name, _summary in {
     "ingest": "Read raw studies: decode films, list what was refused.",
+    "structure": "Let a local language model work on report texts, under guard.",
     "build": "Make training examples: sections, labels, splits by patient.",
     "pretrain": "Train the image encoder and the language model as a pair.",
     "align": "Train the projector between the frozen two.",
@@ -354,9 +358,9 @@ def main() -> None:
         _stop(error, str(error))
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in _MODELS_EXTRA:
+        if package not in _EXTRAS:
             raise
-        _stop(error, f'This command needs {package}, which is not installed: pip install "radlet[models]"')
+        _stop(error, f'This command needs {package}, which is not installed: pip install "radlet[{_EXTRAS[package]}]"')
     except OSError as error:
         # No text of the error's own: it may quote what was read.
         reason = os.strerror(error.errno) if error.errno else "no reason was given"

@@ -27,6 +27,7 @@ from radlet.data.manifests import EXAMPLES, read_records, read_studies, write_re
 from radlet.data.priors import PriorTally
 from radlet.data.sources import SOURCES
 from radlet.data.splits import check_leakage
+from radlet.data.structured import structured_studies
 
 
 class BuildConfig(StageConfig, ExampleSettings):
@@ -34,6 +35,8 @@ class BuildConfig(StageConfig, ExampleSettings):
 
     ingest: Path
     """Run directory of `ingest`."""
+    structure: Path | None = None
+    """Run directory of `structure`, whose texts take the place of the studies' own."""
 
 
 def run(config: BuildConfig, console: Console | None = None) -> Path:
@@ -43,7 +46,7 @@ def run(config: BuildConfig, console: Console | None = None) -> Path:
         DataError: The ingest run is not usable, no study has a target, or a patient is in two splits.
     """
     console = console or Console(stderr=True)
-    run = open_run(config, "build", {"ingest": config.ingest})
+    run = open_run(config, "build", {name: path for name in ("ingest", "structure") if (path := getattr(config, name))})
     if run.finished:
         console.print(f"build: already done, nothing to do: {run.path}", soft_wrap=True)
         return run.path
@@ -78,7 +81,7 @@ def _check(config: BuildConfig, summary: dict[str, Any]) -> None:
 def _examples(config: BuildConfig, run: Run, counts: "_Counts", for_card: CardCounts) -> Iterator[Example]:
     images_dir = Path(os.path.relpath(config.ingest.resolve(), run.path.resolve())).as_posix()
     with (run.path / "without_target.jsonl").open("w", encoding="utf-8") as file:
-        for study in read_studies(config.ingest):
+        for study in structured_studies(read_studies(config.ingest), config.structure, config.ingest):
             example = make_example(study, config, config.seed, images_dir, counts.priors)
             reason = missing_target(study, example)
             if reason:
@@ -101,7 +104,7 @@ def _write_card(config: BuildConfig, run: Run, counts: CardCounts, summary: dict
         "name": config.name,
         "section": config.section,
         "source": _source_note(config.ingest),
-        "config": config.model_dump(mode="json", exclude={"ingest", "runs_dir"}),
+        "config": config.model_dump(mode="json", exclude={"ingest", "structure", "runs_dir"}),
         "radlet": __version__,
     }
     card = counts.card(summary, _json(config.ingest / "summary.json"), about, hashes)
