@@ -168,7 +168,7 @@ class Client:
             raise NoAnswerError("timeout") from None
         except openai.APIConnectionError:
             raise NoAnswerError("unreachable") from None
-        except (openai.OpenAIError, ValueError, TypeError, AttributeError):
+        except (openai.OpenAIError, ValueError, TypeError, AttributeError, RecursionError):
             # A body that is no JSON, no UTF-8 or of another form; the error's own text would quote it.
             raise NoAnswerError("malformed") from None
         return _read(completion, question)

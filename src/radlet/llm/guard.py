@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 
 from radlet.data.priors import find_prior_references, remove_prior_references
-from radlet.llm.numbers import find_numbers
+from radlet.llm.numbers import ENGLISH_WORDS, find_numbers
 from radlet.llm.statements import (
     Statement,
     count_hedges,
@@ -27,7 +27,7 @@ _SMALL_WORDS = (
     " as by for from which also seen noted present identified evident visualized demonstrated shown observed appear"
     " appears appearing visible show shows remain remains no not without left right both"
 )
-_GLUE = frozenset(_SMALL_WORDS.split())
+_GLUE = frozenset([*_SMALL_WORDS.split(), *ENGLISH_WORDS])
 """Words that carry no finding of their own, or are compared by rules of their own."""
 _WORD = re.compile(r"[a-z\u00df-\u00ff]+")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")

@@ -81,7 +81,7 @@ _WORDS = re.compile(
     r"(?<![a-z])(?:" + "|".join(f"(?P<g{n}>{words})" for n, (words, _) in enumerate(_GLOSS)) + r")(?![a-z])"
 )
 _SPANISH = re.compile(
-    r"\b(?:el|los|las|del|con|sin|se|una|por|que|derrame|pulmonar|izquierd[oa]|derech[oa]|sig|torax)\b"
+    r"\b(?:el|la|los|las|de|del|en|y|con|sin|se|una|por|que|derrame|pulmonar|izquierd[oa]|derech[oa]|sig|torax)\b"
 )
 
 

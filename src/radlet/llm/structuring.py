@@ -131,6 +131,7 @@ class Structurer:
         """Ask, and ask again with the reasons; return the texts that were let in, None if none was."""
         question = load_prompt(job.kind).messages(task.text)
         more: list[Message] = []
+        refused = None
         for attempt in range(self._settings.max_reasks + 1):
             try:
                 async with self._gate:
@@ -151,6 +152,9 @@ class Structurer:
                     return judgement.sections
                 reasons = judgement.reasons
             self._refuse(outcome, _refusal(document, job, task, attempt, reasons, answer.text))
+            if answer.text == refused:  # a model that repeats itself would do so again
+                break
+            refused = answer.text
             more = ask_again(answer.text, reasons)
         return None
 

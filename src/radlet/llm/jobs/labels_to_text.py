@@ -18,7 +18,7 @@ class LabelsToTextJob(Job):
     def tasks(self, document: Document) -> list[Task]:
         """Return one question for a study that has labels and no text."""
         present, absent = self._names(document)
-        if document.report or any(document.sections.values()) or not (present or absent):
+        if document.report or any(document.study.sections.values()) or not (present or absent):
             return []
         told = f"present: {', '.join(present) or 'nothing'}\nabsent: {', '.join(absent) or 'nothing told'}"
         return [Task(None, told, TextReply)]
