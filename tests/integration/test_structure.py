@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from rich.console import Console
+from tests.fixtures.scripted_server import Reply, completion, given_text, is_probe, serve, willing
 
 from radlet.core.config import load_config
 from radlet.core.errors import ConfigError, DataError, PrivacyError, RunError
@@ -21,13 +22,14 @@ from radlet.core.runs import run_digest
 from radlet.data.manifests import read_examples, read_records
 from radlet.data.structured import StructuredText
 from radlet.stages import build, ingest, structure
-from tests.fixtures.scripted_server import Reply, completion, given_text, is_probe, serve, willing
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 NAME = "QUEZALDA"
 PRIORS = "Unchanged small left effusion. No pneumothorax."
 PRESENT = "Small left effusion. No pneumothorax."
+SENTENCE = "Small left effusion."
+"""Only the sentence that compares is asked about."""
 
 
 def run_ingest(root, rows):
@@ -68,7 +70,7 @@ PRESENT_STATE = [{"kind": "present_state", "scope": "all"}]
 
 def test_accepted_texts_reach_the_examples(tmp_path):
     ingested = run_ingest(tmp_path, [{"findings": PRIORS}, {"findings": "Clear lungs. No effusion."}])
-    with serve(willing(lambda *_: completion({"text": PRESENT}))) as server:
+    with serve(willing(lambda *_: completion({"text": SENTENCE}))) as server:
         run_dir, shown = run_structure(tmp_path, ingested, server, PRESENT_STATE, model={"output": "auto"})
         assert len(server.asked) == 1
         again, shown_again = run_structure(tmp_path, ingested, server, PRESENT_STATE, model={"output": "auto"})
@@ -91,16 +93,16 @@ def test_accepted_texts_reach_the_examples(tmp_path):
 
 BAD_ANSWERS = {
     "half json": ('{"text": "Small left', "not_json"),
-    "extra keys": ({"text": PRESENT, "note": "done"}, "wrong_form"),
+    "extra keys": ({"text": SENTENCE, "note": "done"}, "wrong_form"),
     "another type": ({"text": 5}, "wrong_form"),
-    "a list": ([PRESENT], "not_json"),
+    "a list": ([SENTENCE], "not_json"),
     "refusal in words": ("I'm sorry, I cannot help with that.", "not_json"),
     "refusal in the form": ({"text": "I'm sorry, I cannot help with that."}, "observation_lost"),
-    "hallucinated finding": ({"text": f"{PRESENT} Cardiomegaly."}, "observation_added"),
-    "flipped negation": ({"text": "Small left effusion. Pneumothorax."}, "negation_changed"),
-    "changed side": ({"text": "Small right effusion. No pneumothorax."}, "side_changed"),
-    "added number": ({"text": "Small 3 cm left effusion. No pneumothorax."}, "number_changed"),
-    "changed degree": ({"text": "Large left effusion. No pneumothorax."}, "severity_changed"),
+    "hallucinated finding": ({"text": f"{SENTENCE} Cardiomegaly."}, "observation_added"),
+    "flipped negation": ({"text": "No left effusion."}, "negation_changed"),
+    "changed side": ({"text": "Small right effusion."}, "side_changed"),
+    "added number": ({"text": "Small 3 cm left effusion."}, "number_changed"),
+    "changed degree": ({"text": "Large left effusion."}, "severity_changed"),
     "unchanged": ({"text": PRIORS}, "prior_reference_left"),
     "empty": ({"text": " "}, "empty"),
 }
@@ -130,8 +132,8 @@ def test_a_bad_text_is_asked_for_again_and_then_left_to_the_rules(tmp_path, case
 
 def test_the_second_answer_may_be_let_in(tmp_path):
     def script(question, _):
-        asked_again = len(question["messages"]) > 9
-        return completion(f"Of course:\n```json\n{json.dumps({'text': PRESENT if asked_again else 'no'})}\n```")
+        asked_again = "refused" in question["messages"][-1]["content"]
+        return completion(f"Of course:\n```json\n{json.dumps({'text': SENTENCE if asked_again else 'no'})}\n```")
 
     ingested = run_ingest(tmp_path, [{"findings": PRIORS}])
     with serve(script) as server:
@@ -143,9 +145,9 @@ def test_the_second_answer_may_be_let_in(tmp_path):
 
 def test_a_server_that_fails_now_and_then_costs_no_study(tmp_path):
     def script(question, _):
-        return Reply(b"{}", status=400) if "s3" in given_text(question) else completion({"text": PRESENT})
+        return Reply(b"{}", status=400) if "s3" in given_text(question) else completion({"text": SENTENCE})
 
-    rows = [{"findings": PRIORS if number != 3 else f"{PRIORS} Leads s3."} for number in range(6)]
+    rows = [{"findings": PRIORS if number != 3 else "Unchanged small left effusion at s3."} for number in range(6)]
     ingested = run_ingest(tmp_path, rows)
     with serve(script) as server:
         run_dir, _ = run_structure(tmp_path, ingested, server, PRESENT_STATE)
@@ -198,7 +200,7 @@ def test_a_report_without_headings_is_cut_and_nothing_is_lost(tmp_path):
         (dict.fromkeys(["s1", "s2", "s3", "s4", "s5"], "conclusion"), "wrong_form"),
         (dict.fromkeys(["s1", "s2", "s3", "s4", "s5"], "indication"), "no_findings"),
         ({"s1": "findings", "s2": "technique", "s3": "findings", "s4": "findings", "s5": "impression"}, "scattered"),
-        ({"s1": "indication", "s2": "indication", "s3": "indication", "s4": "indication", "s5": "findings"}, "misplaced"),
+        (dict.fromkeys(["s1", "s2", "s3", "s4"], "indication") | {"s5": "findings"}, "misplaced"),
     ],
     ids=["one too few", "one too many", "no section", "no findings", "in pieces", "denial outside"],
 )  # fmt: skip
@@ -251,8 +253,8 @@ def test_broken_words_are_mended(tmp_path):
 
 
 def test_a_long_text_is_not_sent(tmp_path):
-    ingested = run_ingest(tmp_path, [{"findings": f"{PRIORS} " * 50}])
-    with serve(lambda *_: completion({"text": PRESENT})) as server:
+    ingested = run_ingest(tmp_path, [{"findings": "Unchanged small left effusion" + " and so on" * 50}])
+    with serve(lambda *_: completion({"text": SENTENCE})) as server:
         jobs = [{**PRESENT_STATE[0], "max_input_chars": 100}]
         run_dir, _ = run_structure(tmp_path, ingested, server, jobs)
         assert server.questions == []
@@ -261,13 +263,14 @@ def test_a_long_text_is_not_sent(tmp_path):
 
 def test_no_name_leaves_or_stays_in_an_artefact(tmp_path):
     # A name where the rules find it; one that the model makes up must not get past the private file either.
-    row = {"findings": f"{PRIORS} Discussed with Dr. {NAME.title()} at 10:15.", "impression": PRIORS}
+    told = f"Unchanged small left effusion, discussed with Dr. {NAME.title()} at 10:15."
+    row = {"findings": told, "impression": PRIORS}
     ingested = run_ingest(tmp_path, [row])
-    answers = iter([{"text": f"{PRESENT} Dr. Zyxwort was told."}] * 4)
+    answers = iter([{"text": f"{SENTENCE} Dr. Zyxwort was told."}] * 4)
     with serve(willing(lambda *_: completion(next(answers)))) as server:
         run_dir, shown = run_structure(tmp_path, ingested, server, PRESENT_STATE, model={"output": "auto"})
         sent = json.dumps(server.questions)
-    assert len(server.asked) == 2  # findings and impression are one text once the name is out
+    assert len(server.asked) == 4
     assert NAME.lower() not in sent.lower()
     assert "Zyxwort" in sent  # it is shown what it wrote, so that it can do better
     allowed = {tmp_path / "runs" / "private", tmp_path / "runs" / ".cache", tmp_path / "raw"}
@@ -282,12 +285,13 @@ def test_no_name_leaves_or_stays_in_an_artefact(tmp_path):
 
 
 def test_errors_tell_what_to_do(tmp_path):
-    ingested = run_ingest(tmp_path, [{"findings": PRIORS}] + [{"findings": f"{PRIORS} {n}"} for n in range(2, 9)])
+    rows = [{"findings": f"Unchanged small left effusion beside {n} nodules."} for n in range(8)]
+    ingested = run_ingest(tmp_path, rows)
     with pytest.raises(PrivacyError, match="allow_host"):
         run_structure(tmp_path, ingested, "http://gpu.example.org/v1", PRESENT_STATE)
     with pytest.raises(ConfigError, match="unguarded"):
         run_structure(tmp_path, ingested, "http://127.0.0.1:1/v1", [{"kind": "translate", "language": "de"}])
-    with serve(lambda *_: completion({"text": PRESENT})) as server:
+    with serve(lambda *_: completion({"text": SENTENCE})) as server:
         with pytest.raises(RunError, match="goes on from"):
             run_structure(tmp_path, ingested, server, PRESENT_STATE, budget={"max_requests": 2}, max_reasks=0)
         assert len(server.asked) == 2
@@ -325,7 +329,7 @@ def content_of(run_dir):
 
 
 def test_a_killed_run_goes_on_and_asks_nothing_twice(tmp_path):
-    rows = [{"findings": f"Unchanged small left effusion. A {number} mm nodule."} for number in range(10, 30)]
+    rows = [{"findings": f"Unchanged small left effusion beside a {number} mm nodule."} for number in range(10, 30)]
     ingested = run_ingest(tmp_path, rows)
     with serve(willing(lambda question, _: answered(question))) as server:
         calm = start_cli(tmp_path, ingested, server)

@@ -21,7 +21,7 @@ class StructuredText(Record):
     replaces_report: bool = False
     """Whether `sections` hold all of the report, so that it is not cut again."""
     jobs: dict[str, dict[str, str]]
-    """Job -> section -> who wrote it: ``model``, or ``rule`` where every answer was refused."""
+    """Job -> section -> who wrote it: ``model``, ``rule`` where every answer was refused, or ``model and rule``."""
     model: str
     """The model that was asked."""
     prompts: dict[str, str]

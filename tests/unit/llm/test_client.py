@@ -4,13 +4,13 @@ import asyncio
 import json
 
 import pytest
+from tests.fixtures.scripted_server import Reply, completion, is_probe, serve, willing
 
 from radlet.core.errors import ConfigError, PrivacyError, RunError
 from radlet.llm.answers import AnswerCache
 from radlet.llm.client import Client, NoAnswerError, StoppedError
 from radlet.llm.endpoint import BudgetConfig, ModelConfig, ServerConfig, check_host
 from radlet.llm.jobs.base import TextReply
-from tests.fixtures.scripted_server import Reply, completion, is_probe, serve, willing
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 

@@ -32,7 +32,7 @@ class Document:
         report: The whole report.
         sections: Those the source delivered, and those that the rules cut from the report.
         replaces_report: Whether `sections` now hold all of the report.
-        done: Job -> section -> who wrote what stands there now: "model" or "rule".
+        done: Job -> section -> who wrote what stands there now: "model", "rule" or "model and rule".
     """
 
     study: Study
@@ -56,7 +56,9 @@ class Document:
     def put(self, job: str, sections: dict[str, str], author: str) -> None:
         """Lay texts over the sections."""
         self.sections |= sections
-        self.done.setdefault(job, {}).update(dict.fromkeys(sections, author))
+        authors = self.done.setdefault(job, {})
+        for name in sections:
+            authors[name] = author if authors.get(name, author) == author else "model and rule"
 
 
 @dataclass(frozen=True)
