@@ -12,8 +12,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from radlet.llm.answers import Answer
 
 Message = dict[str, str]
-_MAX_QUOTED_CHARS = 4000
-"""Characters of a refused answer that are shown to the model again."""
 
 
 class _Pair(BaseModel):
@@ -33,9 +31,12 @@ class Prompt(BaseModel):
     examples: tuple[_Pair, ...] = ()
     digest: str
 
-    def messages(self, text: str) -> list[Message]:
-        """Return the question about a text."""
-        turns = [{"role": "system", "content": self.system.strip()}]
+    def messages(self, text: str, reasons: tuple[str, ...] = ()) -> list[Message]:
+        """Return the question about a text; `reasons`: why the answer before was refused.
+
+        The reasons stand in the instructions: small models take a further turn for the text to work on.
+        """
+        turns = [{"role": "system", "content": self.system.strip() + _warning(reasons)}]
         for pair in self.examples:
             turns += _turn("user", pair.given) + _turn("assistant", pair.answer)
         return turns + _turn("user", text)
@@ -66,14 +67,6 @@ def load_prompt(kind: str) -> Prompt:
     return Prompt(**tomllib.loads(raw.decode()), digest=digest)
 
 
-def ask_again(answer: str, reasons: tuple[str, ...]) -> list[Message]:
-    """Return the turns that show a model its refused answer and the reasons."""
-    words = _refusals()
-    told = "; ".join(words.reasons.get(reason, words.otherwise) for reason in reasons)
-    quoted = answer[:_MAX_QUOTED_CHARS] or "{}"
-    return _turn("assistant", quoted) + _turn("user", f"{words.opening} {told}. {words.closing}")
-
-
 def read_reply(answer: Answer, schema: type[BaseModel]) -> BaseModel | Unreadable:
     """Return an answer in its form, or why it has another.
 
@@ -102,6 +95,14 @@ def _first_object(text: str) -> str | None:
     except (ValueError, RecursionError):
         return None
     return text[start:end]
+
+
+def _warning(reasons: tuple[str, ...]) -> str:
+    if not reasons:
+        return ""
+    words = _refusals()
+    told = "; ".join(dict.fromkeys(words.reasons.get(reason, words.otherwise) for reason in reasons))
+    return f"\n{words.opening} {told}. {words.closing}"
 
 
 def _turn(role: str, text: str) -> list[Message]:

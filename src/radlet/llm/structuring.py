@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from radlet.core.records import Study
 from radlet.data.structured import StructuredText
 from radlet.llm.answers import AnswerCache
-from radlet.llm.asking import Message, Unreadable, ask_again, load_prompt, read_reply
+from radlet.llm.asking import Unreadable, load_prompt, read_reply
 from radlet.llm.client import Client, NoAnswerError
 from radlet.llm.endpoint import BudgetConfig, ModelConfig, OutputMode, ServerConfig
 from radlet.llm.jobs.base import Document, Job, Task
@@ -129,13 +129,12 @@ class Structurer:
 
     async def _converse(self, job: Job, task: Task, document: Document, outcome: Outcome) -> dict[str, str] | None:
         """Ask, and ask again with the reasons; return the texts that were let in, None if none was."""
-        question = load_prompt(job.kind).messages(task.text)
-        more: list[Message] = []
-        refused = None
+        prompt, refused = load_prompt(job.kind), None
+        reasons: tuple[str, ...] = ()
         for attempt in range(self._settings.max_reasks + 1):
             try:
                 async with self._gate:
-                    answer = await self.client.ask(question + more, task.schema)
+                    answer = await self.client.ask(prompt.messages(task.text, reasons), task.schema)
             except NoAnswerError as error:
                 self._refuse(outcome, _refusal(document, job, task, attempt, (error.reason,), ""))
                 if error.reason != "malformed":
@@ -144,7 +143,7 @@ class Structurer:
             outcome.num_tokens += answer.prompt_tokens + answer.completion_tokens
             reply: BaseModel | Unreadable = read_reply(answer, task.schema)
             if isinstance(reply, Unreadable):
-                reasons: tuple[str, ...] = (reply.reason,)
+                reasons = (reply.reason,)
             else:
                 judgement = job.judge(task, document, reply)
                 if not judgement.reasons:
@@ -155,7 +154,6 @@ class Structurer:
             if answer.text == refused:  # a model that repeats itself would do so again
                 break
             refused = answer.text
-            more = ask_again(answer.text, reasons)
         return None
 
     def _refuse(self, outcome: Outcome, refusal: Refusal) -> None:
