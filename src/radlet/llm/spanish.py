@@ -6,7 +6,6 @@ write it), and the gloss is read in place of the source.
 
 import re
 import unicodedata
-from collections import Counter
 
 from radlet.core.records import State
 from radlet.llm.numbers import find_numbers
@@ -103,7 +102,7 @@ def check_translation(source: str, output: str) -> tuple[str, ...]:
         reasons.add("negation_changed")
     if find_numbers(_plain(source), NUMBER_WORDS, decimal_comma=True) != find_numbers(output):
         reasons.add("number_changed")
-    if _sided(count_sides(glossed)) != _sided(count_sides(output)):
+    if count_sides(glossed) != count_sides(output):
         reasons.add("side_changed")
     if count_severities(glossed) != count_severities(output):
         reasons.add("severity_changed")
@@ -124,8 +123,3 @@ def _states(text: str) -> dict[str, set[State]]:
     for statement in find_statements(text):
         found.setdefault(statement.finding, set()).add(statement.state)
     return found
-
-
-def _sided(counts: Counter[str]) -> Counter[str]:
-    """Return the counts without the kinds that were not met."""
-    return +counts

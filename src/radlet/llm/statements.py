@@ -66,7 +66,11 @@ _HEDGE = re.compile(
     r"\b(?:may|might|could|possibl[ey]|probabl[ey]|likely|suggest\w*|suspect\w*|suspicious|question\w*|perhaps|versus|vs"
     r"|appears? to|concern\w*|consider\w*|represent\w*|compatible|consistent)\b"
 )
-_WORDS_OF = {kind: re.compile(rf"\b(?:{'|'.join(words)})(?![a-z])") for kind, words in {**SIDES, **SEVERITIES}.items()}
+# Each word for itself: "left and left" must not count as the "left and right" that it was made from.
+_SIDE_WORDS = {**SIDES, "both": (r"bilateral(?:ly)?|both|bibasilar|bibasal|biapical",)}
+_WORDS_OF = {
+    kind: re.compile(rf"\b(?:{'|'.join(words)})(?![a-z])") for kind, words in {**_SIDE_WORDS, **SEVERITIES}.items()
+}
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ def _other(sentence: str, match: re.Match[str]) -> set[Statement]:
 
 def count_sides(text: str) -> Counter[str]:
     """Count the words for left, right and both sides."""
-    return _count(text, SIDES)
+    return _count(text, _SIDE_WORDS)
 
 
 def count_severities(text: str) -> Counter[str]:

@@ -247,3 +247,14 @@ def test_text_from_labels_says_no_more_and_no_less(text, reason):
 def test_a_label_without_lexicon_must_stand_in_its_own_words():
     assert check_text_of_labels(["azygos lobe"], [], "Azygos lobe.") == ()
     assert "observation_lost" in check_text_of_labels(["azygos lobe"], [], "No finding.")
+
+
+@pytest.mark.parametrize(
+    ("source", "output"),
+    [
+        ("Increase in right and decrease in left basilar atelectasis.", "Right and right basilar atelectasis."),
+        ("Unchanged granulomas, left greater than right.", "Granulomas, right greater than right."),
+    ],
+)
+def test_two_sides_do_not_become_one(source, output):
+    assert "side_changed" in check_present_state(source, output)
