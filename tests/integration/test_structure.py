@@ -201,8 +201,10 @@ def test_a_report_without_headings_is_cut_and_nothing_is_lost(tmp_path):
         (dict.fromkeys(["s1", "s2", "s3", "s4", "s5"], "indication"), "no_findings"),
         ({"s1": "findings", "s2": "technique", "s3": "findings", "s4": "findings", "s5": "impression"}, "scattered"),
         (dict.fromkeys(["s1", "s2", "s3", "s4"], "indication") | {"s5": "findings"}, "misplaced"),
+        (dict.fromkeys(["s2", "s3", "s4", "s5"], "impression") | {"s1": "findings"}, "no_findings"),
+        ({"s1": "findings", "s2": "impression"} | dict.fromkeys(["s3", "s4", "s5"], "technique"), "out_of_order"),
     ],
-    ids=["one too few", "one too many", "no section", "no findings", "in pieces", "denial outside"],
+    ids=["too few", "too many", "no section", "no findings", "in pieces", "denial outside", "empty findings", "order"],
 )  # fmt: skip
 def test_a_cut_that_cannot_be_is_refused(tmp_path, answer, reason):
     ingested = run_ingest(tmp_path, [{"report": REPORT}])

@@ -13,6 +13,7 @@ from radlet.core.records import State
 from radlet.data.observations import find_mentions
 from radlet.data.sections import find_spans
 from radlet.llm.jobs.base import Document, Job, Judgement, Reply, Task
+from radlet.llm.statements import find_statements
 
 SectionName = Literal["indication", "history", "technique", "comparison", "findings", "impression"]
 _SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\b\d\.)(?<!\bDr\.)(?<!\bvs\.)\s+|\n+")
@@ -65,15 +66,22 @@ def _form(num_sentences: int) -> type[Reply]:
 
 
 def _implausible(names: list[str], sentences: list[str]) -> tuple[str, ...]:
-    """Return why a cut cannot be right: a section in pieces, no findings, or a denial outside of what was seen."""
+    """Return why a cut cannot be right, as far as the order of reports and what sentences state can tell."""
     reasons = set()
     runs = [name for number, name in enumerate(names) if not number or names[number - 1] != name]
     if len(set(runs)) < len(runs):
         reasons.add("scattered")
-    if not set(runs) & set(_JUDGED):
+    ranks = [_JUDGED.index(name) + 1 if name in _JUDGED else 0 for name in runs]
+    if ranks != sorted(ranks):
+        reasons.add("out_of_order")
+    stated = {name for name, sentence in zip(names, sentences, strict=True) if find_statements(sentence)}
+    if not set(runs) & set(_JUDGED) or ("findings" in runs and "findings" not in stated):
         reasons.add("no_findings")
-    for name, sentence in zip(names, sentences, strict=True):
-        denied = any(mention.state is State.NEGATIVE for mention in find_mentions(sentence))
-        if denied and name not in _JUDGED:
-            reasons.add("misplaced")
+    denied = {name for name, sentence in zip(names, sentences, strict=True) if _denies(sentence)}
+    if stated & {"technique", "comparison"} or denied - set(_JUDGED):
+        reasons.add("misplaced")
     return tuple(sorted(reasons))
+
+
+def _denies(sentence: str) -> bool:
+    return any(mention.state is State.NEGATIVE for mention in find_mentions(sentence))
