@@ -33,8 +33,11 @@ app.add_typer(importers, rich_help_panel="Use a model")
 
 DRAFT_MARK = "[unverified AI draft]"
 
-_MODELS_EXTRA = {"torch", "transformers", "tokenizers", "accelerate", "peft", "safetensors"}
-"""Packages of the extra `models`, which labelling, scoring and reading studies do without."""
+_EXTRAS = {
+    **dict.fromkeys(("torch", "transformers", "tokenizers", "accelerate", "peft", "safetensors"), "models"),
+    **dict.fromkeys(("openai", "httpx2"), "llm"),
+}
+"""Package -> the extra it comes with, for work that labelling, scoring and reading studies do without."""
 
 Recipe = Annotated[Path, typer.Argument(help="TOML recipe of the stage.", show_default=False)]
 Overrides = Annotated[
@@ -79,6 +82,7 @@ for _name, _summary in {
     "deidentify": "Write a DICOM tree anew, without identifiers.",
     "ingest": "Read raw studies: decode films, list what was refused.",
     "quality": "Find doubtful films and copies; flag or reject them.",
+    "structure": "Let a local language model work on report texts, under guard.",
     "build": "Make training examples: sections, labels, splits by patient.",
     "pretrain": "Train the image encoder and the language model as a pair.",
     "align": "Train the projector between the frozen two.",
@@ -399,9 +403,9 @@ def main() -> None:
         _stop(error, str(error))
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in _MODELS_EXTRA:
+        if package not in _EXTRAS:
             raise
-        _stop(error, f'This command needs {package}, which is not installed: pip install "radlet[models]"')
+        _stop(error, f'This command needs {package}, which is not installed: pip install "radlet[{_EXTRAS[package]}]"')
     except OSError as error:
         # No text of the error's own: it may quote what was read.
         reason = os.strerror(error.errno) if error.errno else "no reason was given"

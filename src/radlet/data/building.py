@@ -22,6 +22,7 @@ from radlet.data.examples import Share, shares
 from radlet.data.manifests import STUDIES, read_records, write_records
 from radlet.data.priors import PriorTally
 from radlet.data.quality.selection import read_selection
+from radlet.data.structured import lay_over
 from radlet.data.supervision import Poisoned
 
 JOURNAL = "journal"
@@ -36,6 +37,7 @@ class BuildShard:
         seed: Decides splits that nobody published.
         ingest: Run directory of the studies.
         quality: Run directory that tells which of their films stay out; None lets all through.
+        structure: Run directory of texts that take the place of theirs; None leaves all as they are.
         images_dir: Folder that the studies' image paths are relative to, as the examples shall name it.
         journal: Folder of the run's shards.
         index: Of the row group.
@@ -45,6 +47,7 @@ class BuildShard:
     seed: int
     ingest: Path
     quality: Path | None
+    structure: Path | None
     images_dir: str
     journal: Path
     index: int
@@ -142,8 +145,7 @@ def build_shard(shard: BuildShard, poisoned: Poisoned) -> Iterator[str | None]:
         return
     worker = _Worker(shard)
     examples: list[Example] = []
-    selection = read_selection(shard.quality)
-    for study in filter(None, map(selection.apply, read_records(shard.ingest / STUDIES, Study, shard.index))):
+    for study in _studies(shard):
         if study.study_id in poisoned:
             worker.reject(study, poisoned[study.study_id])
             continue
@@ -152,6 +154,15 @@ def build_shard(shard: BuildShard, poisoned: Poisoned) -> Iterator[str | None]:
         yield None
     write_records(shard.examples, examples)
     write_atomically(shard.report, worker.report().model_dump_json())
+
+
+def _studies(shard: BuildShard) -> list[Study]:
+    """Return the shard's studies as the runs between `ingest` and `build` have them."""
+    studies = list(read_records(shard.ingest / STUDIES, Study, shard.index))
+    if shard.quality:
+        selection = read_selection(shard.quality, [image.image_id for study in studies for image in study.images])
+        studies = [kept for study in studies if (kept := selection.apply(study))]
+    return lay_over(studies, shard.structure) if shard.structure else studies
 
 
 def read_report(shard: BuildShard) -> ShardReport:

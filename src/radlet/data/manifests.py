@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
@@ -78,6 +79,23 @@ def count_row_groups(path: Path) -> int:
     """
     with _open(path) as file:
         return int(file.num_row_groups)
+
+
+def row_groups_with(path: Path, column: str, values: Iterable[str]) -> list[int]:
+    """Return the row groups in which a column of text holds at least one of the values.
+
+    Raises:
+        DataError: The file is missing or is not Parquet.
+    """
+    wanted = pa.array(set(values), pa.string())
+    with _open(path) as file:
+        if column not in file.schema_arrow.names:  # no records
+            return []
+        return [
+            group
+            for group in range(file.num_row_groups)
+            if pc.any(pc.is_in(file.read_row_group(group, [column])[column], wanted)).as_py()
+        ]
 
 
 def read_columns(path: Path, names: Sequence[str]) -> Iterator[dict[str, list[Any]]]:

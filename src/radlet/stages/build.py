@@ -24,11 +24,14 @@ from radlet.data.building import JOURNAL, BuildShard, ShardCounts, build_shard, 
 from radlet.data.card import CardCounts, SourceNote
 from radlet.data.manifests import EXAMPLES, STUDIES, count_row_groups, join_records
 from radlet.data.names import require_model
-from radlet.data.quality.selection import check_selection, read_selection
+from radlet.data.quality.selection import check_selection, count_selection
 from radlet.data.sources import SOURCES
 from radlet.data.splits import check_leakage
+from radlet.data.structured import check_structure
 from radlet.stages.executors import ExecutorSettings, run_tasks
 
+_UPSTREAM = ("ingest", "quality", "structure")
+"""Fields that hold run directories."""
 _STUDY_TIMEOUT_S = 300.0
 """A study whose report takes longer to read is refused; the longest reports take milliseconds."""
 
@@ -42,6 +45,8 @@ class BuildConfig(StageConfig, ExampleSettings, ExecutorSettings):
     """Run directory of `ingest`."""
     quality: Path | None = None
     """Run directory of `quality`, made of the same ingest run: films that it rejects stay out."""
+    structure: Path | None = None
+    """Run directory of `structure`, whose texts take the place of the studies' own."""
 
 
 def run(config: BuildConfig, console: Console | None = None) -> Path:
@@ -51,7 +56,7 @@ def run(config: BuildConfig, console: Console | None = None) -> Path:
         DataError: The ingest run is not usable, no study has a target, or a patient is in two splits.
     """
     console = console or Console(stderr=True)
-    inputs = {"ingest": config.ingest} | ({"quality": config.quality} if config.quality else {})
+    inputs = {name: path for name in _UPSTREAM if (path := getattr(config, name))}
     run = open_run(config, "build", inputs)
     if run.finished:
         console.print(f"build: already done, nothing to do: {run.path}", soft_wrap=True)
@@ -60,12 +65,14 @@ def run(config: BuildConfig, console: Console | None = None) -> Path:
         require_model()
     if config.quality:
         check_selection(config.quality, config.ingest)
+    if config.structure:
+        check_structure(config.structure, config.ingest)
     shards = _shards(config, run)
     _work(config, shards, console)
     join_records(run.path / EXAMPLES, (shard.examples for shard in shards))
     counts = _gather(run, shards)
     patients = check_leakage(run.path / EXAMPLES)
-    summary = {"section": config.section, **counts.summary(patients), "quality": read_selection(config.quality).counts}
+    summary = {"section": config.section, **counts.summary(patients), "quality": count_selection(config.quality)}
     _check(config, summary)
     write_atomically(run.path / "summary.json", json.dumps(summary, indent=2) + "\n")
     shutil.rmtree(run.path / JOURNAL)
@@ -86,6 +93,7 @@ def _shards(config: BuildConfig, run: Run) -> list[BuildShard]:
             seed=config.seed,
             ingest=ingest,
             quality=config.quality.resolve() if config.quality else None,
+            structure=config.structure.resolve() if config.structure else None,
             images_dir=Path(os.path.relpath(ingest, run.path.resolve())).as_posix(),
             journal=journal,
             index=index,
@@ -140,7 +148,7 @@ def _write_card(config: BuildConfig, run: Run, counts: CardCounts, summary: dict
         "name": config.name,
         "section": config.section,
         "source": _source_note(config.ingest),
-        "config": config.model_dump(mode="json", exclude={"ingest", "quality", "runs_dir"}),
+        "config": config.model_dump(mode="json", exclude={*_UPSTREAM, "runs_dir"}),
         "radlet": __version__,
     }
     card = counts.card(summary, _json(config.ingest / "summary.json"), about, hashes)

@@ -1,9 +1,8 @@
 """What `build` takes from a quality run: which films stay out, and which view is filled in."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 from radlet.core.errors import DataError
 from radlet.core.records import ImageRecord, Study, View
 from radlet.core.runs import run_digest
+from radlet.data.manifests import row_groups_with
 
 FILMS = "films.parquet"
 
@@ -23,12 +23,10 @@ class Selection:
     Attributes:
         rejected: Ids of films.
         views: Image id -> view to fill in.
-        counts: What was rejected, for the summary of `build`; None without a quality run.
     """
 
     rejected: frozenset[str] = frozenset()
     views: Mapping[str, View] = field(default_factory=dict)
-    counts: dict[str, Any] | None = None
 
     def apply(self, study: Study) -> Study | None:
         """Return the study without its rejected films; None when none is left."""
@@ -54,27 +52,24 @@ def check_selection(quality: Path, ingest: Path) -> None:
         raise DataError(f"{quality}: was made of another ingest run than {ingest}. Run quality on this one.")
 
 
-@lru_cache(maxsize=1)
-def read_selection(quality: Path | None) -> Selection:
-    """Return what a quality run says of the films; no quality run lets everything through.
-
-    Kept, because a worker asks for it with every shard. Holds the films that are rejected or given a view, no others.
-    """
-    if quality is None:
-        return Selection()
+def read_selection(quality: Path, image_ids: Sequence[str]) -> Selection:
+    """Return what a quality run says of some films; holds the rows of their neighbourhood alone."""
+    path = quality / FILMS
     rejected, views = set(), {}
-    with pq.ParquetFile(quality / FILMS) as file:
-        columns = [name for name in ("image_id", "verdict", "filled_view") if name in file.schema_arrow.names]
-        for batch in file.iter_batches(columns=columns):
-            for row in batch.to_pylist():
+    with pq.ParquetFile(path) as file:
+        for group in row_groups_with(path, "image_id", image_ids):
+            for row in file.read_row_group(group, ["image_id", "verdict", "filled_view"]).to_pylist():
                 if row["verdict"] == "reject":
                     rejected.add(row["image_id"])
                 elif row["filled_view"]:
                     views[row["image_id"]] = row["filled_view"]
-    return Selection(frozenset(rejected), views, _counts(quality))
+    return Selection(frozenset(rejected), views)
 
 
-def _counts(quality: Path) -> dict[str, Any]:
+def count_selection(quality: Path | None) -> dict[str, Any] | None:
+    """Return what a quality run rejected, for the summary of `build`; None without one."""
+    if quality is None:
+        return None
     summary = json.loads((quality / "summary.json").read_text(encoding="utf-8"))
     return {
         "films_rejected": summary["films_by_verdict"]["reject"],

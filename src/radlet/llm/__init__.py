@@ -1,0 +1,1 @@
+"""Language models behind an OpenAI-compatible endpoint: what is asked of them, and what of their answers is let in."""
