@@ -28,6 +28,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+importers = typer.Typer(name="import", no_args_is_help=True, help="Turn published checkpoints into what radlet reads.")
+app.add_typer(importers, rich_help_panel="Use a model")
 
 DRAFT_MARK = "[unverified AI draft]"
 
@@ -265,18 +267,23 @@ def label(
         Path,
         typer.Argument(help="JSONL {id?, text} if the first line starts with {, else a report a line; - reads stdin."),
     ],
+    labeller: Annotated[
+        list[str] | None,
+        typer.Argument(help="Another labeller and its settings: kind=chexbert path=DIR", show_default=False),
+    ] = None,
 ) -> None:
     """Read the 14 CheXpert observations off reports, one JSON line each; without text, all are UNMENTIONED."""
+    from radlet.core.config import load_config
     from radlet.core.jsonl import read_lines
-    from radlet.core.records import OBSERVATIONS, State
-    from radlet.evaluation.readings import text_observations
+    from radlet.data.assembly import ExampleSettings
+    from radlet.evaluation.readings import label_texts
 
+    settings = load_config(ExampleSettings, None, [f"labeller.{setting}" for setting in labeller or []])
     lines = read_lines(file)
     if not lines:
         raise DataError(f"{file}: is empty. Give JSONL rows with a text, or a report a line.")
-    for report_id, text in list(_reports(file, lines)):  # nothing is written when a later line is wrong
-        read = text_observations(text)
-        states = {name: read.get(name, State.UNMENTIONED).value for name in OBSERVATIONS}
+    reports = list(_reports(file, lines))  # nothing is written when a later line is wrong
+    for report_id, states in label_texts(reports, settings.labeller):
         typer.echo(json.dumps({"id": report_id, "observations": states}, ensure_ascii=False))
 
 
@@ -295,6 +302,22 @@ def _reports(file: Path, lines: list[tuple[int, str]]) -> Iterator[tuple[str, st
         if "text" not in row or not isinstance(row["text"], str | None):
             raise DataError(f'{file}, line {number}: has no "text" that is a text or null. Give {form}.')
         yield str(report_id), row["text"] or ""
+
+
+@importers.command(name="chexbert")
+def import_chexbert_command(
+    weights: Annotated[Path, typer.Argument(help="The published chexbert.pth.", show_default=False)],
+    bert: Annotated[
+        Path, typer.Option(help="Folder with config.json and vocab.txt of bert-base-uncased.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("chexbert"),
+) -> None:
+    """Turn the CheXbert labeller's weights into a folder that the labeller of kind chexbert reads."""
+    from radlet.models.importers.chexbert import import_chexbert
+
+    _check_folder(out)
+    import_chexbert(weights, bert, out)
+    typer.echo(str(out))
 
 
 @app.command(rich_help_panel="Judge texts")

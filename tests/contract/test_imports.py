@@ -13,8 +13,9 @@ LAYERS = "Imports point down"
 TORCH = "core, data and metrics never reach torch"
 DICOM = "Only data (and pacs) reads DICOM"
 NETWORK = "No network client outside llm, serving and pacs"
+RAY = "Only the executor of that name reaches Ray"
 CORE = "core stands on the standard library and pydantic alone"
-CONTRACTS = {LAYERS, TORCH, DICOM, NETWORK, CORE}
+CONTRACTS = {LAYERS, TORCH, DICOM, NETWORK, RAY, CORE}
 
 VIOLATIONS = {
     "upwards": ("data/bad.py", "import radlet.stages", {LAYERS}),
@@ -28,6 +29,7 @@ VIOLATIONS = {
     "dicom": ("inference/bad.py", "import pydicom", {DICOM}),
     "network": ("data/bad.py", "import urllib.request", {NETWORK}),
     "network, in a stage": ("stages/bad.py", "def f():\n    import httpx\n", {NETWORK}),
+    "a cluster": ("stages/bad.py", "def f():\n    import ray\n", {RAY}),
     "weight in core": ("core/bad.py", "import numpy", {CORE}),
 }
 

@@ -22,7 +22,7 @@ ENTRIES = [(kind, name) for kind, registry in REGISTRIES.items() for name in reg
 
 
 def test_the_kinds_that_must_exist_do():
-    assert {"sources", "tunings", "losses", "metrics"} <= set(REGISTRIES)
+    assert {"sources", "tunings", "losses", "metrics", "executors"} <= set(REGISTRIES)
 
 
 @pytest.mark.parametrize("kind", REGISTRIES)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from radlet.core.errors import ConfigError, UnknownNameError
-from radlet.core.registry import nearest
+from radlet.core.registry import Registry, nearest
 
 
 class Config(BaseModel):
@@ -60,6 +60,20 @@ def load_config(cls: type[C], recipe: Path | None, overrides: list[str] | None =
         raise ConfigError(f"{where}: {_explain(cls, error)}") from None
     except (ConfigError, UnknownNameError) as error:  # from a component that a validator looked up and loaded
         raise type(error)(f"{where}: {error}") from None
+
+
+def of_its_kind(registry: Registry, value: Any) -> Any:
+    """Return a table with a ``kind`` as the configuration that the registry holds under that name; else as it is.
+
+    For the validators of fields that hold any entry of a registry.
+
+    Raises:
+        ConfigError: A value or key of the table is not allowed.
+        UnknownNameError: The registry does not know the kind.
+    """
+    if not isinstance(value, dict):
+        return value
+    return load_config(registry[str(value.get("kind"))], None, **value)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

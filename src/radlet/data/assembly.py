@@ -1,16 +1,19 @@
 """From one study to one example: sections, cleaned text, labels and split; the work of `build`, study by study."""
 
 import posixpath
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SerializeAsAny, field_validator
 
-from radlet.core.config import Config
+from radlet.core.config import Config, of_its_kind
+from radlet.core.labeller import Labeller
 from radlet.core.records import OBSERVATIONS, SPLITS, Example, Finding, ImageRecord, Side, Split, State, Study
 from radlet.data.cleaning import clean_text
 from radlet.data.deidentify import remove_identifiers
 from radlet.data.examples import is_frontal
-from radlet.data.observations import find_mentions, label_report
+from radlet.data.labellers import LABELLERS
+from radlet.data.labellers.rules import RuleLabeller
+from radlet.data.observations import find_mentions
 from radlet.data.priors import PriorTally, leave_prior_references, remove_prior_references
 from radlet.data.sections import parse_sections
 from radlet.data.splits import assign_split
@@ -32,8 +35,10 @@ class ExampleSettings(Config):
     """The section that the model learns to write."""
     prior_references: Literal["keep", "remove"] = "keep"
     """Whether findings and impression keep what they say of earlier exams, or are rewritten as the present state."""
+    labeller: SerializeAsAny[Labeller] = RuleLabeller()
+    """What reads the observations off reports: a table with its ``kind``. Sides are always read by the rules."""
     labels: Literal["observations", "source", "both", "truth"] = "observations"
-    """Targets of the encoder's supervised head: our labeller's reading of the report; the labels that came with the
+    """Targets of the encoder's supervised head: the labeller's reading of the report; the labels that came with the
     data; both (the source's are then named ``source <name>``, since the two may disagree under one name); or, where the
     source knows it, the truth."""
     sided_labels: bool = False
@@ -44,6 +49,11 @@ class ExampleSettings(Config):
     """Shares of the patients in each split, for studies without a published one."""
     validation_share: float = Field(default=0.0, ge=0, lt=1)
     """Share of the patients of a published train split that become dev."""
+
+    @field_validator("labeller", mode="before")
+    @classmethod
+    def _of_its_kind(cls, value: Any) -> Any:
+        return of_its_kind(LABELLERS, value)
 
     @field_validator("shares")
     @classmethod
@@ -85,7 +95,7 @@ def make_example(
         target=target,
         target_section=settings.section,
         report=report,
-        observations=label_report(target) if target else {},
+        observations=settings.labeller.label([target])[0] if target else {},
         labels=_labels(study, report, settings),
         truth=study.truth,
         sex=study.sex,
@@ -140,7 +150,7 @@ def _labels(study: Study, report: str | None, settings: ExampleSettings) -> dict
     if settings.labels == "truth":
         return _true_labels(study.truth, settings) if study.truth is not None else {}
     if settings.labels != "source" and report:
-        states = label_report(report)
+        states = settings.labeller.label([report])[0]
         labels |= _known({name: states[name] for name in OBSERVATIONS}, settings)
     if settings.labels == "source":
         labels |= study.labels

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 from radlet.core.records import OBSERVATIONS, SECTIONS, SPLITS, Example, Record, State, Study
+from radlet.core.tallies import Tally
 from radlet.data.sections import parse_sections
 
 _NUM_BINS = 24
@@ -102,33 +103,39 @@ class DataCard(Record):
     radlet: str
 
 
-class CardCounts:
+class CardCounts(Tally):
     """Counts of the examples, gathered while they pass by."""
 
-    def __init__(self) -> None:
-        self._section_words: dict[str, Counter[int]] = {name: Counter() for name in SECTIONS}
-        self._report_words: Counter[int] = Counter()
-        self._indication_words: Counter[int] = Counter()
-        self._states: dict[str, Counter[tuple[str, State]]] = {split: Counter() for split in SPLITS}
-        self._labels: dict[str, Counter[tuple[str, int]]] = {split: Counter() for split in SPLITS}
-        self._views: dict[str, Counter[str]] = {}
-        self._reasons: dict[str, Counter[str]] = {}
+    section_words: dict[str, Counter[int]] = {}
+    """Section -> words -> studies, before cleaning."""
+    report_words: Counter[int] = Counter()
+    indication_words: Counter[int] = Counter()
+    states: dict[str, dict[str, Counter[State]]] = {}
+    """Split -> observation -> state -> targets."""
+    labels: dict[str, dict[str, Counter[int]]] = {}
+    """Split -> label -> value -> studies."""
+    views: dict[str, Counter[str]] = {}
+    """View -> split -> films."""
+    reasons: dict[str, Counter[str]] = {}
+    """Reason -> split -> studies without a target."""
 
     def add(self, study: Study, example: Example, reason: str | None) -> None:
         """Count one example and the study it was made from; `reason`: why it has no target."""
         split = example.split
         for name, words in _section_words(study).items():
-            self._section_words[name][words] += 1
+            self.section_words.setdefault(name, Counter())[words] += 1
         if example.report:
-            self._report_words[len(example.report.split())] += 1
+            self.report_words[len(example.report.split())] += 1
         if example.indication:
-            self._indication_words[len(example.indication.split())] += 1
-        self._states[split].update(example.observations.items())
-        self._labels[split].update(example.labels.items())
+            self.indication_words[len(example.indication.split())] += 1
+        for name, state in example.observations.items():
+            self.states.setdefault(split, {}).setdefault(name, Counter())[state] += 1
+        for name, value in example.labels.items():
+            self.labels.setdefault(split, {}).setdefault(name, Counter())[value] += 1
         for view in example.views:
-            self._views.setdefault(view or "unknown", Counter())[split] += 1
+            self.views.setdefault(view or "unknown", Counter())[split] += 1
         if reason:
-            self._reasons.setdefault(reason, Counter())[split] += 1
+            self.reasons.setdefault(reason, Counter())[split] += 1
 
     def card(
         self, summary: dict[str, Any], ingested: dict[str, Any], about: dict[str, Any], hashes: dict[str, str]
@@ -154,15 +161,15 @@ class CardCounts:
                 films=totals["films"],
                 items_without_any_film=ingested.get("items_without_any_film", 0),
                 studies=totals["studies"],
-                without_target={name: dict(counts) for name, counts in sorted(self._reasons.items())},
+                without_target={name: dict(counts) for name, counts in sorted(self.reasons.items())},
             ),
             splits=numbers,
-            sections={name: _section_count(words) for name, words in self._section_words.items()},
-            observations={split: _by_observation(states) for split, states in self._states.items() if states},
-            labels=_by_label(self._labels),
-            views={name: dict(counts) for name, counts in sorted(self._views.items())},
-            report_words=lengths(self._report_words),
-            indication_words=lengths(self._indication_words),
+            sections={name: _section_count(self.section_words.get(name, Counter())) for name in SECTIONS},
+            observations={split: _by_observation(self.states[split]) for split in SPLITS if split in self.states},
+            labels=_by_label(self.labels),
+            views={name: dict(counts) for name, counts in sorted(self.views.items())},
+            report_words=lengths(self.report_words),
+            indication_words=lengths(self.indication_words),
             leakage=Leakage(**totals),
             quality=summary.get("quality"),
             hashes=hashes,
@@ -210,19 +217,21 @@ def _section_count(words: Counter[int]) -> SectionCount:
     return SectionCount(studies=words.total(), words_median=quantile(words, 0.5))
 
 
-def _by_observation(states: Counter[tuple[str, State]]) -> dict[str, dict[str, int]]:
-    table: dict[str, dict[str, int]] = {name: {} for name in OBSERVATIONS}
-    for (name, state), count in sorted(states.items()):
-        table[name][state.value] = count
-    return table
+def _by_observation(states: dict[str, Counter[State]]) -> dict[str, dict[str, int]]:
+    return {
+        name: {state.value: count for state, count in sorted(states.get(name, Counter[State]()).items())}
+        for name in OBSERVATIONS
+    }
 
 
-def _by_label(counts: dict[str, Counter[tuple[str, int]]]) -> dict[str, dict[str, LabelCount]]:
-    names = dict.fromkeys(name for values in counts.values() for name, _ in values)
-    table: dict[str, dict[str, LabelCount]] = {name: {} for name in names}
-    for split, values in counts.items():
-        for name in names:
-            absent, present = values[name, 0], values[name, 1]
-            if absent + present:
-                table[name][split] = LabelCount(known=absent + present, present=present)
-    return table
+def _by_label(counts: dict[str, dict[str, Counter[int]]]) -> dict[str, dict[str, LabelCount]]:
+    by_split = {split: counts[split] for split in SPLITS if split in counts}
+    names = dict.fromkeys(name for values in by_split.values() for name in values)
+    return {
+        name: {
+            split: LabelCount(known=values[name].total(), present=values[name][1])
+            for split, values in by_split.items()
+            if name in values
+        }
+        for name in names
+    }

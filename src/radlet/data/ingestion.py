@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,7 +23,8 @@ from radlet.core.locks import lock_file
 from radlet.core.records import Finding, ImageRecord, Study, View
 from radlet.data.images import read_film
 from radlet.data.journals import append_line, recover_lines
-from radlet.data.pseudonyms import Pseudonyms
+from radlet.data.listing import read_piece
+from radlet.data.pseudonyms import Pseudonyms, load_or_make_key
 from radlet.data.sources import SOURCES
 from radlet.data.sources.base import RawStudy, Rejected, Source
 from radlet.data.supervision import Poisoned
@@ -38,9 +40,10 @@ class Shard:
 
     Attributes:
         source: The source's configuration, as JSON (which crosses to a spawned process whatever the class).
-        key: Pseudonym key; None leaves the ids as they are.
+        key_file: File of the pseudonym key; None leaves the ids as they are.
         finder: File that links the pseudonyms of refused items to raw ids; None writes no such file.
         raw_ids: Whether refused items are listed under raw ids in spite of a key.
+        listing: Piece of the source's listing that is this shard; None asks the source for shard `index`.
     """
 
     source: str
@@ -48,14 +51,27 @@ class Shard:
     index: int
     num_shards: int
     run_dir: Path
-    key: bytes | None
+    key_file: Path | None
     finder: Path | None
     raw_ids: bool
+    listing: Path | None = None
+
+    @cached_property
+    def key(self) -> bytes | None:
+        """Pseudonym key, read by every worker for itself: it never travels."""
+        return load_or_make_key(self.key_file, may_make=False) if self.key_file else None
 
     @property
     def journal(self) -> Path:
         """The journal of this shard."""
-        return self.run_dir / "journal" / f"{self.index:04d}.jsonl"
+        return self.run_dir / "journal" / (self.listing.name if self.listing else f"{self.index:04d}.jsonl")
+
+    def items(self) -> Iterator[RawStudy | Rejected]:
+        """Yield the raw studies of this shard, and what the source refused."""
+        if self.listing:
+            yield from read_piece(self.listing)
+        else:
+            yield from read_source(self.source).studies(self.seed, self.index, self.num_shards)
 
 
 @dataclass(frozen=True)
@@ -72,9 +88,9 @@ def ingest_shard(shard: Shard, poisoned: Poisoned) -> Iterator[str | None]:
         # A worker whose parent was killed may still be at its last item.
         lock_file(journal.fileno(), wait=True)
         done = _recover(journal)
-        for position, item in enumerate(_source(shard.source).studies(shard.seed, shard.index, shard.num_shards)):
-            if position < len(done):
-                _check_same(shard, done[position], item)
+        for item in shard.items():
+            if digest := next(done, None):
+                _check_same(shard, digest, item)
                 continue
             study, refusals = None, []
             if isinstance(item, Rejected):
@@ -84,15 +100,16 @@ def ingest_shard(shard: Shard, poisoned: Poisoned) -> Iterator[str | None]:
             _write_line(shard, journal, item, study, refusals)
 
 
-def _source(source_json: str) -> Source:
+def read_source(source_json: str) -> Source:
+    """Return the source of a configuration that was written as JSON."""
     kind = json.loads(source_json)["kind"]
     source: Source = SOURCES[kind].model_validate_json(source_json)
     return source
 
 
-def _recover(journal: BinaryIO) -> list[str]:
-    """Return the raw-item digests that the journal holds, and cut off a line that a kill left unfinished."""
-    return [json.loads(line)["item"] for line in recover_lines(journal)]
+def _recover(journal: BinaryIO) -> Iterator[str]:
+    """Yield the raw-item digests that the journal holds, and cut off a line that a kill left unfinished."""
+    return (json.loads(line)["item"] for line in recover_lines(journal))
 
 
 def _check_same(shard: Shard, digest: str, item: RawStudy | Rejected) -> None:

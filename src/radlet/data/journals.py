@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 
-def recover_lines(journal: BinaryIO) -> list[bytes]:
-    """Return the whole lines of a journal open for appending, and cut off one that a kill left unfinished."""
+def recover_lines(journal: BinaryIO) -> Iterator[bytes]:
+    """Yield the whole lines of a journal open for appending, then cut off one that a kill left unfinished.
+
+    Nothing may be written before the end was reached.
+    """
     journal.seek(0)
     # Bytes: a kill may leave half a character, and reports may hold line ends other than the line feed.
-    whole, _, unfinished = journal.read().rpartition(b"\n")
-    journal.seek(-len(unfinished), os.SEEK_END)
-    journal.truncate()
-    return [line for line in whole.split(b"\n") if line]
+    while (line := journal.readline()).endswith(b"\n"):
+        yield line
+    if line:
+        journal.seek(-len(line), os.SEEK_END)
+        journal.truncate()
 
 
 def append_line(journal: BinaryIO, row: dict[str, Any]) -> None:

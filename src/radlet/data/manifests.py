@@ -6,7 +6,8 @@ Plain fields become plain columns that any tool can query; nested ones become co
 import json
 import os
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
@@ -46,21 +47,61 @@ def write_records(path: Path, records: Iterable[Record]) -> int:
     return count
 
 
-def read_records(path: Path, cls: type[R]) -> Iterator[R]:
-    """Yield the records of a Parquet file that `write_records` wrote, in order.
+def join_records(path: Path, parts: Iterable[Path]) -> None:
+    """Write the records of several files, one after the other, to one file, complete or not at all.
+
+    One row group is held at a time. The file is the one that `write_records` writes of the same records, as long as
+    every part but the last holds whole row groups.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    with ExitStack() as stack:
+        writer = None
+        for part in parts:
+            with _open(part) as file:
+                if not file.schema_arrow.names:  # no records
+                    continue
+                if writer is None:
+                    writer = stack.enter_context(pq.ParquetWriter(temporary, file.schema_arrow, compression="zstd"))
+                for batch in file.iter_batches(_BATCH_ROWS):
+                    writer.write_batch(batch)
+    if writer is None:
+        write_records(path, ())
+    else:
+        temporary.replace(path)
+
+
+def count_row_groups(path: Path) -> int:
+    """Return how many parts a file has that `read_records` reads one by one.
+
+    Raises:
+        DataError: The file is missing or is not Parquet.
+    """
+    with _open(path) as file:
+        return int(file.num_row_groups)
+
+
+def read_columns(path: Path, names: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
+    """Yield some columns of a file in batches: ``name -> values``, nested fields as JSON text.
+
+    Raises:
+        DataError: The file is missing or is not Parquet.
+    """
+    with _open(path) as file:
+        if file.schema_arrow.names:
+            for batch in file.iter_batches(_BATCH_ROWS, columns=list(names)):
+                yield batch.to_pydict()
+
+
+def read_records(path: Path, cls: type[R], row_group: int | None = None) -> Iterator[R]:
+    """Yield the records of a Parquet file that `write_records` wrote, in order; all of them, or one row group's.
 
     Raises:
         DataError: The file is missing, is not Parquet, or holds another kind of record.
     """
-    try:
-        file = pq.ParquetFile(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(
-            f"{path}: is not a readable Parquet file ({type(error).__name__}). Give a finished run's."
-        ) from None
     nested = [name for name in cls.model_fields if _plain_type(cls.model_fields[name].annotation) is None]
-    with file:
-        for batch in file.iter_batches(_BATCH_ROWS):
+    with _open(path) as file:
+        groups = range(file.num_row_groups) if row_group is None else [row_group]
+        for batch in file.iter_batches(_BATCH_ROWS, row_groups=list(groups)):
             for row in batch.to_pylist():
                 yield _record(path, cls, row, nested)
 
@@ -79,6 +120,15 @@ def read_examples(run_dir: Path) -> list[Example]:
         )
         for example in read_records(run_dir / EXAMPLES, Example)
     ]
+
+
+def _open(path: Path) -> Any:
+    try:
+        return pq.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(
+            f"{path}: is not a readable Parquet file ({type(error).__name__}). Give a finished run's."
+        ) from None
 
 
 def _schema(cls: type[Record]) -> pa.Schema:

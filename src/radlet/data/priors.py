@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from radlet.core.records import Side, State
+from radlet.core.tallies import Tally
 from radlet.data.observations import find_mentions, label_report
 from radlet.data.prior_lexicon import (
     BETWEEN,
@@ -104,15 +105,14 @@ def leave_prior_references(text: str) -> Rewrite:
     return Rewrite(text, len(sentences), tuple("kept" for sentence in sentences if _references(sentence)))
 
 
-class PriorTally:
+class PriorTally(Tally):
     """Counts how often texts refer to an earlier exam, before and after."""
 
-    def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
 
     def add(self, before: str, after: Rewrite) -> None:
         """Count one section of one report."""
-        self._counts.update(
+        self.counts.update(
             texts=1,
             sentences=after.num_sentences,
             sentences_referring=len(after.outcomes),
@@ -126,7 +126,7 @@ class PriorTally:
 
     def summary(self) -> dict[str, int | float | None]:
         """Return the counts as JSON types; a rate is the share of texts that refer to an earlier exam."""
-        counts = self._counts
+        counts = self.counts
         rates = {
             f"rate_{when}": round(counts[f"texts_{when}"] / counts["texts"], 4) if counts["texts"] else None
             for when in ("before", "after")

@@ -5,12 +5,20 @@ reordered, and two machines agree on it without sharing a list.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
 
 from radlet.core.errors import DataError
-from radlet.core.records import SPLITS, Example, Split
+from radlet.core.records import SPLITS, Split
+from radlet.data.distinct import NUM_TAGS, Ids, hash_ids, tagged_hashes
+from radlet.data.manifests import read_columns
 
 _NAMED_AT_MOST = 5
+_KINDS = {"patient": "patient_id", "study": "study_id", "film": "image_paths"}
 
 
 def assign_split(patient_id: str, shares: Mapping[Split, float], seed: int) -> Split:
@@ -40,25 +48,64 @@ def assign_split(patient_id: str, shares: Mapping[Split, float], seed: int) -> S
     return wanted[-1]
 
 
-def check_leakage(examples: Iterable[Example]) -> None:
-    """Refuse examples of which a patient, a study or a film stands in more than one split.
+def check_leakage(path: Path) -> Counter[str]:
+    """Refuse a file of examples of which a patient, a study or a film stands in more than one split.
+
+    Memory does not grow with the number of examples.
+
+    Returns:
+        ``split -> number of patients``, as exact as `radlet.data.distinct`.
 
     Raises:
         DataError: Counts what leaks by kind, names a few of the ids and the splits they are in.
     """
-    seen: dict[str, dict[str, set[Split]]] = {"patient": {}, "study": {}, "film": {}}
-    for example in examples:
-        held = (("patient", (example.patient_id,)), ("study", (example.study_id,)), ("film", example.image_paths))
-        for kind, ids in held:
-            for name in ids:
-                seen[kind].setdefault(name, set()).add(example.split)
-    leaks = {kind: {name: splits for name, splits in ids.items() if len(splits) > 1} for kind, ids in seen.items()}
-    found = [_describe(kind, leaking) for kind, leaking in leaks.items() if leaking]
+    found = []
+    counts: dict[str, Counter[str]] = {}
+    for kind, column in _KINDS.items():
+        counts[kind], suspects = _several(path, column)
+        leaking = _confirm(path, column, suspects) if suspects else {}
+        if leaking:
+            found.append(_describe(kind, leaking))
     if found:
         raise DataError(
             f"Splits leak: {'; '.join(found)}. A patient, a study and a film may stand in one split only: mend the "
             "split column of the source, or leave it out and let `build` assign splits by patient."
         )
+    return counts["patient"]
+
+
+def _ids(path: Path, column: str) -> Ids:
+    """Yield ids and, by number, the splits they stand in, in batches."""
+    codes = {split: code for code, split in enumerate(SPLITS)}
+    for batch in read_columns(path, [column, "split"]):
+        own = np.array([codes[split] for split in batch["split"]], np.int64)
+        if column != "image_paths":
+            yield batch[column], own
+            continue
+        films = [json.loads(paths) for paths in batch[column]]
+        yield [film for paths in films for film in paths], own.repeat([len(paths) for paths in films])
+
+
+def _several(path: Path, column: str) -> tuple[Counter[str], set[int]]:
+    """Count the ids of each split, and return the hashes of those that seem to stand in several."""
+    counts: Counter[str] = Counter()
+    suspects: set[int] = set()
+    for tagged in tagged_hashes(lambda: _ids(path, column)):
+        tags = tagged % NUM_TAGS
+        counts.update({split: int(np.count_nonzero(tags == code)) for code, split in enumerate(SPLITS)})
+        hashes = tagged - tags
+        suspects.update(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
+    return counts, suspects
+
+
+def _confirm(path: Path, column: str, suspects: set[int]) -> dict[str, set[Split]]:
+    """Return the ids that do stand in several splits, of those with the given hashes."""
+    seen: dict[str, set[Split]] = {}
+    for ids, codes in _ids(path, column):
+        for name, own, code in zip(ids, hash_ids(ids).tolist(), codes.tolist(), strict=True):
+            if own in suspects:
+                seen.setdefault(name, set()).add(SPLITS[code])
+    return {name: splits for name, splits in seen.items() if len(splits) > 1}
 
 
 def _describe(kind: str, leaking: Mapping[str, set[Split]]) -> str:

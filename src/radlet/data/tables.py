@@ -28,8 +28,13 @@ _CHUNK_CHARACTERS = 1 << 16
 _BETWEEN_ROWS = " \t\r\n[],"
 
 
-def read_table(path: Path) -> Iterator[Row]:
+def read_table(path: Path, keep_undecodable: bool = False) -> Iterator[Row]:
     """Yield the rows of a table; the format is told by the suffix. Empty text and NaN become None.
+
+    Args:
+        path: The table.
+        keep_undecodable: Go on where text is not UTF-8: its bytes stay as lone surrogates (PEP 383), by which
+            `is_undecodable` knows the row. The caller must refuse such rows.
 
     Raises:
         DataError: The file is missing, its suffix is unknown, or its content is not what the suffix says.
@@ -42,6 +47,8 @@ def read_table(path: Path) -> Iterator[Row]:
         )
     try:
         for row in reader(path):
+            if not keep_undecodable and is_undecodable(row):
+                raise UnicodeError
             yield {name: _plain(value) for name, value in row.items()}
     except _UNREADABLE as error:
         # Only the kind of the error is told: its text may quote a row.
@@ -49,6 +56,24 @@ def read_table(path: Path) -> Iterator[Row]:
             f"{path}: cannot be read as {suffix} ({type(error).__name__}). "
             "Check that the file exists, is UTF-8 and is what its suffix says."
         ) from None
+
+
+def is_undecodable(row: Row) -> bool:
+    """Tell whether a row holds text that is no Unicode: bytes that are not UTF-8, or half a surrogate pair."""
+    return _is_broken(row)
+
+
+def _is_broken(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        parts = [*value, *value.values()] if isinstance(value, dict) else value
+        return any(_is_broken(part) for part in parts)
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def table_suffix(path: Path) -> str:
@@ -62,8 +87,8 @@ def _is_packed(path: Path) -> bool:
 
 def _open_text(path: Path) -> TextIO:
     if _is_packed(path):
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+        return gzip.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
+    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
 def _plain(value: Any) -> Any:

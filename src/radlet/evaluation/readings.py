@@ -4,12 +4,16 @@ Stands between the metrics, which know no text, and the labeller of `data.observ
 synthetic studies the same readings are made from the exact truth.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from radlet.core.records import Finding, Side, State
+from radlet.core.labeller import Labeller
+from radlet.core.records import OBSERVATIONS, Finding, Side, State
 from radlet.data.observations import find_mentions, label_report
 from radlet.metrics.base import Reading
+
+_BATCH = 256
+"""Texts given to a labeller at once, so that a long file shows its first lines before the last is read."""
 
 
 def read_reports(texts: Sequence[str], reading: Reading) -> list[Any]:
@@ -25,6 +29,15 @@ def read_reports(texts: Sequence[str], reading: Reading) -> list[Any]:
 def text_observations(text: str) -> dict[str, State]:
     """Return the labeller's states; a text without a word states nothing, not even that there is no finding."""
     return label_report(text) if text.strip() else {}
+
+
+def label_texts(reports: Sequence[tuple[str, str]], labeller: Labeller) -> Iterator[tuple[str, dict[str, State]]]:
+    """Yield the id of each (id, text) with the states of all 14 observations; a text without a word mentions none."""
+    for start in range(0, len(reports), _BATCH):
+        batch = reports[start : start + _BATCH]
+        read = iter(labeller.label([text for _, text in batch if text.strip()]))
+        for report_id, text in batch:
+            yield report_id, next(read) if text.strip() else dict.fromkeys(OBSERVATIONS, State.UNMENTIONED)
 
 
 def text_sides(text: str) -> dict[str, list[Side]]:

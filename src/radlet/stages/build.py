@@ -1,17 +1,15 @@
 """Stage `build`: studies in, training examples out; sections, cleaned text, labels, patient-level splits.
 
-Leaves ``examples.parquet``, ``without_target.jsonl`` and ``summary.json``. Training and `evaluate` read them. The data
-card beside them, ``card.json`` and ``card.html``, is for people.
+Leaves ``examples.parquet``, ``without_target.jsonl``, ``rejected.jsonl`` and ``summary.json``. Training and `evaluate`
+read them. The data card beside them, ``card.json`` and ``card.html``, is for people.
 """
 
 import json
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -19,19 +17,25 @@ from rich.table import Table
 from radlet import __version__
 from radlet.core.config import StageConfig
 from radlet.core.errors import DataError
-from radlet.core.records import SPLITS, Example
+from radlet.core.records import SPLITS
 from radlet.core.runs import Run, open_run, run_digest, sha256_file, write_atomically
-from radlet.data.assembly import ExampleSettings, make_example, missing_target
+from radlet.data.assembly import ExampleSettings
+from radlet.data.building import JOURNAL, BuildShard, ShardCounts, build_shard, read_report
 from radlet.data.card import CardCounts, SourceNote
-from radlet.data.manifests import EXAMPLES, read_records, read_studies, write_records
-from radlet.data.priors import PriorTally
+from radlet.data.manifests import EXAMPLES, STUDIES, count_row_groups, join_records
 from radlet.data.quality.selection import Selection, read_selection
 from radlet.data.sources import SOURCES
 from radlet.data.splits import check_leakage
+from radlet.stages.executors import ExecutorSettings, run_tasks
+
+_STUDY_TIMEOUT_S = 300.0
+"""A study whose report takes longer to read is refused; the longest reports take milliseconds."""
 
 
-class BuildConfig(StageConfig, ExampleSettings):
+class BuildConfig(StageConfig, ExampleSettings, ExecutorSettings):
     """Configuration of `build`."""
+
+    without_effect: ClassVar[frozenset[str]] = StageConfig.without_effect | set(ExecutorSettings.model_fields)
 
     ingest: Path
     """Run directory of `ingest`."""
@@ -52,22 +56,60 @@ def run(config: BuildConfig, console: Console | None = None) -> Path:
         console.print(f"build: already done, nothing to do: {run.path}", soft_wrap=True)
         return run.path
     selection = read_selection(config.quality, config.ingest)
-    counts, for_card = _Counts(), CardCounts()
-    with Progress(
-        SpinnerColumn(), TextColumn("build: {task.completed:.0f} studies"), TimeElapsedColumn(),
-        console=console, transient=True,
-    ) as progress:  # fmt: skip
-        examples = _examples(config, run, selection, counts, for_card)
-        write_records(run.path / EXAMPLES, progress.track(examples))
-    check_leakage(read_records(run.path / EXAMPLES, Example))
-    summary = {"section": config.section, **counts.summary(), "quality": selection.counts}
+    shards = _shards(config, run, selection)
+    _work(config, shards, console)
+    join_records(run.path / EXAMPLES, (shard.examples for shard in shards))
+    counts = _gather(run, shards)
+    patients = check_leakage(run.path / EXAMPLES)
+    summary = {"section": config.section, **counts.summary(patients), "quality": selection.counts}
     _check(config, summary)
     write_atomically(run.path / "summary.json", json.dumps(summary, indent=2) + "\n")
-    _write_card(config, run, for_card, summary)
+    shutil.rmtree(run.path / JOURNAL)
+    _write_card(config, run, counts.card, summary)
     run.finish()
     _print_summary(console, summary)
     console.print(f"build: {run.path}", soft_wrap=True)
     return run.path
+
+
+def _shards(config: BuildConfig, run: Run, selection: Selection) -> list[BuildShard]:
+    journal = run.path.resolve() / JOURNAL
+    journal.mkdir(exist_ok=True)
+    ingest = config.ingest.resolve()
+    return [
+        BuildShard(
+            settings=ExampleSettings.model_validate(config.model_dump(include=set(ExampleSettings.model_fields))),
+            seed=config.seed,
+            ingest=ingest,
+            selection=selection,
+            images_dir=Path(os.path.relpath(ingest, run.path.resolve())).as_posix(),
+            journal=journal,
+            index=index,
+        )
+        for index in range(count_row_groups(ingest / STUDIES))
+    ]
+
+
+def _work(config: BuildConfig, shards: list[BuildShard], console: Console) -> None:
+    columns = (SpinnerColumn(), TextColumn("build: {task.completed:.0f} studies"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("", total=None)
+        run_tasks(build_shard, shards, config, _STUDY_TIMEOUT_S, lambda number: progress.advance(bar, number))
+
+
+def _gather(run: Run, shards: list[BuildShard]) -> ShardCounts:
+    """Write the lists of all shards, one after the other, and return the counts of all."""
+    counts = ShardCounts()
+    with (
+        (run.path / "without_target.jsonl").open("w", encoding="utf-8") as without_target,
+        (run.path / "rejected.jsonl").open("w", encoding="utf-8") as rejected,
+    ):
+        for shard in shards:
+            report = read_report(shard)
+            counts.absorb(report.counts)
+            without_target.writelines(json.dumps(row) + "\n" for row in report.without_target)
+            rejected.writelines(json.dumps(row) + "\n" for row in report.rejected)
+    return counts
 
 
 def _check(config: BuildConfig, summary: dict[str, Any]) -> None:
@@ -78,21 +120,6 @@ def _check(config: BuildConfig, summary: dict[str, Any]) -> None:
             f"{config.ingest}: no study has a section '{config.section}'. Choose another, or give reports; for a set "
             "of labels without any report, set labels = 'source'."
         )
-
-
-def _examples(
-    config: BuildConfig, run: Run, selection: Selection, counts: "_Counts", for_card: CardCounts
-) -> Iterator[Example]:
-    images_dir = Path(os.path.relpath(config.ingest.resolve(), run.path.resolve())).as_posix()
-    with (run.path / "without_target.jsonl").open("w", encoding="utf-8") as file:
-        for study in filter(None, map(selection.apply, read_studies(config.ingest))):
-            example = make_example(study, config, config.seed, images_dir, counts.priors)
-            reason = missing_target(study, example)
-            if reason:
-                file.write(json.dumps({"id": study.study_id, "reason": reason}) + "\n")
-            counts.add(example, reason)
-            for_card.add(study, example, reason)
-            yield example
 
 
 def _write_card(config: BuildConfig, run: Run, counts: CardCounts, summary: dict[str, Any]) -> None:
@@ -130,59 +157,6 @@ def _json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-class _Counts:
-    """Counts by split, gathered while the examples pass by."""
-
-    def __init__(self) -> None:
-        self.priors = PriorTally()
-        self._numbers: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
-        self._patients: dict[str, set[str]] = defaultdict(set)
-        self._words: dict[str, list[int]] = defaultdict(list)
-        self._reasons: Counter[str] = Counter()
-        self._present: dict[str, Counter[str]] = defaultdict(Counter)
-        self._known: dict[str, Counter[str]] = defaultdict(Counter)
-
-    def add(self, example: Example, reason: str | None) -> None:
-        """Count one example; `reason`: why it has no target."""
-        split = example.split
-        self._patients[split].add(example.patient_id)
-        self._numbers[split].update(studies=1, films=len(example.image_paths), targets=example.target is not None)
-        if example.target:
-            self._words[split].append(len(example.target.split()))
-        if reason:
-            self._reasons[reason] += 1
-        for name, value in example.labels.items():
-            self._known[name][split] += 1
-            self._present[name][split] += value
-
-    def summary(self) -> dict[str, Any]:
-        """Return the counts as JSON types; a prevalence is a share of the studies whose label is known."""
-        return {
-            "splits": {split: self._split(split) for split in SPLITS},
-            "targets": sum(numbers["targets"] for numbers in self._numbers.values()),
-            "without_target_by_reason": dict(self._reasons.most_common()),
-            "labels": {
-                name: {
-                    split: {"known": known[split], "prevalence": round(self._present[name][split] / known[split], 4)}
-                    for split in SPLITS
-                    if known[split]
-                }
-                for name, known in self._known.items()
-            },
-            "prior_references": self.priors.summary(),
-        }
-
-    def _split(self, split: str) -> dict[str, Any]:
-        words = self._words[split]
-        numbers = self._numbers[split]
-        return {
-            "patients": len(self._patients[split]),
-            **{name: numbers[name] for name in ("studies", "films", "targets")},
-            "target_words_mean": round(float(np.mean(words)), 1) if words else None,
-            "target_words_p95": float(np.percentile(words, 95)) if words else None,
-        }
-
-
 def _print_summary(console: Console, summary: dict[str, Any]) -> None:
     table = Table(title="build")
     table.add_column("")
@@ -196,6 +170,8 @@ def _print_summary(console: Console, summary: dict[str, Any]) -> None:
         cells = (f"{shares[split]['prevalence']:.1%}" if split in shares else "-" for split in SPLITS)
         table.add_row(name, *cells)
     console.print(table)
+    for reason, count in summary["rejected_by_reason"].items():
+        console.print(f"{count} studies refused: {reason}")
     for reason, count in summary["without_target_by_reason"].items():
         console.print(f"{count} studies kept without a text to write: {reason}")
     if summary["quality"]:

@@ -4,11 +4,10 @@ Leaves ``studies.parquet``, ``images/``, ``masks/``, ``rejected.jsonl`` and ``su
 """
 
 import json
-import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,31 +16,31 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from radlet.core.config import StageConfig, load_config
+from radlet.core.config import StageConfig, of_its_kind
 from radlet.core.errors import DataError
 from radlet.core.records import Study
 from radlet.core.runs import Run, open_run, write_atomically
+from radlet.data.distinct import count_distinct
 from radlet.data.ingestion import IMAGES, MASKS, Shard, ingest_shard
 from radlet.data.journals import read_journal
+from radlet.data.listing import list_source
 from radlet.data.manifests import STUDIES, write_records
 from radlet.data.pseudonyms import load_or_make_key
 from radlet.data.sources import SOURCES
-from radlet.data.sources.base import Source
-from radlet.data.supervision import run_supervised
+from radlet.data.sources.base import ListedSource, Source
+from radlet.stages.executors import ExecutorSettings, run_tasks
 
 _NUM_SHARDS = 32
-"""How finely the work is cut. Fixed, so that the order of the studies does not depend on the number of workers."""
+"""How finely a source without a listing is cut. Fixed: the order must not depend on the number of workers."""
 
 
-class IngestConfig(StageConfig):
+class IngestConfig(StageConfig, ExecutorSettings):
     """Configuration of `ingest`."""
 
-    without_effect: ClassVar[frozenset[str]] = StageConfig.without_effect | {"num_workers"}
+    without_effect: ClassVar[frozenset[str]] = StageConfig.without_effect | set(ExecutorSettings.model_fields)
 
     source: SerializeAsAny[Source]
     """Where the studies come from: a table with its ``kind`` and what that source needs."""
-    num_workers: int | None = Field(default=None, ge=1)
-    """Processes that read and decode; without it, one per processor. The result does not depend on it."""
     file_timeout_s: float = Field(default=120.0, gt=0)
     """A film that takes longer to decode is refused and its process replaced."""
     max_rejected_share: float = Field(default=0.5, ge=0, le=1)
@@ -54,9 +53,7 @@ class IngestConfig(StageConfig):
     @field_validator("source", mode="before")
     @classmethod
     def _of_its_kind(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return load_config(SOURCES[str(value.get("kind"))], None, **value)
+        return of_its_kind(SOURCES, value)
 
 
 def run(config: IngestConfig, console: Console | None = None) -> Path:
@@ -70,10 +67,11 @@ def run(config: IngestConfig, console: Console | None = None) -> Path:
     if run.finished:
         console.print(f"ingest: already done, nothing to do: {run.path}", soft_wrap=True)
         return run.path
-    shards = _shards(config, run)
+    shards = _shards(config, run, console)
     _decode(config, shards, console)
     summary = _write_manifest(run, shards)
     _check(config, run, summary)
+    shutil.rmtree(_listing_dir(config, run), ignore_errors=True)
     for name in ("journal", *(folder for folder in (IMAGES, MASKS) if not any((run.path / folder).iterdir()))):
         shutil.rmtree(run.path / name)
     run.finish()
@@ -82,42 +80,58 @@ def run(config: IngestConfig, console: Console | None = None) -> Path:
     return run.path
 
 
-def _shards(config: IngestConfig, run: Run) -> list[Shard]:
+def _shards(config: IngestConfig, run: Run, console: Console) -> list[Shard]:
     for folder in ("journal", IMAGES, MASKS):
         (run.path / folder).mkdir(exist_ok=True)
-    key = finder = None
+    key_file = finder = None
     if config.source.pseudonymise:
-        private = config.runs_dir / "private"
+        private = _private_dir(config)
         key_file = config.pseudonym_key_file or private / "pseudonym.key"
-        key = load_or_make_key(key_file, may_make=config.pseudonym_key_file is None)
+        load_or_make_key(key_file, may_make=config.pseudonym_key_file is None)
         private.mkdir(mode=0o700, exist_ok=True)
         finder = None if config.report_paths else private / f"{run.path.name}-rejected.jsonl"
+    pieces: Sequence[Path | None] = [None] * _NUM_SHARDS
+    if isinstance(config.source, ListedSource):
+        pieces = _list(config.source, _listing_dir(config, run), console)
     return [
         Shard(
             source=config.source.model_dump_json(),
             seed=config.seed,
             index=index,
-            num_shards=_NUM_SHARDS,
-            run_dir=run.path,
-            key=key,
-            finder=finder,
+            num_shards=len(pieces),
+            run_dir=run.path.resolve(),
+            key_file=key_file.resolve() if key_file else None,
+            finder=finder.resolve() if finder else None,
             raw_ids=config.report_paths,
+            listing=piece,
         )
-        for index in range(_NUM_SHARDS)
+        for index, piece in enumerate(pieces)
     ]
+
+
+def _list(source: ListedSource, folder: Path, console: Console) -> list[Path]:
+    columns = (SpinnerColumn(), TextColumn("ingest: {task.completed:.0f} studies listed"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("", total=None)
+        return list_source(source, folder, lambda: progress.advance(bar))
+
+
+def _listing_dir(config: IngestConfig, run: Run) -> Path:
+    """Return where the listing stands until the run is finished: it holds raw ids, which a source may want private."""
+    if config.source.pseudonymise:
+        return _private_dir(config).resolve() / f"{run.path.name}-listing"
+    return run.path.resolve() / "journal" / "listing"
+
+
+def _private_dir(config: IngestConfig) -> Path:
+    return config.runs_dir / "private"
 
 
 def _decode(config: IngestConfig, shards: list[Shard], console: Console) -> None:
     columns = (SpinnerColumn(), TextColumn("ingest: {task.completed:.0f} films"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("", total=None)
-        run_supervised(
-            ingest_shard,
-            shards,
-            num_workers=min(config.num_workers or os.cpu_count() or 1, len(shards)),
-            item_timeout_s=config.file_timeout_s,
-            on_item=lambda: progress.advance(bar),
-        )
+        run_tasks(ingest_shard, shards, config, config.file_timeout_s, lambda number: progress.advance(bar, number))
 
 
 def _write_manifest(run: Run, shards: list[Shard]) -> dict[str, Any]:
@@ -129,7 +143,7 @@ def _write_manifest(run: Run, shards: list[Shard]) -> dict[str, Any]:
             file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in line["rejected"])
     studies = (Study.model_validate(line["study"]) for line in _journals(shards) if line["study"])
     write_records(run.path / STUDIES, counts.counted(studies))
-    summary = counts.summary()
+    summary = {"patients": count_distinct(run.path / STUDIES, "patient_id"), **counts.summary()}
     write_atomically(run.path / "summary.json", json.dumps(summary, indent=2) + "\n")
     return summary
 
@@ -147,7 +161,6 @@ class _Counts:
         self._studies: Counter[str] = Counter()
         self._views: Counter[str] = Counter()
         self._splits: Counter[str] = Counter()
-        self._patients: set[str] = set()
 
     def add_rejected(self, rejected: list[dict[str, str]], dropped: bool) -> None:
         """Count refused items; `dropped`: nothing of their study is left."""
@@ -159,7 +172,6 @@ class _Counts:
         for study in studies:
             self._studies["kept"] += 1
             self._studies["with_report"] += bool(study.report or study.sections)
-            self._patients.add(study.patient_id)
             self._views.update(image.view or "unknown" for image in study.images)
             self._splits[study.split or "open"] += 1
             yield study
@@ -167,7 +179,6 @@ class _Counts:
     def summary(self) -> dict[str, Any]:
         """Return the counts as JSON types."""
         return {
-            "patients": len(self._patients),
             "studies": self._studies["kept"],
             "studies_with_report": self._studies["with_report"],
             "studies_by_split": dict(sorted(self._splits.items())),

@@ -4,7 +4,6 @@ Leaves ``films.parquet``, ``flagged.jsonl``, ``duplicates.jsonl``, ``summary.jso
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,17 +25,17 @@ from radlet.data.quality.judging import UNREADABLE, FilmQuality, Judge
 from radlet.data.quality.measuring import QualityShard, measure_shard, measured_studies
 from radlet.data.quality.selection import FILMS
 from radlet.data.quality.showcase import Showcase, count_groups
-from radlet.data.supervision import run_supervised
+from radlet.stages.executors import ExecutorSettings, run_tasks
 
 _NUM_SHARDS = 32
 """How finely the work is cut. Fixed, so that a run taken up with other workers finds its journals."""
 _JOURNAL = "journal"
 
 
-class QualityConfig(StageConfig):
+class QualityConfig(StageConfig, ExecutorSettings):
     """Configuration of `quality`."""
 
-    without_effect: ClassVar[frozenset[str]] = StageConfig.without_effect | {"num_workers"}
+    without_effect: ClassVar[frozenset[str]] = StageConfig.without_effect | set(ExecutorSettings.model_fields)
 
     ingest: Path
     """Run directory of `ingest`."""
@@ -46,8 +45,6 @@ class QualityConfig(StageConfig):
     """Give films without a view the one that their pixels show: LATERAL; a frontal film stays open."""
     view_confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """Probability from which the pixels count as showing a view."""
-    num_workers: int | None = Field(default=None, ge=1)
-    """Processes that read and measure; without it, one per processor. The result does not depend on it."""
     file_timeout_s: float = Field(default=120.0, gt=0)
     """A film that takes longer is rejected as unreadable and its process replaced."""
     max_rejected_share: float = Field(default=0.5, ge=0, le=1)
@@ -95,7 +92,7 @@ def _shards(config: QualityConfig, run: Run) -> list[QualityShard]:
     (run.path / _JOURNAL).mkdir(exist_ok=True)
     checks = {name: check.model_dump_json() for name, check in config.checks.items()}
     return [
-        QualityShard(config.ingest, run.path, index, _NUM_SHARDS, checks, config.view_confidence)
+        QualityShard(config.ingest.resolve(), run.path.resolve(), index, _NUM_SHARDS, checks, config.view_confidence)
         for index in range(_NUM_SHARDS)
     ]
 
@@ -104,13 +101,7 @@ def _measure(config: QualityConfig, shards: list[QualityShard], console: Console
     columns = (SpinnerColumn(), TextColumn("quality: {task.completed:.0f} films"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("", total=None)
-        run_supervised(
-            measure_shard,
-            shards,
-            num_workers=min(config.num_workers or os.cpu_count() or 1, len(shards)),
-            item_timeout_s=config.file_timeout_s,
-            on_item=lambda: progress.advance(bar),
-        )
+        run_tasks(measure_shard, shards, config, config.file_timeout_s, lambda number: progress.advance(bar, number))
 
 
 def _find_groups(config: QualityConfig, run: Run, shards: list[QualityShard]) -> list[Group]:

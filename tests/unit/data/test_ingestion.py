@@ -26,9 +26,9 @@ class Reports(Source):
 def shard(tmp_path, monkeypatch):
     for folder in ("journal", "images", "masks"):
         (tmp_path / folder).mkdir()
-    monkeypatch.setattr(ingestion, "_source", Reports.model_validate_json)
+    monkeypatch.setattr(ingestion, "read_source", Reports.model_validate_json)
     source = Reports(reports=("Clear.\u2028No\u2029effusion\x85.", "Erguß rechts.", "Größe normal.")).model_dump_json()
-    return Shard(source, 0, 0, 1, tmp_path, key=None, finder=None, raw_ids=False)
+    return Shard(source, 0, 0, 1, tmp_path, key_file=None, finder=None, raw_ids=False)
 
 
 def ingest(shard) -> list[str]:

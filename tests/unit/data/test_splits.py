@@ -2,12 +2,15 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from radlet.core.errors import DataError
-from radlet.core.records import Example, Split
+from radlet.core.records import SPLITS, Example, Split
+from radlet.data import distinct, splits
+from radlet.data.manifests import write_records
 from radlet.data.splits import assign_split, check_leakage
 
 PINNED: list[Split] = ["train", "test", "train", "dev", "train", "train", "test", "dev"]
@@ -60,12 +63,22 @@ def test_shares_that_do_not_add_up_are_refused(shares: dict[Split, float]) -> No
         assign_split("p", shares, 0)
 
 
-def test_no_leak() -> None:
-    check_leakage(
-        [example("p", "s1", "train", "a.png"), example("p", "s2", "train", "b.png"), example("q", "s3", "dev")]
-    )
+@pytest.fixture
+def check(tmp_path):
+    def check(examples):
+        write_records(tmp_path / "examples.parquet", examples)
+        return check_leakage(tmp_path / "examples.parquet")
+
+    return check
 
 
+def test_no_leak(check) -> None:
+    rows = [example("p", "s1", "train", "a.png"), example("p", "s2", "train", "b.png"), example("q", "s3", "dev")]
+    assert check(rows) == Counter(train=1, dev=1)
+    assert check([]) == Counter()
+
+
+@pytest.mark.parametrize("ids_at_once", [1, 2_000_000])
 @pytest.mark.parametrize(
     ("examples", "message"),
     [
@@ -73,13 +86,31 @@ def test_no_leak() -> None:
         ([example("p", "s1", "train"), example("q", "s1", "dev")], r"1 of kind study .*s1 \(train, dev\)"),
         ([example("p", "s1", "dev", "a"), example("q", "s2", "test", "a")], r"1 of kind film .*a \(dev, test\)"),
     ],
+    ids=["patient", "study", "film"],
 )
-def test_leaks_are_named(examples: list[Example], message: str) -> None:
+def test_leaks_are_named(check, examples: list[Example], message: str, ids_at_once: int, monkeypatch) -> None:
+    monkeypatch.setattr(distinct, "_IDS_AT_ONCE", ids_at_once)
     with pytest.raises(DataError, match=message):
-        check_leakage(examples)
+        check(examples)
 
 
-def test_many_leaks_are_counted() -> None:
+def test_many_leaks_are_counted(check) -> None:
     leaking = [example(f"p{n}", f"{split}{n}", split) for n in range(9) for split in ("train", "test")]  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"9 of kind patient .* and 4 more"):
-        check_leakage(leaking)
+        check(leaking)
+
+
+def test_ids_whose_hashes_are_equal_are_no_leak(check, monkeypatch) -> None:
+    for module in (distinct, splits):
+        monkeypatch.setattr(module, "hash_ids", lambda ids: np.zeros(len(ids), np.int64))
+    check([example("p", "s1", "train", "a"), example("q", "s2", "test", "b")])
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(SPLITS)), max_size=12), st.integers(1, 9))
+def test_patients_are_counted_in_any_number_of_parts(tmp_path_factory, rows, at_once) -> None:
+    path = tmp_path_factory.mktemp("run") / "examples.parquet"
+    fixed = dict(rows)
+    write_records(path, [example(patient, f"s{n}", fixed[patient]) for n, (patient, _) in enumerate(rows)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distinct, "_IDS_AT_ONCE", at_once)
+        assert check_leakage(path) == Counter(fixed.values())

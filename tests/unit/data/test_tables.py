@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from radlet.core.errors import DataError
 from radlet.data import tables
-from radlet.data.tables import read_table, table_suffix
+from radlet.data.tables import is_undecodable, read_table, table_suffix
 
 ROWS = [{"id": str(number), "text": 'line\nand } ] , [ { quote " in it' * number} for number in range(1, 6)]
 
@@ -65,3 +65,27 @@ def test_a_damaged_packed_table_is_refused(tmp_path, content):
         return
     with pytest.raises(DataError, match=r"cannot be read as \.csv"):
         list(read_table(tmp_path / "t.csv.gz"))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".json"])
+def test_one_row_that_is_not_utf8_is_known_and_the_rest_goes_on(tmp_path, suffix):
+    rows = [{"id": "1", "report": "clear"}, {"id": "2", "report": "caf\xe9"}, {"id": "3", "report": "größer"}]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    if suffix == ".csv":
+        lines = ["id,report", *(f"{row['id']},{row['report']}" for row in rows)]
+    text = f"[{','.join(lines)}]" if suffix == ".json" else "\n".join(lines)
+    path = tmp_path / f"t{suffix}"
+    path.write_bytes(text.encode().replace("é".encode(), b"\xe9"))
+    with pytest.raises(DataError, match="UnicodeError"):
+        list(read_table(path))
+    read = list(read_table(path, keep_undecodable=True))
+    assert [is_undecodable(row) for row in read] == [False, True, False]
+    assert read[2]["report"] == "größer"
+
+
+def test_half_a_surrogate_pair_is_no_text(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"nested": [{"a": "\\ud83d"}]}\n')
+    with pytest.raises(DataError, match="UnicodeError"):
+        list(read_table(path))
+    assert is_undecodable(next(read_table(path, keep_undecodable=True)))

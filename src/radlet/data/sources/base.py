@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 import numpy as np
@@ -48,3 +51,30 @@ class Source(Config):
     def studies(self, seed: int, shard: int = 0, num_shards: int = 1) -> Iterator[RawStudy | Rejected]:
         """Yield the shard's studies in a stable order; every study falls into exactly one of the shards."""
         raise NotImplementedError
+
+
+class ListedSource(Source):
+    """Base of sources that know their studies only when they have seen everything: `ingest` lists them once.
+
+    Their films stand in files; a raw study of theirs has neither pixels nor masks.
+    """
+
+    def list_studies(self, scratch: Path) -> Iterator[RawStudy | Rejected]:
+        """Yield all studies in a stable order, in memory that does not grow with their number.
+
+        Args:
+            scratch: Folder that the listing may use, and leaves empty when it has ended.
+
+        Raises:
+            DataError: What lists the films cannot be read.
+        """
+        raise NotImplementedError
+
+    def studies(self, seed: int, shard: int = 0, num_shards: int = 1) -> Iterator[RawStudy | Rejected]:  # noqa: ARG002
+        """Yield every `num_shards`-th study or refused item, beginning with number `shard`; `seed` changes nothing.
+
+        Raises:
+            DataError: What lists the films cannot be read.
+        """
+        with TemporaryDirectory(prefix="radlet-") as scratch:
+            yield from islice(self.list_studies(Path(scratch)), shard, None, num_shards)

@@ -4,15 +4,27 @@ Only headers are read here; the films are decoded by `ingest`. Every id is a pat
 pseudonyms in their place.
 """
 
+import json
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import pydicom
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    DigitalMammographyXRayImageStorageForPresentation,
+    DigitalMammographyXRayImageStorageForProcessing,
+    EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
+    MRImageStorage,
+    NuclearMedicineImageStorage,
+    PositronEmissionTomographyImageStorage,
+    UltrasoundImageStorage,
+)
 
 from radlet.core.config import Config
 from radlet.core.errors import DataError
@@ -21,12 +33,14 @@ from radlet.core.registry import nearest
 from radlet.data.dicom import looks_like_dicom
 from radlet.data.quiet import quiet_libraries
 from radlet.data.refusal import refusing
-from radlet.data.sources.base import RawStudy, Rejected, Source
-from radlet.data.tables import Row, read_table
+from radlet.data.sources.base import ListedSource, RawStudy, Rejected
+from radlet.data.sources.study_index import Grouped, StudyIndex
+from radlet.data.tables import Row, is_undecodable, read_table
 
 _TAGS = [
-    "SOPInstanceUID", "StudyInstanceUID", "PatientID", "IssuerOfPatientID", "AccessionNumber", "StudyDate", "StudyTime",
-    "SeriesNumber", "InstanceNumber", "Modality", "BodyPartExamined", "PatientSex", "PatientAge", "Rows",
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "PatientID", "IssuerOfPatientID", "AccessionNumber",
+    "StudyDate", "StudyTime", "SeriesNumber", "InstanceNumber", "Modality", "BodyPartExamined", "PatientBirthDate",
+    "PatientSex", "PatientAge", "Rows",
 ]  # fmt: skip
 _MODALITIES = ("CR", "CT", "DX", "ES", "IO", "MG", "MR", "NM", "OT", "PR", "PT", "PX", "RF", "RG", "SR", "US", "XA")
 _BODY_PARTS = (
@@ -35,6 +49,19 @@ _BODY_PARTS = (
     "STERNUM", "TOE", "WRIST", "CSPINE", "TSPINE", "LSPINE",
 )  # fmt: skip
 """Some defined terms of PS3.3 C.7.3.1.1.1 and PS3.16 annex L, the only ones a reason quotes."""
+
+_MODALITY_OF = {
+    CTImageStorage: "CT",
+    EnhancedCTImageStorage: "CT",
+    MRImageStorage: "MR",
+    EnhancedMRImageStorage: "MR",
+    UltrasoundImageStorage: "US",
+    NuclearMedicineImageStorage: "NM",
+    PositronEmissionTomographyImageStorage: "PT",
+    DigitalMammographyXRayImageStorageForPresentation: "MG",
+    DigitalMammographyXRayImageStorageForProcessing: "MG",
+}
+"""SOP classes (PS3.4 B.5) that belong to one modality."""
 
 
 class Reports(Config):
@@ -49,7 +76,7 @@ class Reports(Config):
     """Which column holds the whole report, or its parts."""
 
 
-class DicomTreeSource(Source):
+class DicomTreeSource(ListedSource):
     """Every DICOM file under a folder, whatever the files are called."""
 
     kind: Literal["dicom_tree"] = "dicom_tree"
@@ -62,13 +89,28 @@ class DicomTreeSource(Source):
     pseudonymise: Literal[True] = True
     """Always: DICOM ids are those of real people."""
 
-    def studies(self, seed: int, shard: int = 0, num_shards: int = 1) -> Iterator[RawStudy | Rejected]:  # noqa: ARG002
-        """Yield the studies and refused files of one shard; an image's id is its path under the root.
+    def list_studies(self, scratch: Path) -> Iterator[RawStudy | Rejected]:
+        """Yield the studies, then the refused files; an image's id is its path under the root.
 
         Raises:
             DataError: The root is no folder, or the table of reports cannot be read.
         """
-        yield from _scan(self.model_dump_json())[shard::num_shards]
+        if not self.root.is_dir():
+            raise DataError(f"{self.root}: is not a folder. Give the folder of the DICOM files as source.root.")
+        index = StudyIndex(scratch)
+        try:
+            if self.reports:
+                _take_reports(self.reports, index)
+            for path in _files(self):
+                if isinstance(path, Rejected):
+                    index.reject(_storable(path.item_id), path.reason)
+                else:
+                    _take(self, index, path)
+            for group in index.studies():
+                yield _study(self, index, group)
+            yield from index.rejected()
+        finally:
+            index.close()
 
 
 @dataclass(frozen=True)
@@ -90,48 +132,78 @@ class _Header:
         return f"{issuer}|{own}" if own else f"study|{self.study}"
 
     @property
+    def person(self) -> list[str]:
+        """What no two files of one patient tell differently; never stored."""
+        return [self.tags["PatientBirthDate"], self.tags["PatientSex"]]
+
+    @property
     def order(self) -> tuple[int, int, str]:
         """Place within the study."""
         return _number(self.tags["SeriesNumber"]), _number(self.tags["InstanceNumber"]), self.path
 
     @property
-    def moment(self) -> tuple[str, str]:
-        """When the study was made, for the order of a patient's studies; never stored."""
-        return self.tags["StudyDate"], self.tags["StudyTime"]
+    def moment(self) -> str:
+        """When the study was made, for the order of a patient's studies; "" where no date tells. Never stored."""
+        # The lowest separator: dates sort as if each stood alone.
+        return f"{self.tags['StudyDate']}\x01{self.tags['StudyTime']}" if self.tags["StudyDate"] else ""
 
 
-@lru_cache(maxsize=1)
-def _scan(source_json: str) -> list[RawStudy | Rejected]:
-    """Read every header once per process: `ingest` asks one worker for many shards."""
-    source = DicomTreeSource.model_validate_json(source_json)
-    if not source.root.is_dir():
-        raise DataError(f"{source.root}: is not a folder. Give the folder of the DICOM files as source.root.")
-    headers: dict[str, list[_Header]] = {}
-    rejected: list[Rejected] = []
-    seen: set[str] = set()
-    for path in _files(source):
-        header = _read_header(source, path)
-        if isinstance(header, str):
-            rejected.append(Rejected(path, header))
-            continue
-        group = headers.get(header.study, [])
-        if problem := _problem(source, header) or _conflict(header, group, seen):
-            rejected.append(Rejected(path, problem))
-            continue
-        seen.add(header.tags["SOPInstanceUID"])
-        headers.setdefault(header.study, []).append(header)
-    return [*_studies(source, headers), *rejected]
+def _take(source: DicomTreeSource, index: StudyIndex, path: str) -> None:
+    """Read one file's header and put it where it belongs."""
+    name = _storable(path)
+    header = _read_header(source, path) if name == path else "the file's name is not valid UTF-8"
+    if isinstance(header, str):
+        index.reject(name, header)
+        return
+    study = index.study(header.study)
+    if problem := _problem(source, header) or _conflict(header, study, index):
+        index.reject(path, problem)
+        return
+    index.put("image", header.tags["SOPInstanceUID"])
+    index.put("person", header.patient, json.dumps(header.person))
+    head = {"patient": header.patient, "date": header.tags["StudyDate"]}
+    number = study[0] if study else index.add_study(header.study, header.patient, head, header.moment)
+    index.add_film(number, header.order, {"path": path, "tags": header.tags})
 
 
-def _files(source: DicomTreeSource) -> Iterator[str]:
-    """Yield the paths of all regular files, relative to the root, sorted; reading a device or a pipe could hang."""
+def _storable(path: str) -> str:
+    """Return a path as text that can be written; a name's bytes that are no UTF-8 become escapes."""
+    return path.encode(errors="backslashreplace").decode()
+
+
+def _files(source: DicomTreeSource) -> Iterator[str | Rejected]:
+    """Yield the paths of all files, relative to the root, sorted, and refuse what cannot be walked or read safely."""
     reports = source.reports.path.resolve() if source.reports else None
-    for folder, folders, names in os.walk(source.root):
+    unread: list[OSError] = []
+    for folder, folders, names in os.walk(source.root, onerror=unread.append):
         folders.sort()
+        yield from (
+            Rejected(
+                Path(folder, name).relative_to(source.root).as_posix(), "a link to a folder, which is not followed"
+            )
+            for name in folders
+            if Path(folder, name).is_symlink()
+        )
         for name in sorted(names):
             path = Path(folder, name)
-            if path.is_file() and path.resolve() != reports:
-                yield path.relative_to(source.root).as_posix()
+            own = path.relative_to(source.root).as_posix()
+            if problem := _no_file(path):
+                yield Rejected(own, problem)
+            elif path.resolve() != reports:
+                yield own
+    for error in unread:
+        yield Rejected(Path(error.filename).relative_to(source.root).as_posix(), "the folder cannot be read")
+
+
+def _no_file(path: Path) -> str | None:
+    """Return why a path is not to be opened, if so: reading a device or a pipe could hang."""
+    try:
+        regular = path.is_file()
+    except OSError:
+        regular = False
+    if regular:
+        return None
+    return "a link that leads nowhere" if path.is_symlink() else "no regular file"
 
 
 def _read_header(source: DicomTreeSource, path: str) -> _Header | str:
@@ -160,23 +232,37 @@ def _problem(source: DicomTreeSource, header: _Header) -> str | None:
     tags = header.tags
     if not tags["StudyInstanceUID"] and not tags["Modality"]:
         return "truncated or without a study: StudyInstanceUID (0020,000D) is missing"
-    if tags["Modality"] and tags["Modality"].upper() not in source.modalities:
-        return f"modality {_told(tags['Modality'], _MODALITIES)} is not among {', '.join(source.modalities)}"
+    modality = tags["Modality"].upper()
+    if modality and modality not in source.modalities:
+        return f"modality {_told(modality, _MODALITIES)} is not among {', '.join(source.modalities)}"
     body_part = re.sub(r"[^A-Z]+", " ", tags["BodyPartExamined"].upper()).strip()
     if body_part and not any(part in body_part.split() for part in source.body_parts):
         return f"body part {_told(body_part, _BODY_PARTS)} is not among {', '.join(source.body_parts)}"
+    if modality and _MODALITY_OF.get(UID(tags["SOPClassUID"]), modality) != modality:
+        return f"contradictory: modality {_told(modality, _MODALITIES)}, SOP class {UID(tags['SOPClassUID']).name}"
     if not tags["Rows"]:
         return "holds no image: Rows (0028,0010) is missing"
     return None
 
 
-def _conflict(header: _Header, group: list[_Header], seen: set[str]) -> str | None:
+def _conflict(header: _Header, study: tuple[int, dict[str, str]] | None, index: StudyIndex) -> str | None:
+    """Return how the header contradicts an earlier file: a patient's films must not teach another patient's report."""
     uid = header.tags["SOPInstanceUID"]
-    if uid and uid in seen:
+    if uid and index.get("image", uid) is not None:
         return "duplicate: the same SOPInstanceUID stands in an earlier file"
-    if group and group[0].patient != header.patient:
+    if study and study[1]["patient"] != header.patient:
         return "its study has another patient in an earlier file"
+    if study and _differ([study[1]["date"]], [header.tags["StudyDate"]]):
+        return "contradictory: its study has another StudyDate in an earlier file"
+    person = index.get("person", header.patient)
+    if person and _differ(json.loads(person), header.person):
+        return "contradictory: its PatientID has another birth date or sex in an earlier file"
     return None
+
+
+def _differ(one: list[str], other: list[str]) -> bool:
+    """Tell whether two values are told and are not the same; what is left out contradicts nothing."""
+    return any(first and second and first != second for first, second in zip(one, other, strict=True))
 
 
 def _told(value: str, known: tuple[str, ...]) -> str:
@@ -184,59 +270,50 @@ def _told(value: str, known: tuple[str, ...]) -> str:
     return value if value in known else "(other)"
 
 
-def _studies(source: DicomTreeSource, headers: dict[str, list[_Header]]) -> Iterator[RawStudy]:
-    reports = _read_reports(source.reports)
-    priors = _priors(headers)
-    for study_uid, group in headers.items():
-        group.sort(key=lambda header: header.order)
-        tags = group[0].tags
-        row = reports.get(tags[source.reports.tag], {}) if source.reports else {}
-        yield RawStudy(
-            Study(
-                study_id=study_uid,
-                patient_id=group[0].patient,
-                images=tuple(
-                    ImageRecord(image_id=header.path, path=str((source.root / header.path).absolute()))
-                    for header in group
-                ),
-                report=row.get("report"),
-                sections={name: text for name, text in row.items() if name in SECTIONS},
-                sex="F" if tags["PatientSex"] == "F" else "M" if tags["PatientSex"] == "M" else None,
-                age_years=_age_years(tags["PatientAge"]),
-                prior_study_id=priors.get(study_uid),
-            )
+def _study(source: DicomTreeSource, index: StudyIndex, group: Grouped) -> RawStudy:
+    tags = group.films[0]["tags"]
+    text = index.get("report", tags[source.reports.tag]) if source.reports else None
+    row: Row = json.loads(text) if text else {}
+    return RawStudy(
+        Study(
+            study_id=group.study_id,
+            patient_id=group.head["patient"],
+            images=tuple(
+                ImageRecord(image_id=film["path"], path=str((source.root / film["path"]).absolute()))
+                for film in group.films
+            ),
+            report=row.get("report"),
+            sections={name: text for name, text in row.items() if name in SECTIONS},
+            sex="F" if tags["PatientSex"] == "F" else "M" if tags["PatientSex"] == "M" else None,
+            age_years=_age_years(tags["PatientAge"]),
+            prior_study_id=group.prior_study_id,
         )
+    )
 
 
-def _read_reports(reports: Reports | None) -> dict[str, Row]:
-    """Return `key -> part of the report -> text`.
+def _take_reports(reports: Reports, index: StudyIndex) -> None:
+    """Keep, by the key of their study, the reports of the table as JSON, ``part of the report -> text``.
 
     Raises:
         DataError: The table cannot be read or lacks a column.
     """
-    if reports is None:
-        return {}
-    found: dict[str, Row] = {}
-    for row in read_table(reports.path):
+    for number, row in enumerate(read_table(reports.path, keep_undecodable=True), start=1):
         missing = sorted({reports.key, *reports.columns.values()} - set(row))
         if missing:
             raise DataError(f"{reports.path} has no column '{missing[0]}'.{nearest(missing[0], list(row))}")
-        texts = {name: row[column] for name, column in reports.columns.items()}
-        found.setdefault(str(row[reports.key]), {name: str(text) for name, text in texts.items() if text is not None})
-    return found
+        if problem := _take_report(reports, row, index):
+            index.reject(f"{reports.path.name}:{number}", problem)
 
 
-def _priors(headers: dict[str, list[_Header]]) -> dict[str, str]:
-    """Return `study -> the same patient's study before it`, where dates tell."""
-    by_patient: dict[str, list[tuple[tuple[str, str], str]]] = {}
-    for study_uid, group in headers.items():
-        if group[0].moment[0]:
-            by_patient.setdefault(group[0].patient, []).append((group[0].moment, study_uid))
-    return {
-        later: earlier
-        for studies in by_patient.values()
-        for (_, earlier), (_, later) in zip(sorted(studies), sorted(studies)[1:], strict=False)
-    }
+def _take_report(reports: Reports, row: Row, index: StudyIndex) -> str | None:
+    """Keep one report, or return why it is not kept."""
+    if is_undecodable(row):
+        return "the report is not UTF-8 text"
+    if row[reports.key] is None:
+        return "the report names no study"
+    texts = {name: row[column] for name, column in reports.columns.items()}
+    text = json.dumps({name: str(text) for name, text in texts.items() if text is not None})
+    return None if index.put("report", str(row[reports.key]), text) else "its study has a report in an earlier row"
 
 
 def _number(text: str) -> int:

@@ -6,7 +6,6 @@ The recipe says which column holds what; rows of the same study are put together
 import posixpath
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
@@ -16,8 +15,9 @@ from radlet.core.config import Config
 from radlet.core.errors import DataError
 from radlet.core.records import SECTIONS, ImageRecord, Split, Study, View
 from radlet.core.registry import nearest
-from radlet.data.sources.base import RawStudy, Rejected, Source
-from radlet.data.tables import Row, read_table
+from radlet.data.sources.base import ListedSource, RawStudy, Rejected
+from radlet.data.sources.study_index import StudyIndex
+from radlet.data.tables import Row, is_undecodable, read_table
 
 _VIEWS: dict[str, View] = {
     "PA": "PA",
@@ -82,7 +82,7 @@ class Columns(Config):
         return {name for value in self.model_dump().values() for name in ([value] if isinstance(value, str) else value)}
 
 
-class FolderSource(Source):
+class FolderSource(ListedSource):
     """Films in a folder, described by tables (CSV, TSV, JSON, JSONL or Parquet)."""
 
     kind: Literal["folder"] = "folder"
@@ -95,26 +95,26 @@ class FolderSource(Source):
     pseudonymise: bool = False
     """Set it where the ids of the tables are those of real people."""
 
-    def studies(self, seed: int, shard: int = 0, num_shards: int = 1) -> Iterator[RawStudy | Rejected]:  # noqa: ARG002
-        """Yield the studies and the refused rows of one shard, in the order of the tables; `seed` changes nothing.
+    def list_studies(self, scratch: Path) -> Iterator[RawStudy | Rejected]:
+        """Yield the studies, then the refused rows, in the order of the tables.
 
         Raises:
             DataError: A table cannot be read or lacks a column that the recipe names.
         """
-        yield from _read_folder(self.model_dump_json())[shard::num_shards]
-
-
-@lru_cache(maxsize=1)
-def _read_folder(source_json: str) -> list[RawStudy | Rejected]:
-    """Read the tables once per process: `ingest` asks one worker for many shards."""
-    source = FolderSource.model_validate_json(source_json)
-    collector = _Collector(source)
-    for table in source.tables:
-        for number, row in enumerate(read_table(source.root / table.path), start=1):
-            if number == 1:
-                _check_columns(source, table, row)
-            collector.add(row, table, f"{table.path}:{number}")
-    return collector.items()
+        index = StudyIndex(scratch)
+        try:
+            collector = _Collector(self, index)
+            for table in self.tables:
+                for number, row in enumerate(read_table(self.root / table.path, keep_undecodable=True), start=1):
+                    if number == 1:
+                        _check_columns(self, table, row)
+                    collector.add(row, table, f"{table.path}:{number}")
+            for group in index.studies():
+                films = tuple(ImageRecord.model_validate(film) for film in group.films)
+                yield RawStudy(Study.model_validate(group.head).model_copy(update={"images": films}))
+            yield from index.rejected()
+        finally:
+            index.close()
 
 
 def _check_columns(source: FolderSource, table: Table, row: Row) -> None:
@@ -129,23 +129,16 @@ def _check_columns(source: FolderSource, table: Table, row: Row) -> None:
 class _Collector:
     """Puts rows together to studies; what does not fit is refused by the id of its film or row."""
 
-    def __init__(self, source: FolderSource) -> None:
+    def __init__(self, source: FolderSource, index: StudyIndex) -> None:
         self._source = source
-        self._studies: dict[str, Study] = {}
-        self._images: dict[str, list[ImageRecord]] = {}
-        self._seen: set[str] = set()
-        self._rejected: list[RawStudy | Rejected] = []
-
-    def items(self) -> list[RawStudy | Rejected]:
-        """Return every study with its films, then everything refused."""
-        raw = [
-            RawStudy(study.model_copy(update={"images": tuple(self._images[study_id])}))
-            for study_id, study in self._studies.items()
-        ]
-        return [*raw, *self._rejected]
+        self._index = index
+        self._num_films = 0
 
     def add(self, row: Row, table: Table, row_id: str) -> None:
         """Take one row; `row_id` names it where it has no film."""
+        if is_undecodable(row):
+            self._reject(row_id, "the row is not UTF-8 text")
+            return
         columns = self._source.columns
         paths = _first(row, columns.image)
         if paths is None:
@@ -160,30 +153,36 @@ class _Collector:
         if problem := self._problem(path, image_id):
             self._reject(image_id, problem)
             return
-        self._seen.update((path, image_id))
+        for name in (path, image_id):
+            self._index.put("film", name)
         study = _study(row, self._source, table, default_id=image_id)
-        first = self._studies.setdefault(study.study_id, study)
-        if (first.patient_id, first.split) != (study.patient_id, study.split):
+        known = self._index.study(study.study_id)
+        if known is None:
+            number = self._index.add_study(study.study_id, study.patient_id, study.model_dump(mode="json"))
+        elif (known[1]["patient_id"], known[1]["split"]) != (study.patient_id, study.split):
             self._reject(image_id, "its study has another patient or split in an earlier row")
             return
+        else:
+            number = known[0]
         film = ImageRecord(
             image_id=image_id,
             path=str((self._source.root / path).absolute()),
             view=_view(_text(row, self._source.columns.view)),
         )
-        self._images.setdefault(study.study_id, []).append(film)
+        self._num_films += 1
+        self._index.add_film(number, (0, self._num_films, ""), film.model_dump(mode="json"))
 
     def _problem(self, path: str, image_id: str) -> str | None:
         if path.split("/", maxsplit=1)[0] == ".." or PurePath(path).is_absolute():
             return "its path leads out of the root folder"
-        if path in self._seen or image_id in self._seen:
+        if any(self._index.get("film", name) is not None for name in (path, image_id)):
             return "the same film or id stands in an earlier row"
         if not (self._source.root / path).is_file():
             return "the file is missing"
         return None
 
     def _reject(self, item_id: str, reason: str) -> None:
-        self._rejected.append(Rejected(item_id, reason))
+        self._index.reject(item_id, reason)
 
 
 def _study(row: Row, source: FolderSource, table: Table, default_id: str) -> Study:

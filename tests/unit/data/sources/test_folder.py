@@ -121,3 +121,12 @@ def test_a_broken_table_is_refused_without_its_text(tmp_path):
 def test_a_recipe_without_tables_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="tables"):
         read(tmp_path, {"image": "file"}, [])
+
+
+def test_a_row_in_another_encoding_is_refused_and_the_rest_is_kept(tmp_path):
+    write_table(tmp_path, [{"file": "1.png", "find": "Clear."}, {"file": "2.png", "find": "Erguss"}])
+    path = tmp_path / "table.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"Erguss", b"Erg\xfcss"))
+    studies, rejected = read(tmp_path, {"image": "file", "findings": "find"})
+    assert [study.study_id for study in studies] == ["1.png"]
+    assert rejected == {"table.jsonl:2": "the row is not UTF-8 text"}

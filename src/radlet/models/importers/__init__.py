@@ -1,0 +1,1 @@
+"""Importers of published checkpoints: each unpickles once, with ``weights_only``, and writes safetensors."""

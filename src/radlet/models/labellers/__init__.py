@@ -1,0 +1,1 @@
+"""Labellers with learned weights, for the registry of `radlet.data.labellers`."""
