@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -149,7 +149,10 @@ def generate(
     checkpoint: Checkpoint,
     files: Files,
     indication: Annotated[str | None, typer.Option(help="Why the study was made.")] = None,
-    jsonl: Annotated[bool, typer.Option("--jsonl", help="Write JSON lines: id, file, findings.")] = False,
+    question: Annotated[str | None, typer.Option(help="Ask this instead of the checkpoint's own question.")] = None,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Write JSON lines: id, file, and findings (or question and answer).")
+    ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Films drafted at once.")] = 16,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest draft, in tokens.")] = 160,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
@@ -158,23 +161,29 @@ def generate(
         float | None, typer.Option(min=1.0, help="How much the film counts; the checkpoint's own value when not given.")
     ] = None,
 ) -> None:
-    """Draft findings for films; unreadable ones are named on standard error and make the exit status 1."""
+    """Draft findings for films, or answer a question about each.
+
+    Unreadable films are named on standard error and make the exit status 1.
+    """
     from radlet.inference.drafter import DraftRequest
     from radlet.inference.engines.base import Sampling
     from radlet.inference.film_lists import list_films
 
-    entries = list(list_films(files, indication))
+    entries = list(list_films(files, indication, question))
     if not entries:
         raise DataError("No film was found. Give films, folders that hold films, or a JSONL manifest.")
     drafter = _film_drafter(checkpoint)
+    if any(entry.question is None for entry in entries):
+        _check_needs_no_question(drafter, checkpoint)
     guidance = drafter.card.guidance if guidance is None else guidance
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, guidance=guidance)
     readable, refused = _readable(entries, lambda entry: drafter.check_film(entry.path))
-    requests = [DraftRequest((entry.path,), entry.indication) for entry in readable]
+    requests = [DraftRequest((entry.path,), entry.indication, entry.question) for entry in readable]
     drafts = drafter.draft(requests, sampling, batch_size, Progress())
     for entry, draft in zip(readable, drafts, strict=True):
         if jsonl:
-            row = {"id": entry.entry_id, "file": str(entry.path), "findings": draft, "notice": drafter.card.notice}
+            said = {"question": entry.question, "answer": draft} if entry.question else {"findings": draft}
+            row = {"id": entry.entry_id, "file": str(entry.path), **said, "notice": drafter.card.notice}
             typer.echo(json.dumps(row, ensure_ascii=False))
         else:
             typer.echo(f"{entry.path}: {draft} {DRAFT_MARK}")
@@ -192,6 +201,11 @@ def _film_drafter(checkpoint: Path) -> "Drafter":
             'recipe does not set films = "none".'
         )
     return drafter
+
+
+def _check_needs_no_question(drafter: "Drafter", checkpoint: Path) -> None:
+    if drafter.card.target_section == "answer":
+        raise ConfigError(f"{checkpoint}: was tuned to answer questions. Give one: --question, or in the manifest.")
 
 
 def _readable(entries: list[Any], probe: "Callable[[Any], None]") -> tuple[list[Any], int]:
@@ -213,6 +227,7 @@ def explain(
     word: Annotated[str, typer.Option(help="Word or phrase of the draft to explain.", show_default=False)],
     out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("explanation.png"),
     indication: Annotated[str | None, typer.Option(help="Why the study was made.")] = None,
+    question: Annotated[str | None, typer.Option(help="Ask this instead of the checkpoint's own question.")] = None,
 ) -> None:
     """Draw where the model looked while it wrote a word of its draft."""
     from radlet.data.images import read_film, resize_film
@@ -225,11 +240,13 @@ def explain(
     if file.is_dir():
         raise DataError(f"{file}: is a folder. Give one film.")
     drafter = _film_drafter(checkpoint)
+    if question is None:
+        _check_needs_no_question(drafter, checkpoint)
     try:
         drafter.check_film(file)
     except DataError as error:
         raise DataError(f"{file}: {error}") from None
-    request = DraftRequest((file,), indication)
+    request = DraftRequest((file,), indication, question)
     draft = drafter.draft([request])[0]
     if word.strip().lower() not in draft.lower():
         typer.echo(f"{draft} {DRAFT_MARK}")
@@ -324,6 +341,9 @@ def import_chexbert_command(
 def score(
     file: Annotated[Path, typer.Argument(help="JSONL {id, patient_id?, reference, prediction}.", show_default=False)],
     bootstrap: Annotated[int, typer.Option(min=1, help="Resamples of the patients.")] = 1000,
+    interval: Annotated[
+        Literal["percentile", "bca"], typer.Option(help="Percentiles, or bias-corrected and accelerated.")
+    ] = "percentile",
     out: Annotated[Path, typer.Option(help="Scorecard to write.")] = Path("scorecard.json"),
 ) -> None:
     """Score drafts against references, with intervals resampled by patient."""
@@ -332,7 +352,7 @@ def score(
     from radlet.evaluation.scorecard import number_text
 
     _check_file(out)
-    scorecard = score_file(file, bootstrap)
+    scorecard = score_file(file, bootstrap, interval=interval)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, scorecard.model_dump_json(indent=2) + "\n")
     for name, estimate in scorecard.metrics.items():

@@ -109,6 +109,25 @@ def test_generate_marks_every_line_as_a_draft(checkpoint: Path, films: Path) -> 
     assert not done.stderr
 
 
+def test_generate_asks_what_it_is_given(checkpoint: Path, films: Path) -> None:
+    done = radlet("generate", checkpoint, films / "single.png", "--question", "Is the heart enlarged?", "--jsonl")
+    assert done.returncode == 0
+    [row] = json_lines(done.stdout)
+    assert row["question"] == "Is the heart enlarged?"
+    assert isinstance(row["answer"], str)
+    assert "findings" not in row
+
+
+def test_a_model_that_answers_has_to_be_asked(checkpoint: Path, films: Path, tmp_path: Path) -> None:
+    answering = shutil.copytree(checkpoint, tmp_path / "answering")
+    card = json.loads((answering / CARD).read_text())
+    (answering / CARD).write_text(json.dumps(card | {"target_section": "answer"}))
+    done = radlet("generate", answering, films / "single.png")
+    assert done.returncode == 2
+    assert "was tuned to answer questions" in done.stderr
+    assert radlet("generate", answering, films / "single.png", "--question", "Why?").returncode == 0
+
+
 def test_generate_without_one_readable_film_fails(checkpoint: Path, films: Path) -> None:
     done = radlet("generate", checkpoint, films / "archive" / "bad.png", "--jsonl")
     assert done.returncode == 2

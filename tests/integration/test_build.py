@@ -113,6 +113,35 @@ def test_a_set_of_labels_without_any_report_is_built_for_the_encoder(tmp_path):
         run_build(ingested, tmp_path / "runs", labels="observations")
 
 
+def test_questions_are_counted_as_examples_and_their_studies_once(tmp_path):
+    rows = make_rows(6)
+    (tmp_path / "raw" / "images").mkdir(parents=True)
+    for number in range(6):
+        Image.new("L", (48, 40), color=number).save(tmp_path / "raw" / "images" / f"{number}.png")
+    asked = [
+        {"image": f"images/{number}.png", "patient_id": row["patient_id"], "question": question, "answer": "yes"}
+        for number, row in enumerate(rows)
+        for question in ("Is there an effusion?", f"Was it {NAME}?")
+    ]
+    (tmp_path / "raw" / "table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    columns = {name: name for name in ("image", "patient_id", "question", "answer")}
+    source = {"kind": "folder", "root": str(tmp_path / "raw"), "tables": [{"path": "table.jsonl"}], "columns": columns}
+    config = load_config(ingest.IngestConfig, None, source=source, num_workers=1, runs_dir=tmp_path / "runs")
+    ingested = ingest.run(config, Console(file=io.StringIO()))
+    assert json.loads((ingested / "summary.json").read_text())["questions"] == 12
+    run_dir, shown = run_build(ingested, tmp_path / "runs", section="answer", labels="source")
+    summary = json.loads((run_dir / "summary.json").read_text())
+    totals = {name: sum(row[name] for row in summary["splits"].values()) for name in ("studies", "films", "targets")}
+    assert totals == {"studies": 6, "films": 6, "targets": 12}
+    assert len(read_examples(run_dir)) == 12
+    readable = [path for path in run_dir.rglob("*") if path.suffix in (".json", ".jsonl", ".html")]
+    assert readable
+    assert not [path for path in readable if NAME in path.read_text()]
+    assert NAME not in shown
+    with pytest.raises(DataError, match="no study has a section 'findings'"):
+        run_build(ingested, tmp_path / "runs", section="findings")
+
+
 @pytest.mark.data
 def test_the_real_recipe_reads_every_film(shared_data, repository, tmp_path):
     given = [
@@ -182,3 +211,17 @@ def test_references_to_earlier_exams_are_removed_by_recipe(tmp_path):
     kept, _ = run_build(ingested, tmp_path / "runs")
     counted = json.loads((kept / "summary.json").read_text())["prior_references"]
     assert (counted["rate_after"], counted["kept"]) == (1.0, 59)
+
+
+@pytest.mark.data
+def test_real_questions_become_examples(shared_data, tmp_path):
+    columns = {"image": "image", "patient_id": "patient_id", "question": "question", "answer": "answer",
+               "answer_kind": "answer_type", "topic": "question_type"}  # fmt: skip
+    tables = [{"path": "train.jsonl", "split": "train"}, {"path": "dev.jsonl", "split": "dev"}]
+    source = {"kind": "folder", "root": str(shared_data / "vqa" / "vqa_rad"), "tables": tables, "columns": columns}
+    config = load_config(ingest.IngestConfig, None, source=source, num_workers=1, runs_dir=tmp_path)
+    ingested = ingest.run(config, Console(file=io.StringIO()))
+    run_dir, _ = run_build(ingested, tmp_path, section="answer")
+    splits = json.loads((run_dir / "summary.json").read_text())["splits"]
+    assert (splits["train"]["studies"], splits["train"]["targets"]) == (228, 1602)
+    assert (splits["dev"]["studies"], splits["dev"]["targets"]) == (36, 266)

@@ -181,3 +181,13 @@ def test_refuses_a_split_without_rows_and_a_model_without_films(world, monkeypat
     monkeypatch.setattr(FakeDrafter, "films", "none")
     with pytest.raises(CheckpointError, match="tuned with films = 'none'"):
         evaluate.run(world(seed=3), QUIET)
+
+
+def test_a_build_of_questions_is_named_as_such(world, tmp_path):
+    run = open_run(StageConfig(name="questions", runs_dir=tmp_path / "runs"), "build")
+    (run.path / "images").mkdir()
+    asked = {"question": "Is there an effusion?", "target": "Yes", "target_section": "answer"}
+    write_records(run.path / EXAMPLES, [make_example(run.path, n).model_copy(update=asked) for n in range(20)])
+    run.finish()
+    with pytest.raises(DataError, match=r"holds questions .* which the task 'findings' does not judge"):
+        evaluate.run(world(examples=run.path), QUIET)

@@ -130,6 +130,48 @@ def test_the_text_only_baseline_needs_no_film(build_run: Path, tiny_examples: li
     assert drafter.draft([DraftRequest((), "Cough.")])
 
 
+@pytest.fixture
+def question_run(build_run: Path, tiny_examples: list[Example]) -> Path:
+    asked = [
+        example.model_copy(
+            update={
+                "question": "Is there an effusion?" if number % 2 else "Where is it?",
+                "target": "Yes" if number % 2 else "left",
+                "answer_kind": "closed" if number % 2 else "open",
+                "target_section": "answer",
+                "observations": {},
+            }
+        )
+        for number, example in enumerate(tiny_examples)
+    ]
+    return write_build(build_run.parent.parent, "questions", asked)
+
+
+def test_finetune_learns_to_answer_what_is_asked(build_run: Path, question_run: Path, tiny_films: list[Path]) -> None:
+    aligned = run_align(build_run, run_pretrain(build_run))
+    training = {"loop": loop(60, lr=1e-2), "num_dev_drafts": 2, "select": "draft_exact"}
+    tuned = run_finetune(question_run, aligned, training=training)
+    measured = [json.loads(line) for line in (tuned / "metrics.jsonl").read_text().splitlines()]
+    best = max((row for row in measured if "val_draft_exact" in row), key=lambda row: row["val_draft_exact"])
+    assert {"val_draft_exact", "val_draft_exact_closed", "val_draft_exact_open"} <= set(best)
+    assert best["val_draft_exact"] == 1.0
+    drafter = Drafter.load(tuned)
+    assert drafter.card.target_section == "answer"
+    questions = ("Is there an effusion?", "Where is it?")
+    assert drafter.draft([DraftRequest((tiny_films[0],), question=asked) for asked in questions]) == ["Yes", "left"]
+
+
+def test_align_refuses_questions_and_a_score_that_does_not_fit_is_named(build_run: Path, question_run: Path) -> None:
+    encoder = run_pretrain(build_run)
+    with pytest.raises(ConfigError, match=r"holds questions .* and align shows none"):
+        run_align(question_run, encoder)
+    aligned = run_align(build_run, encoder)
+    for examples, select, allowed in ((question_run, "draft_f1_micro", "exact"), (build_run, "draft_exact", "f1")):
+        training = {"loop": loop(), "select": select, "num_dev_drafts": 2}
+        with pytest.raises(ConfigError, match=f"does not fit: .* or a draft_{allowed}"):
+            run_finetune(examples, aligned, training=training)
+
+
 def test_a_finished_stage_is_not_done_again(build_run: Path) -> None:
     first = run_pretrain(build_run)
     weights = (first / "checkpoint" / "heads.safetensors").stat().st_mtime_ns

@@ -38,6 +38,7 @@ View = Literal["PA", "AP", "LATERAL"]
 Side = Literal["left", "right", "bilateral"]
 Zone = Literal["upper", "mid", "lower"]
 Split = Literal["train", "dev", "test"]
+AnswerKind = Literal["open", "closed"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
@@ -94,6 +95,19 @@ class Finding(Record):
         return self
 
 
+class Question(Record):
+    """A question about films of a study, with the answer that is expected."""
+
+    question: str
+    answer: str
+    kind: AnswerKind
+    """``closed``: the answer is one of a few that the question leaves (yes, no, left, right); ``open``: any other."""
+    topic: str | None = None
+    """The set's own word for the type of question."""
+    image_ids: tuple[str, ...] = ()
+    """The films it is about; none means all films of the study."""
+
+
 class ImageRecord(Record):
     """One film of a study."""
 
@@ -115,6 +129,9 @@ class Study(Record):
     """The whole report as free text, when the source has one."""
     sections: dict[str, str] = {}
     """Sections the source delivers already cut; keys from `SECTIONS`."""
+    questions: tuple[Question, ...] = ()
+    caption: str | None = None
+    """What a publication says below the film."""
     labels: dict[str, int] = {}
     """Labels the source delivers (1 present, 0 absent), under the source's own names."""
     truth: tuple[Finding, ...] | None = None
@@ -141,9 +158,13 @@ class Example(Record):
     target: str | None = None
     """The text the model should write."""
     target_section: str = "findings"
-    """Which section `target` came from."""
+    """Which section `target` came from; ``answer`` and ``caption`` are no parts of a report."""
+    question: str | None = None
+    """What `target` answers, where the model is asked something of its own."""
+    answer_kind: AnswerKind | None = None
+    """Kind of `question`."""
     report: str | None = None
-    """Findings and impression together, the text that contrastive training pairs with the film."""
+    """Findings and impression together, else the caption: the text that contrastive training pairs with the film."""
     observations: dict[str, State] = {}
     """The labeller's reading of `target`, one entry for each of `OBSERVATIONS`."""
     labels: dict[str, int] = {}

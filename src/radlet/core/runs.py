@@ -13,8 +13,9 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import distributions
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -51,24 +52,29 @@ class Run:
 
     def output_digest(self) -> str:
         """Return the digest that the run would finish with now."""
-        return sha256_text(self._listing())
+        digest = hashlib.sha256()
+        for text in self._listing():
+            digest.update(text.encode())
+        return digest.hexdigest()
 
     def finish(self) -> None:
         """List every output with its digest and write ``DONE``, last and atomically."""
-        text = self._listing()
-        write_atomically(self.path / "outputs.json", text)
-        write_atomically(self.path / DONE, _done(sha256_text(text)))
+        write_atomically(self.path / "outputs.json", self._listing())
+        write_atomically(self.path / DONE, _done(sha256_file(self.path / "outputs.json")))
         self.finished = True
         _unlock(self.path)
 
-    def _listing(self) -> str:
-        bookkeeping = {self.path / name for name in _BOOKKEEPING}
-        listing = {
-            str(file.relative_to(self.path)): {"bytes": file.stat().st_size, "sha256": sha256_file(file)}
-            for file in sorted(self.path.rglob("*"))
-            if file.is_file() and file not in bookkeeping and file.suffix != ".tmp"
-        }
-        return json.dumps(listing, indent=1, sort_keys=True)
+    def _listing(self) -> Iterator[str]:
+        """Yield the text of ``outputs.json`` in parts: a run may hold millions of films."""
+        yield "{"
+        between = ""
+        for name in _files(self.path):
+            file = self.path / name
+            if name not in _BOOKKEEPING and file.suffix != ".tmp":
+                entry = {"bytes": file.stat().st_size, "sha256": sha256_file(file)}
+                yield f"{between}\n {json.dumps(name)}: {json.dumps(entry, indent=1).replace(chr(10), chr(10) + ' ')}"
+                between = ","
+        yield "\n}" if between else "}"
 
 
 def open_run(config: StageConfig, stage: str, inputs: Mapping[str, Path] | None = None) -> Run:
@@ -118,11 +124,10 @@ def run_digest(path: Path) -> str:
         raise DataError(f"{path}: this run {state}. Give the folder of a finished run (it holds a file named {DONE}).")
     remedy = "Delete the folder and run its stage again."
     listing = path / "outputs.json"
-    text = listing.read_bytes() if listing.is_file() else b""
-    digest = hashlib.sha256(text).hexdigest()
+    digest = sha256_file(listing) if listing.is_file() else ""
     if (path / DONE).read_bytes() != _done(digest).encode():
         raise DataError(f"{path}: outputs.json is not the one this run finished with. {remedy}")
-    for name, entry in json.loads(text).items():
+    for name, entry in _listed(listing):
         file = path / name
         if not file.is_file() or file.stat().st_size != entry["bytes"]:
             raise DataError(f"{path}: '{name}' is missing or was changed after the run finished. {remedy}")
@@ -131,11 +136,11 @@ def run_digest(path: Path) -> str:
     return digest
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old or the new content, never a part."""
+def write_atomically(path: Path, text: str | Iterable[str]) -> None:
+    """Write a text file, or its parts, so that a reader sees the old or the new content, never a part."""
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
+        file.writelines([text] if isinstance(text, str) else text)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
@@ -150,6 +155,28 @@ def sha256_file(path: Path) -> str:
 def sha256_text(text: str) -> str:
     """Return the SHA-256 of a text's UTF-8 bytes, in hex."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _files(path: Path, folder: str = "") -> Iterator[str]:
+    """Yield the names of all files under a run directory, relative to it, in the order of their text.
+
+    One folder's names are held at a time.
+    """
+    with os.scandir(path / folder) as entries:
+        names = sorted(entry.name + "/" * entry.is_dir(follow_symlinks=False) for entry in entries)
+    for name in names:
+        if name.endswith("/"):
+            yield from _files(path, folder + name)
+        elif (path / folder / name).is_file():
+            yield folder + name
+
+
+def _listed(listing: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the entries of an ``outputs.json``, which `Run.finish` writes four lines each."""
+    with listing.open(encoding="utf-8", newline="\n") as file:
+        next(file)
+        while (entry := "".join(islice(file, 4))).startswith(" "):
+            yield from json.loads(f"{{{entry.rstrip().rstrip(',')}}}").items()
 
 
 def _lock(path: Path) -> None:

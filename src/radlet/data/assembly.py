@@ -7,7 +7,18 @@ from pydantic import Field, SerializeAsAny, field_validator
 
 from radlet.core.config import Config, of_its_kind
 from radlet.core.labeller import Labeller
-from radlet.core.records import OBSERVATIONS, SPLITS, Example, Finding, ImageRecord, Side, Split, State, Study
+from radlet.core.records import (
+    OBSERVATIONS,
+    SPLITS,
+    Example,
+    Finding,
+    ImageRecord,
+    Question,
+    Side,
+    Split,
+    State,
+    Study,
+)
 from radlet.data.cleaning import clean_text
 from radlet.data.deidentify import remove_identifiers
 from radlet.data.examples import is_frontal
@@ -31,10 +42,12 @@ _SIDES: tuple[Side, ...] = ("left", "right")
 class ExampleSettings(Config):
     """How a study becomes an example."""
 
-    section: Literal["findings", "impression"] = "findings"
-    """The section that the model learns to write."""
+    section: Literal["findings", "impression", "caption", "answer"] = "findings"
+    """What the model learns to write: a section of the report, the caption of a film, or the answer to each question
+    about the study."""
     prior_references: Literal["keep", "remove"] = "keep"
-    """Whether findings and impression keep what they say of earlier exams, or are rewritten as the present state."""
+    """Whether findings, impression and caption keep what they say of earlier exams, or are rewritten as the present
+    state."""
     labeller: SerializeAsAny[Labeller] = RuleLabeller()
     """What reads the observations off reports: a table with its ``kind``. Sides are always read by the rules."""
     labels: Literal["observations", "source", "both", "truth"] = "observations"
@@ -63,6 +76,19 @@ class ExampleSettings(Config):
         return {split: shares.get(split, 0.0) for split in SPLITS}
 
 
+def make_examples(
+    study: Study, settings: ExampleSettings, seed: int, images_dir: str, tally: PriorTally | None = None
+) -> list[Example]:
+    """Return the examples of a study: one, or one for each of its questions where answers are what is learnt.
+
+    The arguments are those of `make_example`.
+    """
+    whole = make_example(study, settings, seed, images_dir, tally)
+    if settings.section != "answer" or not study.questions:
+        return [whole]
+    return [_answered(whole, study, number, images_dir) for number in range(1, len(study.questions) + 1)]
+
+
 def make_example(
     study: Study, settings: ExampleSettings, seed: int, images_dir: str, tally: PriorTally | None = None
 ) -> Example:
@@ -78,11 +104,11 @@ def make_example(
         images_dir: Folder that the study's image paths are relative to, as the example shall name it.
         tally: Counts the references to earlier exams that were met.
     """
-    # The one way by which text of a report gets past `build`: nothing behind it meets an identifier.
-    texts = {name: clean_text(remove_identifiers(text)) for name, text in _sections(study).items()}
+    texts = {name: _cleaned(text) for name, text in _sections(study).items()}
     texts = {name: _presented(name, text, settings, tally) for name, text in texts.items()}
     target = texts.get(settings.section) or None
     report = " ".join(text for text in (texts.get("findings"), texts.get("impression")) if text) or None
+    report = report or texts.get("caption") or None
     images = sorted(study.images, key=_is_lateral)
     return Example(
         example_id=study.study_id,
@@ -109,7 +135,11 @@ def missing_target(study: Study, example: Example) -> str | None:
     section = example.target_section
     if example.target:
         return None
-    if not study.report and not study.sections:
+    if section == "answer":
+        return "question or answer empty after cleaning" if study.questions else "no questions"
+    if section == "caption" and not study.caption:
+        return "no caption"
+    if section != "caption" and not study.report and not study.sections:
         return "no report"
     if _sections(study).get(section):
         return f"{section} empty after cleaning"
@@ -117,13 +147,44 @@ def missing_target(study: Study, example: Example) -> str | None:
 
 
 def _sections(study: Study) -> dict[str, str]:
-    """Return the sections that the source delivered, the others cut from the report."""
-    return {**(parse_sections(study.report) if study.report else {}), **study.sections}
+    """Return the sections that the source delivered, the others cut from the report, and the caption beside them."""
+    cut = parse_sections(study.report) if study.report else {}
+    return {**cut, **study.sections, **({"caption": study.caption} if study.caption else {})}
+
+
+def _answered(whole: Example, study: Study, number: int, images_dir: str) -> Example:
+    """Return the example of one question, with the films it is about.
+
+    An answer is read together with its question only ("Yes."), so it has no observations of its own.
+    """
+    asked: Question = study.questions[number - 1]
+    meant = {
+        posixpath.join(images_dir, image.path)
+        for image in study.images
+        if not asked.image_ids or image.image_id in asked.image_ids
+    }
+    shown = [index for index, path in enumerate(whole.image_paths) if path in meant]
+    question, answer = _cleaned(asked.question), _cleaned(asked.answer)
+    return whole.model_copy(
+        update={
+            "example_id": f"{whole.example_id}.q{number}",
+            "image_paths": tuple(whole.image_paths[index] for index in shown),
+            "views": tuple(whole.views[index] for index in shown),
+            "question": question or None,
+            "answer_kind": asked.kind,
+            "target": (question and answer) or None,
+        }
+    )
+
+
+def _cleaned(text: str) -> str:
+    """Return text as it gets past `build`, which is in this way alone: nothing behind it meets an identifier."""
+    return clean_text(remove_identifiers(text))
 
 
 def _presented(name: str, text: str, settings: ExampleSettings, tally: PriorTally | None) -> str:
     """Return a section with or without its references to earlier exams; what the model is told is left as it is."""
-    if not text or name not in ("findings", "impression"):
+    if not text or name not in ("findings", "impression", "caption"):
         return text
     remove = settings.prior_references == "remove"
     rewrite = remove_prior_references(text) if remove else leave_prior_references(text)

@@ -16,11 +16,12 @@ from typing import Any
 from radlet.core.records import SPLITS, Example, Record, Study
 from radlet.core.runs import write_atomically
 from radlet.core.tallies import Tally
-from radlet.data.assembly import ExampleSettings, make_example, missing_target
+from radlet.data.assembly import ExampleSettings, make_examples, missing_target
 from radlet.data.card import CardCounts
+from radlet.data.examples import Share, shares
 from radlet.data.manifests import STUDIES, read_records, write_records
 from radlet.data.priors import PriorTally
-from radlet.data.quality.selection import Selection
+from radlet.data.quality.selection import read_selection
 from radlet.data.supervision import Poisoned
 
 JOURNAL = "journal"
@@ -34,7 +35,7 @@ class BuildShard:
         settings: How a study becomes an example.
         seed: Decides splits that nobody published.
         ingest: Run directory of the studies.
-        selection: Which of their films are taken.
+        quality: Run directory that tells which of their films stay out; None lets all through.
         images_dir: Folder that the studies' image paths are relative to, as the examples shall name it.
         journal: Folder of the run's shards.
         index: Of the row group.
@@ -43,7 +44,7 @@ class BuildShard:
     settings: ExampleSettings
     seed: int
     ingest: Path
-    selection: Selection
+    quality: Path | None
     images_dir: str
     journal: Path
     index: int
@@ -81,7 +82,7 @@ class ShardCounts(Tally):
 
     splits: dict[str, SplitCounts] = {}
     without_target: Counter[str] = Counter()
-    """Reason -> studies."""
+    """Reason -> examples."""
     rejected: Counter[str] = Counter()
     """Reason -> studies of which no example could be made."""
     known: dict[str, Counter[str]] = {}
@@ -90,18 +91,18 @@ class ShardCounts(Tally):
     priors: PriorTally = PriorTally()
     card: CardCounts = CardCounts()
 
-    def add(self, study: Study, example: Example, reason: str | None) -> None:
-        """Count one example and the study it was made from; `reason`: why it has no target."""
+    def add(self, study: Study, example: Example, share: Share, reason: str | None) -> None:
+        """Count one example of a study, with what it adds to it; `reason`: why it has no target."""
         own = self.splits.setdefault(example.split, SplitCounts())
-        own.numbers.update(studies=1, films=len(example.image_paths), targets=example.target is not None)
+        own.numbers.update(studies=share.first, films=len(share.films), targets=example.target is not None)
         if example.target:
             own.target_words[len(example.target.split())] += 1
         if reason:
             self.without_target[reason] += 1
-        for name, value in example.labels.items():
+        for name, value in example.labels.items() if share.first else ():
             self.known.setdefault(name, Counter())[example.split] += 1
             self.present.setdefault(name, Counter())[example.split] += value
-        self.card.add(study, example, reason)
+        self.card.add(study, example, share, reason)
 
     def summary(self, patients: Mapping[str, int]) -> dict[str, Any]:
         """Return the counts as JSON types; a prevalence is a share of the studies whose label is known.
@@ -141,12 +142,13 @@ def build_shard(shard: BuildShard, poisoned: Poisoned) -> Iterator[str | None]:
         return
     worker = _Worker(shard)
     examples: list[Example] = []
-    for study in filter(None, map(shard.selection.apply, read_records(shard.ingest / STUDIES, Study, shard.index))):
+    selection = read_selection(shard.quality)
+    for study in filter(None, map(selection.apply, read_records(shard.ingest / STUDIES, Study, shard.index))):
         if study.study_id in poisoned:
             worker.reject(study, poisoned[study.study_id])
             continue
         yield study.study_id
-        examples.append(worker.example(study))
+        examples += worker.examples(study)
         yield None
     write_records(shard.examples, examples)
     write_atomically(shard.report, worker.report().model_dump_json())
@@ -175,14 +177,15 @@ class _Worker:
         self._without_target: list[dict[str, str]] = []
         self._rejected: list[dict[str, str]] = []
 
-    def example(self, study: Study) -> Example:
+    def examples(self, study: Study) -> list[Example]:
         shard, counts = self._shard, self._counts
-        example = make_example(study, shard.settings, shard.seed, shard.images_dir, counts.priors)
-        reason = missing_target(study, example)
-        if reason:
-            self._without_target.append({"id": study.study_id, "reason": reason})
-        counts.add(study, example, reason)
-        return example
+        examples = make_examples(study, shard.settings, shard.seed, shard.images_dir, counts.priors)
+        for example, share in shares(examples):
+            reason = missing_target(study, example)
+            if reason:
+                self._without_target.append({"id": example.example_id, "reason": reason})
+            counts.add(study, example, share, reason)
+        return examples
 
     def reject(self, study: Study, reason: str) -> None:
         self._rejected.append({"id": study.study_id, "reason": reason})

@@ -9,6 +9,7 @@ from typing import Any
 
 from radlet.core.records import OBSERVATIONS, SECTIONS, SPLITS, Example, Record, State, Study
 from radlet.core.tallies import Tally
+from radlet.data.examples import Share
 from radlet.data.sections import parse_sections
 
 _NUM_BINS = 24
@@ -75,6 +76,18 @@ class Leakage(Record):
     in_several_splits: int = 0
 
 
+class PriorReferences(Record):
+    """How often findings, impression and caption refer to an earlier exam."""
+
+    texts: int
+    rate_before: float | None
+    """Share of the texts that refer to one, as they came; None where there is no text."""
+    rate_after: float | None
+    """The same, as the examples have them."""
+    kept: int
+    """Sentences that refer to one and were left as they are."""
+
+
 class DataCard(Record):
     """A built set in numbers; ``card.json``."""
 
@@ -92,6 +105,9 @@ class DataCard(Record):
     """Label -> split -> counts."""
     views: dict[str, dict[str, int]]
     """View -> split -> films."""
+    questions: dict[str, dict[str, int]] = {}
+    """Topic of the questions ("" where the set names none) -> kind of answer -> questions."""
+    prior_references: PriorReferences
     report_words: Lengths | None
     indication_words: Lengths | None
     leakage: Leakage
@@ -117,25 +133,34 @@ class CardCounts(Tally):
     views: dict[str, Counter[str]] = {}
     """View -> split -> films."""
     reasons: dict[str, Counter[str]] = {}
-    """Reason -> split -> studies without a target."""
+    """Reason -> split -> examples without a target."""
+    questions: dict[str, Counter[str]] = {}
+    """Topic -> kind of answer -> questions."""
 
-    def add(self, study: Study, example: Example, reason: str | None) -> None:
-        """Count one example and the study it was made from; `reason`: why it has no target."""
+    def add(self, study: Study, example: Example, share: Share, reason: str | None) -> None:
+        """Count one example of a study, with what it adds to it; `reason`: why it has no target."""
         split = example.split
+        if share.first:
+            self._add_study(study, example)
+        for name, state in example.observations.items():
+            self.states.setdefault(split, {}).setdefault(name, Counter())[state] += 1
+        for film in share.films:
+            self.views.setdefault(example.views[film] or "unknown", Counter())[split] += 1
+        if reason:
+            self.reasons.setdefault(reason, Counter())[split] += 1
+
+    def _add_study(self, study: Study, example: Example) -> None:
+        """Count what all examples of a study share."""
         for name, words in _section_words(study).items():
             self.section_words.setdefault(name, Counter())[words] += 1
+        for question in study.questions:
+            self.questions.setdefault(question.topic or "", Counter())[question.kind] += 1
         if example.report:
             self.report_words[len(example.report.split())] += 1
         if example.indication:
             self.indication_words[len(example.indication.split())] += 1
-        for name, state in example.observations.items():
-            self.states.setdefault(split, {}).setdefault(name, Counter())[state] += 1
         for name, value in example.labels.items():
-            self.labels.setdefault(split, {}).setdefault(name, Counter())[value] += 1
-        for view in example.views:
-            self.views.setdefault(view or "unknown", Counter())[split] += 1
-        if reason:
-            self.reasons.setdefault(reason, Counter())[split] += 1
+            self.labels.setdefault(example.split, {}).setdefault(name, Counter())[value] += 1
 
     def card(
         self, summary: dict[str, Any], ingested: dict[str, Any], about: dict[str, Any], hashes: dict[str, str]
@@ -164,10 +189,17 @@ class CardCounts(Tally):
                 without_target={name: dict(counts) for name, counts in sorted(self.reasons.items())},
             ),
             splits=numbers,
-            sections={name: _section_count(self.section_words.get(name, Counter())) for name in SECTIONS},
+            sections={
+                name: _section_count(self.section_words.get(name, Counter()))
+                for name in dict.fromkeys((*SECTIONS, *self.section_words))
+            },
             observations={split: _by_observation(self.states[split]) for split in SPLITS if split in self.states},
             labels=_by_label(self.labels),
             views={name: dict(counts) for name, counts in sorted(self.views.items())},
+            questions={topic: dict(sorted(kinds.items())) for topic, kinds in sorted(self.questions.items())},
+            prior_references=PriorReferences(
+                **{name: summary["prior_references"][name] for name in PriorReferences.model_fields}
+            ),
             report_words=lengths(self.report_words),
             indication_words=lengths(self.indication_words),
             leakage=Leakage(**totals),
@@ -210,7 +242,8 @@ def quantile(words: Counter[int], share: float) -> int:
 def _section_words(study: Study) -> dict[str, int]:
     """Return the words of each section that the study has, before cleaning."""
     sections = {**(parse_sections(study.report) if study.report else {}), **study.sections}
-    return {name: words for name in SECTIONS if (words := len(sections.get(name, "").split()))}
+    told = {name: sections.get(name, "") for name in SECTIONS} | {"caption": study.caption or ""}
+    return {name: words for name, text in told.items() if (words := len(text.split()))}
 
 
 def _section_count(words: Counter[int]) -> SectionCount:

@@ -15,7 +15,17 @@ from pydicom.encaps import get_frame
 from pydicom.pixels import apply_color_lut, get_decoder
 from pydicom.pixels.decoders.base import Decoder
 from pydicom.pixels.utils import get_expected_length
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
 
 from radlet.core.errors import DicomError
 from radlet.core.records import View
@@ -35,6 +45,11 @@ MAX_PIXEL_ASPECT = 4.0
 _SQUARE_WITHIN = 0.01
 _CODECS = ("pylibjpeg", "pyjpegls", "pydicom", "pillow", "gdcm")
 """Decoding plugins in the order they are tried."""
+_FASTEST = {
+    **dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), "pyjpegls"),
+    **dict.fromkeys((JPEGLossless, JPEGLosslessSV1), "gdcm"),
+}
+"""Plugins tried first. Of these syntaxes alone every plugin gives the same values, as the standards demand."""
 _END_OF_IMAGE = b"\xff\xd9"
 _MAX_TAIL_BYTES = 64
 _CHEST = ("CHEST", "THORAX")
@@ -164,18 +179,29 @@ def _decode_native(header: Dataset, decoder: Decoder) -> NDArray[np.integer]:
     if found < expected:
         raise DicomError(f"The pixel data is truncated: {found} bytes of {expected}. Fetch the file again.")
     with refusing("The pixel data does not fit its header", DicomError):
-        stored: NDArray[np.integer] = decoder.as_array(header, index=0, correct_unused_bits=False)[0]
+        stored: NDArray[np.integer] = decoder.as_array(header, index=0, correct_unused_bits=False, view_only=True)[0]
     allocated, bits = int(header.BitsAllocated), int(header.BitsStored)
     high_bit = number(header, "HighBit")
     above = allocated - 1 - int(bits - 1 if high_bit is None else high_bit)
     if allocated == bits or not 0 <= above <= allocated - bits:
         return stored
+    if above == allocated - bits and _fits(stored, bits):
+        return stored
     stored = np.left_shift(stored, above)
     return np.asarray(np.right_shift(stored, allocated - bits))
 
 
+def _fits(stored: NDArray[np.integer], bits: int) -> bool:
+    """Say whether the bits above those stored are clear, or copies of the sign: then there is nothing to mend."""
+    signed = stored.dtype.kind == "i"
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1)) if signed else (0, 2**bits)
+    return bool(stored.size) and low <= int(stored.min()) and int(stored.max()) < high
+
+
 def _decode_compressed(header: Dataset, decoder: Decoder, named: str) -> NDArray[np.integer]:
-    codecs = [codec for codec in _CODECS if codec in decoder.available_plugins]
+    first = _FASTEST.get(decoder.UID)
+    ordered = sorted(_CODECS, key=lambda codec: codec != first)
+    codecs = [codec for codec in ordered if codec in decoder.available_plugins]
     for codec in codecs:
         try:
             stored: NDArray[np.integer] = decoder.as_array(header, index=0, decoding_plugin=codec)[0]

@@ -19,7 +19,8 @@ MID_GREY = 128
 TAIL = 0.005
 """Share of pixels clipped at each end when a deep film names no window: markers and metal, and the direct beam."""
 
-_CHUNK_PX = 1 << 20
+_CHUNK_PX = 1 << 16
+_LOOK_UP_PX = 1 << 18
 
 Floats = NDArray[np.float64]
 
@@ -43,15 +44,16 @@ def to_display_grey(stored: NDArray[np.integer], header: Dataset) -> NDArray[np.
     """
     low = int(stored.min())
     values = np.arange(low, int(stored.max()) + 1)
-    offsets = np.subtract(stored, low, dtype=np.int32, casting="unsafe").astype(np.uint16)
+    offsets = _offsets(stored, low)
     padding = padding_values(values, header)
-    counts = np.where(padding, 0, _count(offsets, len(values)))
-    if not counts.any():
-        raise DicomError("Every pixel carries the Pixel Padding Value; the object holds no film.")
-    table = grey_table(values, counts, header)
-    table[padding] = 0
-    grey: NDArray[np.uint8] = table[offsets]
-    return grey
+    table = None if padding.any() else _windowed_table(values, header)
+    if table is None:
+        counts = np.where(padding, 0, _count(offsets, len(values)))
+        if not counts.any():
+            raise DicomError("Every pixel carries the Pixel Padding Value; the object holds no film.")
+        table = grey_table(values, counts, header)
+        table[padding] = 0
+    return _look_up_grey(table, offsets)
 
 
 def grey_table(values: NDArray[np.int64], counts: NDArray[np.int64], header: Dataset) -> NDArray[np.uint8]:
@@ -60,8 +62,7 @@ def grey_table(values: NDArray[np.int64], counts: NDArray[np.int64], header: Dat
     fractions = voi_fractions(modality, header)
     if fractions is None or _hides_everything(fractions[counts > 0]):
         fractions = fallback_fractions(modality, counts, header)
-    table = np.rint(fractions * 255).astype(np.uint8)
-    return 255 - table if is_inverted(header) else table
+    return _to_grey(fractions, header)
 
 
 def padding_values(values: NDArray[np.int64], header: Dataset) -> NDArray[np.bool_]:
@@ -203,12 +204,48 @@ def _central_range(modality: Floats, counts: NDArray[np.int64]) -> tuple[float, 
     return float(modality[order[low]]), float(modality[order[high]])
 
 
+def _windowed_table(values: NDArray[np.int64], header: Dataset) -> NDArray[np.uint8] | None:
+    """Return the grey of each value where a window alone decides it; None where it takes the pixels' counts.
+
+    A rescale and a window are monotone, and the film has pixels of the lowest and of the highest value, so these two
+    tell whether the window hides everything.
+    """
+    window = read_window(header)
+    if window is None or header.get("VOILUTSequence") or header.get("ModalityLUTSequence"):
+        return None
+    fractions = apply_window(modality_values(values, header), window)
+    return None if _hides_everything(fractions[:: max(len(fractions) - 1, 1)]) else _to_grey(fractions, header)
+
+
+def _to_grey(fractions: Floats, header: Dataset) -> NDArray[np.uint8]:
+    table = np.rint(fractions * 255).astype(np.uint8)
+    return 255 - table if is_inverted(header) else table
+
+
+def _offsets(stored: NDArray[np.integer], low: int) -> NDArray[np.unsignedinteger]:
+    """Return each pixel's distance from the lowest value, which fits the unsigned type of the same width."""
+    unsigned = np.dtype(f"u{stored.itemsize}").type
+    bits = 8 * stored.itemsize
+    # Unsigned arithmetic wraps, so the difference is right for signed values as well.
+    return np.asarray(np.subtract(stored.astype(unsigned, copy=False), unsigned(low % 2**bits)))
+
+
+def _look_up_grey(table: NDArray[np.uint8], offsets: NDArray[np.unsignedinteger]) -> NDArray[np.uint8]:
+    """Return ``table[offsets]``, in chunks: numpy widens indices to 8 bytes a pixel, which should stay in the cache."""
+    flat = offsets.ravel()
+    grey = np.empty(flat.shape, np.uint8)
+    for start in range(0, flat.size, _LOOK_UP_PX):
+        chunk = slice(start, start + _LOOK_UP_PX)
+        np.take(table, flat[chunk], out=grey[chunk], mode="clip")
+    return grey.reshape(offsets.shape)
+
+
 def _hides_everything(fractions: Floats) -> bool:
     """Say whether a window shows one flat end of its range although the film has several values."""
     return len(fractions) > 1 and bool(fractions.max() <= 0 or fractions.min() >= 1)
 
 
-def _count(offsets: NDArray[np.uint16], size: int) -> NDArray[np.int64]:
+def _count(offsets: NDArray[np.unsignedinteger], size: int) -> NDArray[np.int64]:
     """Count pixels by value, in chunks: `bincount` widens its input to 8 bytes a pixel."""
     flat = offsets.ravel()
     counts = np.zeros(size, np.int64)

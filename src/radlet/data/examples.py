@@ -1,6 +1,7 @@
 """Choose which films of a study make one row of training or judging; stands between `build` and the batches."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 from radlet.core.records import Example
@@ -20,6 +21,28 @@ def select_films(examples: Iterable[Example], films: Films) -> list[Example]:
             of its first frontal film and, where there is one, its first lateral film.
     """
     return [row for example in examples for row in _rows(example, _choices(example, films))]
+
+
+@dataclass(frozen=True)
+class Share:
+    """What an example adds to counts of studies and films, as several examples may be of one study.
+
+    Attributes:
+        first: Whether it is the first of its study.
+        films: Positions of its films that no example of the study before it has.
+    """
+
+    first: bool
+    films: tuple[int, ...]
+
+
+def shares(examples: Iterable[Example]) -> Iterator[tuple[Example, Share]]:
+    """Yield the examples of one study, each with what it adds."""
+    seen: set[str] = set()
+    for number, example in enumerate(examples):
+        films = tuple(index for index, path in enumerate(example.image_paths) if path not in seen)
+        seen.update(example.image_paths)
+        yield example, Share(number == 0, films)
 
 
 def is_frontal(view: str | None) -> bool:

@@ -156,7 +156,8 @@ def _read_bytes(path: Path) -> bytes:
                 raise DataError("The content is neither DICOM, PNG nor JPEG. Convert the film to one of them.")
             if path.stat().st_size > MAX_FILE_BYTES:
                 raise DataError(f"The file is larger than {MAX_FILE_BYTES} bytes, which no film is.")
-            return head + file.read()
+            file.seek(0)
+            return file.read()
     except OSError as error:
         raise DataError(f"The file cannot be read ({type(error).__name__}). Check that it exists.") from None
 

@@ -109,7 +109,7 @@ def read_source(source_json: str) -> Source:
 
 def _recover(journal: BinaryIO) -> Iterator[str]:
     """Yield the raw-item digests that the journal holds, and cut off a line that a kill left unfinished."""
-    return (json.loads(line)["item"] for line in recover_lines(journal))
+    yield from (json.loads(line)["item"] for line in recover_lines(journal))
 
 
 def _check_same(shard: Shard, digest: str, item: RawStudy | Rejected) -> None:
@@ -172,7 +172,18 @@ def _ingest_study(
         refusals.append(_Refusal(raw.study.study_id, "the study has no film"))
     if not films:
         return None, refusals
-    return own.model_copy(update={"images": tuple(films.values()), "truth": _truth(shard, raw, own, films)}), refusals
+    asked = [all(image_id in films for image_id in question.image_ids) for question in raw.study.questions]
+    refusals += [
+        _Refusal(f"{raw.study.study_id}:q{number}", "a film that the question is about was refused")
+        for number, kept in enumerate(asked, start=1)
+        if not kept
+    ]
+    kept_parts = {
+        "images": tuple(films.values()),
+        "truth": _truth(shard, raw, own, films),
+        "questions": tuple(question for question, kept in zip(own.questions, asked, strict=True) if kept),
+    }
+    return own.model_copy(update=kept_parts), refusals
 
 
 def _ingest_film(run_dir: Path, raw: RawStudy, image: ImageRecord, own: ImageRecord) -> ImageRecord:

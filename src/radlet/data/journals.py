@@ -12,10 +12,7 @@ from typing import Any, BinaryIO
 
 
 def recover_lines(journal: BinaryIO) -> Iterator[bytes]:
-    """Yield the whole lines of a journal open for appending, then cut off one that a kill left unfinished.
-
-    Nothing may be written before the end was reached.
-    """
+    """Yield the whole lines of a journal open for appending, then cut off one that a kill left unfinished."""
     journal.seek(0)
     # Bytes: a kill may leave half a character, and reports may hold line ends other than the line feed.
     while (line := journal.readline()).endswith(b"\n"):

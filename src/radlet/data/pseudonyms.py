@@ -37,6 +37,10 @@ class Pseudonyms:
                 "images": tuple(
                     image.model_copy(update={"image_id": image_ids[image.image_id]}) for image in study.images
                 ),
+                "questions": tuple(
+                    question.model_copy(update={"image_ids": tuple(self.of("image", i) for i in question.image_ids)})
+                    for question in study.questions
+                ),
                 "truth": None
                 if study.truth is None
                 else tuple(_renamed(finding, image_ids) for finding in study.truth),

@@ -1,14 +1,15 @@
 """Work in child processes that may crash or hang without stopping the rest; `ingest` decodes films through it.
 
 A worker names every item before it begins it and says when it is through. When the process dies or an item takes too
-long, the item is known: the process is replaced, and the task is given out again with that item marked as poisoned.
+long, the item is known: the process is replaced, and the task is given out again, with that item marked as poisoned if
+it took too long or a process died at it before. One death may be the system's doing, or somebody's.
 """
 
 import os
 import time
 import traceback
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -24,6 +25,8 @@ Work = Callable[[Any, Poisoned], Iterator[str | None]]
 importable by name, because the processes are spawned."""
 
 _CONTEXT = get_context("spawn")
+_MOST_DEATHS = 2
+"""Processes that may die at one item, or one after the other outside of any, before it is not tried again."""
 
 
 def run_supervised(
@@ -51,7 +54,7 @@ def run_supervised(
             _listen(workers, on_item)
             for worker in [worker for worker in workers if worker.stopped(item_timeout_s)]:
                 if not worker.finished:
-                    waiting.appendleft(worker.poisoned_task())
+                    waiting.appendleft(worker.task_to_repeat())
                 if worker.finished and waiting:
                     worker.give(waiting.popleft())
                 else:
@@ -66,6 +69,8 @@ def run_supervised(
 class _Task:
     payload: Any
     poisoned: Poisoned = field(default_factory=dict)
+    deaths: Counter[str | None] = field(default_factory=Counter)
+    """Item, or None outside of any -> processes that died there."""
 
 
 class _Worker:
@@ -107,14 +112,19 @@ class _Worker:
         self._timeout_s = item_timeout_s
         return self.finished or self._ended or self._overdue
 
-    def poisoned_task(self) -> _Task:
-        """Return the task with the item at which it stopped marked."""
-        if self._item is None or self._item in self._task.poisoned:
+    def task_to_repeat(self) -> _Task:
+        """Return the task, with the item at which it stopped marked if that is not to be tried again."""
+        task, item = self._task, self._item
+        deaths = task.deaths + Counter([item])
+        if item is not None and self._overdue:
+            return _Task(task.payload, {**task.poisoned, item: f"took longer than {self._timeout_s:g} s to decode"})
+        if deaths[item] < _MOST_DEATHS:
+            return _Task(task.payload, task.poisoned, deaths)
+        if item is None or item in task.poisoned:
             raise DataError(
                 "A worker process died outside of any film. Is there enough memory for num_workers processes?"
             )
-        reason = f"took longer than {self._timeout_s:g} s to decode" if self._overdue else "crashed the decoder"
-        return _Task(self._task.payload, {**self._task.poisoned, self._item: reason})
+        return _Task(task.payload, {**task.poisoned, item: "crashed the decoder"})
 
     def close(self) -> None:
         """End the process, whatever it is doing."""

@@ -1,4 +1,4 @@
-"""Tables as institutions keep them (CSV, TSV, JSON, JSONL, Parquet), read as rows of plain values for the sources.
+"""Tables as institutions keep them (CSV, TSV, JSON, JSONL, Parquet, Arrow), read as rows of plain values.
 
 The text formats may be packed with gzip (``.csv.gz``). JSON is read row by row, so a file of gigabytes is no matter,
 and as leniently as the published sets need it: bare NaN, and lines of JSON in a file that is called ``.json``.
@@ -145,10 +145,17 @@ def _read_parquet(path: Path) -> Iterator[Row]:
             yield from batch.to_pylist()
 
 
+def _read_arrow(path: Path) -> Iterator[Row]:
+    with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as batches:
+        for batch in batches:
+            yield from batch.to_pylist()
+
+
 _READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
     ".csv": _read_csv,
     ".tsv": _read_csv,
     ".json": _read_json,
     ".jsonl": _read_jsonl,
     ".parquet": _read_parquet,
+    ".arrow": _read_arrow,
 }

@@ -83,23 +83,33 @@ def render_data_card(card: DataCard) -> str:
 
 
 def _study_flow(card: DataCard, splits: Sequence[str]) -> Diagram | None:
+    """Draw what became of the studies; where answers are learnt, of the questions, of which a study has several."""
     flow, section = card.flow, card.section
     unfit = (card.quality or {}).get("studies_dropped", 0)
     without = {reason: sum(counts.values()) for reason, counts in flow.without_target.items()}
     reasons = {reason: f"r:{reason}" for reason in sorted(without, key=lambda reason: -without[reason])}
-    nodes = [
-        Node("read", "items with a study", 0),
-        Node("studies", "studies kept", 1),
-        Node("dropped", "no usable film or row", 1, "lost"),
-        Node("unfit", "films unfit", 2, "lost"),
-        Node("target", f"with {section}", 2),
-        *(Node(key, _shorten(reason), 2, "aside") for reason, key in reasons.items()),
-        *(Node(split, split, 3) for split in splits),
+    if section == "answer":
+        column = 1
+        nodes, links = [Node("studies", "questions", 0)], []
+    else:
+        column = 2
+        nodes = [
+            Node("read", "items with a study", 0),
+            Node("studies", "studies kept", 1),
+            Node("dropped", "no usable film or row", 1, "lost"),
+            Node("unfit", "films unfit", 1, "lost"),
+        ]
+        links = [
+            Link("read", "studies", flow.studies),
+            Link("read", "dropped", flow.items_without_any_film),
+            Link("read", "unfit", unfit),
+        ]
+    nodes += [
+        Node("target", f"with {section}", column),
+        *(Node(key, _shorten(reason), column, "aside") for reason, key in reasons.items()),
+        *(Node(split, split, column + 1) for split in splits),
     ]
-    links = [
-        Link("read", "studies", flow.studies + unfit),
-        Link("studies", "unfit", unfit),
-        Link("read", "dropped", flow.items_without_any_film),
+    links += [
         Link("studies", "target", sum(card.splits[split]["targets"] for split in splits)),
         *(Link("studies", key, without[reason]) for reason, key in reasons.items()),
         *(Link("target", split, card.splits[split]["targets"]) for split in splits),
@@ -191,7 +201,10 @@ def _label_columns(card: DataCard) -> list[list[LabelRow]]:
 
 
 def _histograms(card: DataCard) -> list[Histogram]:
-    kinds = (("Report (findings and impression)", card.report_words), ("Indication", card.indication_words))
+    kinds = (
+        ("Report (findings and impression, else the caption)", card.report_words),
+        ("Indication", card.indication_words),
+    )
     return [_histogram(title, lengths) for title, lengths in kinds if lengths]
 
 

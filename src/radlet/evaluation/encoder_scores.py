@@ -58,7 +58,7 @@ def score_encoder(
         films.setdefault(row.study_id, {}).update(dict.fromkeys(place[path] for path in row.image_paths))
     studies = list({row.study_id: row for row in judged}.values())
     means = np.array([probabilities[list(films[study.study_id])].mean(axis=0) for study in studies])
-    draws = PatientResampler([study.patient_id for study in studies], resampler.num_resamples, seed)
+    draws = PatientResampler([study.patient_id for study in studies], resampler.num_resamples, seed, resampler.interval)
     return EncoderScores(recalls, beside, label_scores(studies, means, embedder.card.label_names, draws))
 
 

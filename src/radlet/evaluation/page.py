@@ -55,7 +55,16 @@ GROUPS: dict[str, dict[str, str]] = {
         "observation_f1_macro_14_with_uncertain": "F1, macro, 14, uncertain counts",
         "laterality": "Right side, of one-sided findings",
     },
-    "Words": {"bleu_1": "BLEU-1", "bleu_4": "BLEU-4", "rouge_l": "ROUGE-L"},
+    "Words": {
+        "bleu_1": "BLEU-1",
+        "bleu_2": "BLEU-2",
+        "bleu_3": "BLEU-3",
+        "bleu_4": "BLEU-4",
+        "rouge_1": "ROUGE-1",
+        "rouge_2": "ROUGE-2",
+        "rouge_l": "ROUGE-L",
+        "cider": "CIDEr-D, of 10",
+    },
     "Shape of the text": {"length_words": "Words a draft", "length_ratio": "Length over reference"},
 }
 SIDES = ("truth_laterality", "laterality")

@@ -12,12 +12,12 @@ from radlet.core.records import Prediction
 from radlet.evaluation.readings import read_reports
 from radlet.evaluation.scorecard import Scorecard
 from radlet.evaluation.scoring import MODEL, Answers, diversity, measures, observation_results, score_answers
-from radlet.metrics.resampling import PatientResampler
+from radlet.metrics.resampling import Interval, PatientResampler
 
 _FORM = 'one JSON object a line: {"id": ..., "patient_id": optional, "reference": ..., "prediction": ...}'
 
 
-def score_file(path: Path, num_resamples: int = 1000, seed: int = 0) -> Scorecard:
+def score_file(path: Path, num_resamples: int = 1000, seed: int = 0, interval: Interval = "percentile") -> Scorecard:
     """Score the predictions of a file.
 
     Without `patient_id` every report counts as its own patient, which makes the intervals too narrow where patients
@@ -32,7 +32,7 @@ def score_file(path: Path, num_resamples: int = 1000, seed: int = 0) -> Scorecar
     references = [prediction.reference or "" for prediction in predictions]
     drafts = [prediction.text for prediction in predictions]
     answers = Answers(references, [prediction.patient_id for prediction in predictions], {MODEL: drafts})
-    resampler = PatientResampler(answers.patients, num_resamples, seed)
+    resampler = PatientResampler(answers.patients, num_resamples, seed, interval)
     scores = score_answers(answers, resampler, measures(answers))
     return Scorecard(
         task="file",
@@ -41,6 +41,7 @@ def score_file(path: Path, num_resamples: int = 1000, seed: int = 0) -> Scorecar
         num_reports=len(predictions),
         num_patients=resampler.num_patients,
         num_resamples=num_resamples,
+        interval=interval,
         metrics=scores.estimates[MODEL],
         judged=scores.judged,
         support=observation_results(read_reports(references, "observations"), drafts, resampler),

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from radlet.core.errors import DataError
 from radlet.core.records import Record
 from radlet.core.runs import write_atomically
-from radlet.metrics.resampling import Comparison, Estimate
+from radlet.metrics.resampling import Comparison, Estimate, Interval
 
 SCORECARD_VERSION = 1
 
@@ -24,6 +24,10 @@ class PairedResult(Record):
     low: float
     high: float
     p_value: float
+    detectable: float | None = None
+    """The smallest true difference that a set of this size would show four times in five."""
+    p_corrected: float | None = None
+    """The p-value corrected for the number of metrics compared with this baseline (Holm 1979)."""
 
     @classmethod
     def of(cls, baseline: str, comparison: Comparison) -> "PairedResult":
@@ -34,6 +38,7 @@ class PairedResult(Record):
             low=comparison.low,
             high=comparison.high,
             p_value=comparison.p_value,
+            detectable=comparison.detectable,
         )
 
 
@@ -78,6 +83,8 @@ class Scorecard(Record):
     """Drafts scored; more than `num_studies` where each film has its own draft."""
     num_patients: int
     num_resamples: int
+    interval: Interval = "percentile"
+    """Kind of the bootstrap's intervals."""
     metrics: dict[str, Estimate]
     """The model's scores; null numbers where there was nothing to judge."""
     baselines: dict[str, dict[str, Estimate]] = Field(default_factory=dict)

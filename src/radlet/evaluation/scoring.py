@@ -15,7 +15,7 @@ from radlet.metrics import METRICS
 from radlet.metrics.base import Floats, Metric
 from radlet.metrics.laterality import LATERALITY
 from radlet.metrics.observations import ObservationAgreement
-from radlet.metrics.resampling import Estimate, PatientResampler
+from radlet.metrics.resampling import Estimate, PatientResampler, holm
 from radlet.metrics.text_shape import distinct_ngrams, unique_share
 
 MODEL = "model"
@@ -85,7 +85,19 @@ def score_answers(answers: Answers, resampler: PatientResampler, chosen: Sequenc
                 scores.judged.setdefault(measure.name, {})[system] = int(judged)
         if measure.metric.best is not None:
             _compare(scores, measure, statistics, resampler)
+    _correct(scores)
     return scores
+
+
+def _correct(scores: Scores) -> None:
+    """Correct the p-values for the number of metrics, and choose each metric's best baseline."""
+    for system in scores.estimates:
+        results = {metric: others[system] for metric, others in scores.paired_all.items() if system in others}
+        corrected = holm([result.p_value for result in results.values()])
+        for (metric, result), p_value in zip(results.items(), corrected, strict=True):
+            scores.paired_all[metric][system] = result.model_copy(update={"p_corrected": p_value})
+    for metric, others in scores.paired_all.items():
+        scores.paired[metric] = min(others.values(), key=lambda result: result.difference)
 
 
 def _compare(scores: Scores, measure: Measure, statistics: Mapping[str, Floats], resampler: PatientResampler) -> None:
@@ -98,7 +110,6 @@ def _compare(scores: Scores, measure: Measure, statistics: Mapping[str, Floats],
             others[system] = PairedResult.of(system, comparison)
     if others:
         scores.paired_all[measure.name] = others
-        scores.paired[measure.name] = min(others.values(), key=lambda result: result.difference)
 
 
 def observation_results(

@@ -39,7 +39,7 @@ class Task(ABC):
 
 
 class Findings(Task):
-    """Draft the target section of a report from its films and its indication."""
+    """Draft the target section of a report, or the caption of a film, from the films and the indication."""
 
     version = 2
     metrics = (
@@ -57,15 +57,20 @@ class Findings(Task):
         "observation_recall_micro_14",
         "laterality",
         "bleu_1",
+        "bleu_2",
+        "bleu_3",
         "bleu_4",
+        "rouge_1",
+        "rouge_2",
         "rouge_l",
+        "cider",
         "length_words",
         "length_ratio",
     )
 
     def accepts(self, example: Example) -> bool:
-        """Accept examples with a target text and a film."""
-        return bool(example.target and example.image_paths)
+        """Accept examples with a target text and a film; the answer to a question is no findings."""
+        return bool(example.target and example.image_paths and example.question is None)
 
     def reference(self, example: Example) -> str:
         """Return the target text."""

@@ -1,7 +1,7 @@
 """A checkpoint and films in, drafts out; and where the model looked while it wrote."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,10 +30,12 @@ class DraftRequest:
     Attributes:
         image_paths: The films, in the order the model was trained on; none for a text-only model.
         indication: Why the study was made, if known.
+        question: What is asked instead of the checkpoint's own question.
     """
 
     image_paths: tuple[Path, ...]
     indication: str | None = None
+    question: str | None = None
 
 
 class Drafter:
@@ -81,7 +83,7 @@ class Drafter:
             pixel_values = self._pixel_values([path for index in batch for path in requests[index].image_paths])
             blind = None
             if sampling.guidance != 1 and pixel_values is not None:
-                blind = [self._prompt(DraftRequest((), requests[index].indication)) for index in batch]
+                blind = [self._prompt(replace(requests[index], image_paths=())) for index in batch]
             answers = self._engine.generate([prompts[index] for index in batch], blind, pixel_values, sampling)
             for index, answer in zip(batch, answers, strict=True):
                 drafts[index] = self.report_model.tokenizer.decode(answer, skip_special_tokens=True).strip()
@@ -107,7 +109,7 @@ class Drafter:
         return attend(self.report_model, self._prompt(request), pixel_values, text)
 
     def _prompt(self, request: DraftRequest) -> list[int]:
-        prompt = self.card.prompt.render(len(request.image_paths), request.indication)
+        prompt = self.card.prompt.render(len(request.image_paths), request.indication, request.question)
         return encode_prompt(self.report_model.tokenizer, prompt, self.report_model.num_image_tokens)
 
     def _pixel_values(self, paths: list[Path]) -> torch.Tensor | None:

@@ -8,7 +8,9 @@ from radlet.core.errors import DataError
 from radlet.core.jsonl import read_rows
 
 _FILM_SUFFIXES = {".png", ".jpg", ".jpeg", ".dcm", ".dicom", ""}
-_FORM = 'one JSON object a line: {"image": path of the film, "id": optional, "indication": optional}'
+_FORM = (
+    'one JSON object a line: {"image": path of the film, "id": optional, "indication": optional, "question": optional}'
+)
 
 
 @dataclass(frozen=True)
@@ -19,15 +21,21 @@ class FilmEntry:
         entry_id: The manifest's id, or the file's name.
         path: The film.
         indication: Why the study was made, if known.
+        question: What is asked about it, if anything of its own.
     """
 
     entry_id: str
     path: Path
     indication: str | None = None
+    question: str | None = None
 
 
-def list_films(files: Iterable[Path], indication: str | None = None) -> Iterator[FilmEntry]:
+def list_films(
+    files: Iterable[Path], indication: str | None = None, question: str | None = None
+) -> Iterator[FilmEntry]:
     """Yield the films that files, folders (searched to the bottom) and JSONL manifests stand for.
+
+    A manifest's own indication and question come before the given ones.
 
     Raises:
         DataError: A path does not exist, or a manifest row cannot be read; the message names file and line.
@@ -36,12 +44,14 @@ def list_films(files: Iterable[Path], indication: str | None = None) -> Iterator
         if file.is_dir():
             paths = sorted(path for path in file.rglob("*") if path.is_file())
             yield from (
-                FilmEntry(str(path.relative_to(file)), path, indication) for path in paths if _may_be_film(path)
+                FilmEntry(str(path.relative_to(file)), path, indication, question)
+                for path in paths
+                if _may_be_film(path)
             )
         elif file.suffix == ".jsonl":
-            yield from _manifest(file, indication)
+            yield from _manifest(file, indication, question)
         elif file.is_file():
-            yield FilmEntry(file.name, file, indication)
+            yield FilmEntry(file.name, file, indication, question)
         else:
             raise DataError(f"{file}: does not exist. Give a film, a folder of films or a JSONL manifest.")
 
@@ -52,12 +62,14 @@ def _may_be_film(path: Path) -> bool:
     return named_so and not path.name.startswith(".")
 
 
-def _manifest(manifest: Path, indication: str | None) -> Iterator[FilmEntry]:
+def _manifest(manifest: Path, indication: str | None, question: str | None) -> Iterator[FilmEntry]:
     for number, row in read_rows(manifest, _FORM):
-        image, own_id, own_indication = row.get("image"), row.get("id"), row.get("indication")
+        image, own_id = row.get("image"), row.get("id")
         if not isinstance(image, str) or not image.strip():
             raise DataError(f'{manifest}, line {number}: has no "image" that is the path of a film. Give {_FORM}.')
-        if not isinstance(own_indication, str | None):
-            raise DataError(f'{manifest}, line {number}: "indication" must be a text or null.')
+        for name in ("indication", "question"):
+            if not isinstance(row.get(name), str | None):
+                raise DataError(f'{manifest}, line {number}: "{name}" must be a text or null.')
         path = manifest.parent / image  # an absolute image replaces the folder
-        yield FilmEntry(path.name if own_id is None else str(own_id), path, own_indication or indication)
+        entry_id = path.name if own_id is None else str(own_id)
+        yield FilmEntry(entry_id, path, row.get("indication") or indication, row.get("question") or question)

@@ -32,10 +32,13 @@ class Metric(ABC):
     Attributes:
         reads: Which reading of a report `statistics` takes.
         best: Score of perfect predictions; None for a description that is not a mark (report length).
+        weighs_by_set: Whether the statistics of a report depend on the other references (on how rare its words are).
+            A resample then keeps those of the whole set.
     """
 
     reads: ClassVar[Reading]
     best: ClassVar[float | None] = 1.0
+    weighs_by_set: ClassVar[bool] = False
 
     @abstractmethod
     def statistics(self, references: Sequence[Any], predictions: Sequence[Any]) -> Floats:

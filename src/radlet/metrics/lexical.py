@@ -1,11 +1,11 @@
-"""Word overlap of a draft with its reference: BLEU-1, BLEU-4 (sacrebleu's counts) and ROUGE-L (rouge_score).
+"""Word overlap of a draft with its reference: BLEU-1 to 4 (sacrebleu's counts), ROUGE-1, 2 and L (rouge_score).
 
 Words are cheap to match and say little about findings: read these beside the observation metrics, never alone.
 """
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from rouge_score.rouge_scorer import RougeScorer
@@ -20,7 +20,7 @@ class Bleu(Metric):
     Statistics: draft length, reference length, matched n-grams of each order, drafted n-grams of each order.
 
     Args:
-        max_order: Longest n-gram counted; 1 gives BLEU-1, 4 gives BLEU-4.
+        max_order: Longest n-gram counted; 4 gives BLEU-4.
     """
 
     reads = "text"
@@ -53,19 +53,26 @@ class Bleu(Metric):
         return np.asarray(np.where(scored, np.exp(log_mean + brevity), 0.0))
 
 
-class RougeL(Metric):
-    """ROUGE-L F-measure (Lin 2004) by rouge_score without stemming, averaged over reports, in 0..1."""
+class Rouge(Metric):
+    """ROUGE F-measure (Lin 2004) by rouge_score without stemming, averaged over reports, in 0..1.
+
+    Args:
+        variant: "1" and "2" count words and pairs of words, "L" the longest common subsequence.
+    """
 
     reads = "text"
 
+    def __init__(self, variant: Literal["1", "2", "L"]) -> None:
+        self._name = f"rouge{variant}"
+
     @cached_property
     def _scorer(self) -> Any:
-        return RougeScorer(["rougeL"], use_stemmer=False)
+        return RougeScorer([self._name], use_stemmer=False)
 
     def statistics(self, references: Sequence[str], predictions: Sequence[str]) -> Floats:
         """Return the F-measure of each pair and a count of one, shape (n, 2)."""
         rows = [
-            (self._scorer.score(reference, prediction)["rougeL"].fmeasure, 1.0)
+            (self._scorer.score(reference, prediction)[self._name].fmeasure, 1.0)
             for reference, prediction in zip(references, predictions, strict=True)
         ]
         return np.array(rows, dtype=np.float64).reshape(-1, 2)
@@ -76,5 +83,9 @@ class RougeL(Metric):
 
 
 BLEU_1 = Bleu(1)
+BLEU_2 = Bleu(2)
+BLEU_3 = Bleu(3)
 BLEU_4 = Bleu(4)
-ROUGE_L = RougeL()
+ROUGE_1 = Rouge("1")
+ROUGE_2 = Rouge("2")
+ROUGE_L = Rouge("L")

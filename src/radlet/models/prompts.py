@@ -10,7 +10,7 @@ IGNORED = -100
 
 
 class PromptConfig(Config):
-    """The words around films and indication; the defaults are the form of LLaVA-Rad without a system sentence."""
+    """The words around films, indication and question; the defaults are LLaVA-Rad's form without a system sentence."""
 
     template: str = "USER: {images}\n{question} ASSISTANT:"
     """What stands before the answer. `{images}` becomes one image token a film; it is dropped when there is none."""
@@ -23,11 +23,14 @@ class PromptConfig(Config):
     max_indication_chars: int = 200
     """Longer indications are cut here, at a word."""
 
-    def render(self, num_images: int, indication: str | None = None) -> str:
-        """Return the prompt text for `num_images` films."""
+    def render(self, num_images: int, indication: str | None = None, asked: str | None = None) -> str:
+        """Return the prompt text for `num_images` films; `asked`, a question of its own, stands for all others."""
         question = self.question
+        own = " ".join((asked or "").replace(IMAGE_TOKEN, " ").split())
         reason = " ".join((indication or "").replace(IMAGE_TOKEN, " ").split())
-        if reason:
+        if own:
+            question = own
+        elif reason:
             if len(reason) > self.max_indication_chars:
                 reason = reason[: self.max_indication_chars].rsplit(" ", 1)[0]
             question = self.question_with_indication.format(indication=reason)

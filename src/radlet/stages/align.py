@@ -13,12 +13,13 @@ import torch
 from radlet import __version__
 from radlet.core.config import StageConfig
 from radlet.core.console import Progress
+from radlet.core.errors import ConfigError
 from radlet.core.runs import open_run, run_digest
 from radlet.data.examples import select_films
 from radlet.data.images import ImageSettings, load_pixel_values
 from radlet.data.manifests import read_examples
 from radlet.inference.drafter import processor_options
-from radlet.inference.scoring import draft_f1
+from radlet.inference.scoring import draft_score
 from radlet.models.freezing import count_by_part, set_trainable
 from radlet.models.language import LanguageModelConfig
 from radlet.models.prompts import PLAIN
@@ -63,6 +64,11 @@ def run(config: AlignConfig, console: "Console | None" = None) -> Path:
     if config.language_model is not None:
         language_model, tokenizer = config.language_model.build(list)
     rows = ReportRows.of(select_films(read_examples(config.examples), config.films))
+    if rows.train[0].question:
+        raise ConfigError(
+            f"examples = {config.examples}: holds questions (section = 'answer'), and align shows none. Give a build "
+            "of findings or captions; the questions are for finetune."
+        )
     card = ModelCard(
         radlet_version=__version__,
         kind="report_model",
@@ -78,7 +84,7 @@ def run(config: AlignConfig, console: "Console | None" = None) -> Path:
     calibrate_projector(report_model.model, _some_films(rows, pair.image_settings))
     set_trainable(report_model.model, {"projector"})
     announce_trainable(progress.console, count_by_part(report_model.model))
-    best_step = train_on_reports(report_model, rows, PLAIN, config.training, run_, config.seed, draft_f1, progress)
+    best_step = train_on_reports(report_model, rows, PLAIN, config.training, run_, config.seed, draft_score, progress)
     report_model.model.cpu()
     save_report_model(report_model, run_.path / "checkpoint", processor_options(card))
     progress.console.print(f"  weights of step {best_step}")

@@ -23,7 +23,7 @@ from radlet.data.assembly import ExampleSettings
 from radlet.data.building import JOURNAL, BuildShard, ShardCounts, build_shard, read_report
 from radlet.data.card import CardCounts, SourceNote
 from radlet.data.manifests import EXAMPLES, STUDIES, count_row_groups, join_records
-from radlet.data.quality.selection import Selection, read_selection
+from radlet.data.quality.selection import check_selection, read_selection
 from radlet.data.sources import SOURCES
 from radlet.data.splits import check_leakage
 from radlet.stages.executors import ExecutorSettings, run_tasks
@@ -55,13 +55,14 @@ def run(config: BuildConfig, console: Console | None = None) -> Path:
     if run.finished:
         console.print(f"build: already done, nothing to do: {run.path}", soft_wrap=True)
         return run.path
-    selection = read_selection(config.quality, config.ingest)
-    shards = _shards(config, run, selection)
+    if config.quality:
+        check_selection(config.quality, config.ingest)
+    shards = _shards(config, run)
     _work(config, shards, console)
     join_records(run.path / EXAMPLES, (shard.examples for shard in shards))
     counts = _gather(run, shards)
     patients = check_leakage(run.path / EXAMPLES)
-    summary = {"section": config.section, **counts.summary(patients), "quality": selection.counts}
+    summary = {"section": config.section, **counts.summary(patients), "quality": read_selection(config.quality).counts}
     _check(config, summary)
     write_atomically(run.path / "summary.json", json.dumps(summary, indent=2) + "\n")
     shutil.rmtree(run.path / JOURNAL)
@@ -72,7 +73,7 @@ def run(config: BuildConfig, console: Console | None = None) -> Path:
     return run.path
 
 
-def _shards(config: BuildConfig, run: Run, selection: Selection) -> list[BuildShard]:
+def _shards(config: BuildConfig, run: Run) -> list[BuildShard]:
     journal = run.path.resolve() / JOURNAL
     journal.mkdir(exist_ok=True)
     ingest = config.ingest.resolve()
@@ -81,7 +82,7 @@ def _shards(config: BuildConfig, run: Run, selection: Selection) -> list[BuildSh
             settings=ExampleSettings.model_validate(config.model_dump(include=set(ExampleSettings.model_fields))),
             seed=config.seed,
             ingest=ingest,
-            selection=selection,
+            quality=config.quality.resolve() if config.quality else None,
             images_dir=Path(os.path.relpath(ingest, run.path.resolve())).as_posix(),
             journal=journal,
             index=index,
@@ -114,7 +115,7 @@ def _gather(run: Run, shards: list[BuildShard]) -> ShardCounts:
 
 def _check(config: BuildConfig, summary: dict[str, Any]) -> None:
     """Refuse examples that teach nothing. A set without any report is one of labels, for the encoder alone."""
-    reports = set(summary["without_target_by_reason"]) != {"no report"}
+    reports = not set(summary["without_target_by_reason"]) <= {"no report", "no questions", "no caption"}
     if not summary["targets"] and (reports or not summary["labels"]):
         raise DataError(
             f"{config.ingest}: no study has a section '{config.section}'. Choose another, or give reports; for a set "
@@ -173,7 +174,7 @@ def _print_summary(console: Console, summary: dict[str, Any]) -> None:
     for reason, count in summary["rejected_by_reason"].items():
         console.print(f"{count} studies refused: {reason}")
     for reason, count in summary["without_target_by_reason"].items():
-        console.print(f"{count} studies kept without a text to write: {reason}")
+        console.print(f"{count} examples kept without a text to write: {reason}")
     if summary["quality"]:
         rejected, dropped = summary["quality"]["films_rejected"], summary["quality"]["studies_dropped"]
         console.print(f"left out by quality: {rejected} films, and {dropped} studies that have no other")

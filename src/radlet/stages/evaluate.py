@@ -41,7 +41,7 @@ from radlet.evaluation.scoring import (
 from radlet.evaluation.systems import Systems
 from radlet.evaluation.tasks import Task
 from radlet.inference.drafter import Drafter
-from radlet.metrics.resampling import PatientResampler
+from radlet.metrics.resampling import Interval, PatientResampler
 from radlet.retrieval.embedding import Embedder
 from radlet.stages.announce import announce_finished, announce_start
 
@@ -73,6 +73,8 @@ class EvaluateConfig(StageConfig):
     """Judge so many studies only, drawn by the seed."""
     num_resamples: int = Field(default=1000, ge=1)
     """Bootstrap resamples of the patients, and swaps of the paired test."""
+    interval: Interval = "percentile"
+    """Kind of the bootstrap's intervals: percentiles, or bias-corrected and accelerated."""
     batch_size: int = Field(default=16, ge=1)
     """Drafts written at once."""
     num_pictures: int = Field(default=6, ge=0)
@@ -122,7 +124,13 @@ def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
 
 def _rows(config: EvaluateConfig, task: Task, films: Films) -> tuple[list[Example], list[Example]]:
     """Return the rows that are judged and the training rows that baselines copy from."""
-    examples = [example for example in read_examples(config.examples) if task.accepts(example)]
+    built = read_examples(config.examples)
+    examples = [example for example in built if task.accepts(example)]
+    if not examples and any(example.question for example in built):
+        raise DataError(
+            f"{config.examples}: holds questions (section = 'answer'), which the task '{config.task}' does not judge. "
+            "Give a build of findings; for answers, see draft_exact in the metrics.jsonl of finetune."
+        )
     studies = [example for example in examples if example.split == config.split]
     if config.max_studies is not None and len(studies) > config.max_studies:
         chosen = np.random.default_rng(config.seed).choice(len(studies), config.max_studies, replace=False)
@@ -154,7 +162,7 @@ def _collect(
 def _score(
     config: EvaluateConfig, task: Task, judged: Sequence[Example], answers: Answers, embedder: Embedder | None
 ) -> Scorecard:
-    resampler = PatientResampler(answers.patients, config.num_resamples, config.seed)
+    resampler = PatientResampler(answers.patients, config.num_resamples, config.seed, config.interval)
     scores = score_answers(answers, resampler, measures(answers, task.metrics))
     encoder = score_encoder(judged, embedder, resampler, config.seed) if embedder else EncoderScores()
     drafts = answers.systems[MODEL]
@@ -171,6 +179,7 @@ def _score(
         num_reports=len(judged),
         num_patients=resampler.num_patients,
         num_resamples=config.num_resamples,
+        interval=config.interval,
         metrics=scores.estimates.pop(MODEL) | encoder.recalls,
         baselines=scores.estimates,
         paired=scores.paired,

@@ -20,7 +20,7 @@ from radlet.core.runs import open_run, run_digest
 from radlet.data.examples import select_films
 from radlet.data.manifests import read_examples
 from radlet.inference.drafter import processor_options
-from radlet.inference.scoring import draft_f1
+from radlet.inference.scoring import draft_score
 from radlet.models.freezing import count_by_part, set_trainable
 from radlet.models.prompts import PromptConfig
 from radlet.models.report_model import ReportModel, checkpoint_folder, load_report_model, save_report_model
@@ -82,7 +82,7 @@ def run(config: FinetuneConfig, console: "Console | None" = None) -> Path:
     tuning.apply(report_model.model)
     announce_trainable(progress.console, count_by_part(report_model.model))
     best_step = train_on_reports(
-        report_model, rows, config.prompt, config.training, run_, config.seed, draft_f1, progress
+        report_model, rows, config.prompt, config.training, run_, config.seed, draft_score, progress
     )
     merged = ReportModel(tuning.merge(report_model.model.cpu()), report_model.tokenizer, card)
     save_report_model(merged, run_.path / "checkpoint", processor_options(card))

@@ -172,6 +172,8 @@ class _Counts:
         for study in studies:
             self._studies["kept"] += 1
             self._studies["with_report"] += bool(study.report or study.sections)
+            self._studies["questions"] += len(study.questions)
+            self._studies["with_caption"] += study.caption is not None
             self._views.update(image.view or "unknown" for image in study.images)
             self._splits[study.split or "open"] += 1
             yield study
@@ -181,6 +183,8 @@ class _Counts:
         return {
             "studies": self._studies["kept"],
             "studies_with_report": self._studies["with_report"],
+            "studies_with_caption": self._studies["with_caption"],
+            "questions": self._studies["questions"],
             "studies_by_split": dict(sorted(self._splits.items())),
             "films": self._views.total(),
             "films_by_view": dict(sorted(self._views.items())),
@@ -214,6 +218,9 @@ def _print_summary(console: Console, summary: dict[str, Any]) -> None:
     views = ", ".join(f"{count} {view}" for view, count in summary["films_by_view"].items())
     table.add_row("patients", str(summary["patients"]))
     table.add_row("studies", f"{summary['studies']} ({summary['studies_with_report']} with a report)")
+    for name in ("studies_with_caption", "questions"):
+        if summary[name]:
+            table.add_row(name.replace("_", " "), str(summary[name]))
     table.add_row("films", f"{summary['films']} ({views})")
     table.add_row("refused", str(summary["rejected"]))
     for reason, count in summary["rejected_by_reason"].items():

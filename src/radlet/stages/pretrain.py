@@ -133,7 +133,7 @@ def run(config: PretrainConfig, console: "Console | None" = None) -> Path:
 
 def _corpus(rows: Sequence[Example]) -> list[str]:
     """Reports, and the prompts around them, so that neither falls to pieces in the tokenizer."""
-    prompts = [PromptConfig().render(1, row.indication) for row in rows]
+    prompts = [PromptConfig().render(1, row.indication, row.question) for row in rows]
     texts = {text for row in rows for text in (row.report, row.target) if text}
     return [*sorted(texts), *sorted(set(prompts))]
 

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from radlet.core.config import Config
 from radlet.core.console import Progress
-from radlet.core.errors import DataError
+from radlet.core.errors import ConfigError, DataError
 from radlet.core.records import Example
 from radlet.core.runs import Run
 from radlet.data.images import ImageSettings
@@ -38,12 +38,13 @@ class ReportTrainingConfig(Config):
     """Random changes of the films."""
     loop: LoopConfig = LoopConfig()
     """The training loop."""
-    select: Literal["loss", "draft_f1_micro", "draft_f1_macro"] = "loss"
-    """Which validation number picks the best weights: "loss", or a score of drafts written for the dev split."""
+    select: Literal["loss", "draft_f1_micro", "draft_f1_macro", "draft_exact", "draft_exact_closed"] = "loss"
+    """Which validation number picks the best weights: "loss", or a score of drafts written for the dev split: F1 of
+    observations, or, of answers, the share that is the expected one."""
     max_dev_rows: int = Field(default=400, ge=1)
     """Rows of the dev split whose loss is measured in validation."""
     num_dev_drafts: int = Field(default=0, ge=0)
-    """Dev reports drafted and scored in each validation."""
+    """Dev reports, or answers, drafted and scored in each validation."""
 
     @model_validator(mode="after")
     def _measured(self) -> Self:
@@ -95,6 +96,7 @@ def train_on_reports(
         draft_score: Drafts the given dev rows and scores the drafts.
         progress: Shown while training.
     """
+    _check_select(config, answers=rows.train[0].question is not None)
     dev_rows = rows.dev[: config.max_dev_rows]
     paths = [path for row in [*rows.train, *dev_rows] for path in row.image_paths]
     films = load_films(paths, report_model, config, progress) if paths else None
@@ -110,6 +112,14 @@ def train_on_reports(
 
     validation = Validation(measure, config.select, higher_is_better=config.select != "loss")
     return train(objective, config.loop, run, seed, validation, progress)
+
+
+def _check_select(config: ReportTrainingConfig, answers: bool) -> None:
+    if config.select != "loss" and config.select.startswith("draft_exact") != answers:
+        what, allowed = ("answers", "draft_exact") if answers else ("reports", "draft_f1")
+        raise ConfigError(
+            f"select = '{config.select}' does not fit: the examples hold {what}. Choose \"loss\" or a {allowed}…."
+        )
 
 
 def load_films(

@@ -36,7 +36,7 @@ class ReportRowsConfig(Config):
 
 
 class ReportObjective:
-    """Rows are studies: the films shown, the prompt, and the report to be written.
+    """Rows are studies, or questions about them: the films shown, the prompt, and the text to be written.
 
     Args:
         report_model: Its trainable parameters are trained, the others left alone.
@@ -66,7 +66,8 @@ class ReportObjective:
         self._pad = int(tokenizer.pad_token_id)
 
         def encode(row: Example, num_films: int) -> list[int]:
-            return encode_prompt(tokenizer, prompt.render(num_films, row.indication), self._num_image_tokens)
+            text = prompt.render(num_films, row.indication, row.question)
+            return encode_prompt(tokenizer, text, self._num_image_tokens)
 
         self._prompts = [encode(row, len(row.image_paths)) for row in rows]
         self._blind_prompts = [encode(row, 0) for row in rows] if config.film_dropout else self._prompts

@@ -1,8 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from radlet.core.records import Finding, ImageRecord, Study
-from radlet.data.assembly import SIDED, ExampleSettings, make_example, missing_target
+from radlet.core.records import Finding, ImageRecord, Question, State, Study
+from radlet.data.assembly import SIDED, ExampleSettings, make_example, make_examples, missing_target
 from radlet.data.priors import PriorTally
 
 TEXT = "Small left pleural effusion. Possible right pneumothorax. Heart size is normal."
@@ -114,3 +114,68 @@ def test_prior_references_go_where_asked_and_are_counted():
         assert (tally.summary()["texts"], tally.summary()["sentences_referring"]) == (2, 2)
     settings = ExampleSettings(prior_references="remove", section="impression")
     assert missing_target(study, make_example(study, settings, 0, "../ingest")) == "impression empty after cleaning"
+
+
+def answer_all(study):
+    return make_examples(study, ExampleSettings(section="answer"), 0, "../ingest")
+
+
+def test_every_question_is_an_example_with_the_films_it_is_about():
+    questions = (
+        Question(question="Is  there an effusion?", answer=" Yes. ", kind="closed", topic="PRES"),
+        Question(question="Which view is this?", answer="AP", kind="open", image_ids=("2", "0")),
+    )
+    one, two = answer_all(make_study(questions=questions, labels={"Mass": 1}))
+    assert (one.example_id, two.example_id) == ("s.q1", "s.q2")
+    assert one.study_id == two.study_id == "s"
+    assert (one.question, one.target, one.answer_kind) == ("Is there an effusion?", "Yes.", "closed")
+    assert len(one.image_paths) == 3
+    assert (two.image_paths, two.views) == (("../ingest/images/2.png", "../ingest/images/0.png"), ("AP", "LATERAL"))
+    # "Yes." says nothing without its question.
+    assert one.observations == two.observations == {}
+    assert one.target_section == two.target_section == "answer"
+
+
+def test_a_study_without_questions_makes_one_example_without_answer():
+    study = make_study(sections={"findings": TEXT})
+    [example] = answer_all(study)
+    assert (example.target, example.question) == (None, None)
+    assert missing_target(study, example) == "no questions"
+    # Where findings are learnt, questions change nothing.
+    asked = study.model_copy(update={"questions": (Question(question="?", answer="a", kind="open"),)})
+    assert make(asked) == make(study)
+
+
+def test_identifiers_leave_questions_answers_and_captions():
+    told = "Name: John Quezalda. MRN: 1234567."
+    asked = Question(question=f"{told} Is there an effusion?", answer=f"{told} Small effusion.", kind="open")
+    study = make_study(questions=(asked,), caption=f"{told} Small effusion.")
+    [answer] = answer_all(study)
+    caption = make(study, section="caption")
+    assert answer.question is not None
+    assert "Is there an effusion?" in answer.question
+    for text in (answer.question, answer.target, caption.target, caption.report):
+        assert text is not None
+        assert "Quezalda" not in text
+        assert "1234567" not in text
+
+
+def test_an_answer_that_is_nothing_but_an_identifier_is_told():
+    study = make_study(questions=(Question(question="Who is it?", answer="MRN: 1234567", kind="open"),))
+    [example] = answer_all(study)
+    assert example.target is None
+    assert missing_target(study, example) == "question or answer empty after cleaning"
+
+
+def test_a_caption_is_a_target_and_the_text_that_the_film_is_paired_with():
+    study = make_study(caption="Radiograph with an  unchanged left effusion.")
+    tally = PriorTally()
+    settings = ExampleSettings(section="caption", prior_references="remove")
+    example = make_example(study, settings, 0, "../ingest", tally)
+    assert example.target == example.report == "Radiograph with a left effusion."
+    assert example.observations["Pleural Effusion"] is State.POSITIVE
+    assert tally.summary()["texts"] == 1
+    both = make(make_study(caption="A caption.", sections={"findings": TEXT}))
+    assert "caption" not in (both.report or "")
+    bare = make_study(sections={"findings": TEXT})
+    assert missing_target(bare, make(bare, section="caption")) == "no caption"

@@ -1,10 +1,12 @@
 from collections import Counter
+from itertools import groupby
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radlet.core.records import Example, ImageRecord, State, Study
+from radlet.core.records import Example, ImageRecord, Question, State, Study
 from radlet.data.card import CardCounts, SectionCount, SourceNote, lengths, quantile
+from radlet.data.examples import shares
 
 ABOUT = {
     "name": "ward",
@@ -19,7 +21,9 @@ WORDS = st.dictionaries(st.integers(1, 3000), st.integers(1, 50), min_size=1).ma
 
 def make_summary(**train):
     row = {"patients": 1, "studies": 1, "films": 1, "targets": 1, "target_words_mean": None}
-    return {"splits": {"train": row | train, "dev": dict.fromkeys(row, 0), "test": dict.fromkeys(row, 0)}}
+    priors = {"texts": 2, "rate_before": 0.5, "rate_after": 0.0, "kept": 0, "rewritten": 1}
+    splits = {"train": row | train, "dev": dict.fromkeys(row, 0), "test": dict.fromkeys(row, 0)}
+    return {"splits": splits, "prior_references": priors}
 
 
 def make_example(**values):
@@ -29,8 +33,10 @@ def make_example(**values):
 
 def make_card(pairs, ingested=None, **summary):
     counts = CardCounts()
-    for study, example, reason in pairs:
-        counts.add(study, example, reason)
+    for _, own in groupby(pairs, key=lambda pair: pair[0].study_id):
+        group = list(own)
+        for (study, _, reason), (example, share) in zip(group, shares(row[1] for row in group), strict=True):
+            counts.add(study, example, share, reason)
     return counts.card(make_summary(**summary), ingested or {}, ABOUT, {})
 
 
@@ -43,7 +49,11 @@ def test_sections_states_labels_views_and_reasons_are_counted():
     card = make_card(
         [
             (free, make_example(labels={"Mass": 1}, observations=states, report="a b c"), None),
-            (cut, make_example(labels={"Mass": 0}, views=(None,), split="test", indication="cough"), "no findings"),
+            (
+                cut,
+                make_example(study_id="t", labels={"Mass": 0}, views=(None,), split="test", indication="cough"),
+                "no findings",
+            ),
         ],
         {"rejected": 3, "rejected_by_reason": {"blank": 3}, "items_without_any_film": 2},
     )
@@ -63,6 +73,21 @@ def test_sections_states_labels_views_and_reasons_are_counted():
     assert card.report_words.median == 3
     assert card.indication_words is not None
     assert card.indication_words.texts == 1
+
+
+def test_what_a_study_has_is_counted_once_however_many_examples_it_makes():
+    asked = tuple(Question(question="?", answer="a", kind=kind, topic=topic) for kind, topic in
+                  (("open", None), ("closed", "PRES"), ("closed", "PRES")))  # fmt: skip
+    study = Study(study_id="s", patient_id="p", images=(FILM,), questions=asked, caption="One two.")
+    examples = [make_example(example_id=f"s.q{n}", labels={"Mass": 1}, report="One two.") for n in range(3)]
+    card = make_card([(study, example, None) for example in examples])
+    assert card.views == {"PA": {"train": 1}}
+    assert card.labels["Mass"]["train"].known == 1
+    assert card.report_words is not None
+    assert card.report_words.texts == 1
+    assert card.sections["caption"] == SectionCount(studies=1, words_median=2)
+    assert card.questions == {"": {"open": 1}, "PRES": {"closed": 2}}
+    assert card.prior_references.rate_before == 0.5
 
 
 def test_a_set_of_films_alone_has_a_card():

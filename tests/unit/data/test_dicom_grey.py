@@ -13,7 +13,7 @@ from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
 
 from radlet.core.errors import DicomError
-from radlet.data.dicom_grey import MID_GREY, Window, apply_window, read_window, to_display_grey
+from radlet.data.dicom_grey import MID_GREY, Window, apply_window, grey_table, read_window, to_display_grey
 
 quick = settings(max_examples=40, deadline=None)
 BITS = st.sampled_from([8, 10, 12, 15, 16])
@@ -258,3 +258,24 @@ def test_slope_of_zero_does_not_erase_the_film():
     stored = np.arange(100, dtype=np.uint16).reshape(10, 10)
     ds = header(RescaleSlope=0, RescaleIntercept=5)
     assert np.array_equal(to_display_grey(stored, ds), to_display_grey(stored, header()))
+
+
+@given(
+    film=arrays(np.int16, st.tuples(st.integers(1, 4), st.integers(1, 4)), elements=st.integers(-2048, 2047)),
+    window=windows(),
+    slope=st.sampled_from([1.0, -1.0, 0.5]),
+    inverted=st.booleans(),
+)
+def test_a_window_shows_the_same_with_and_without_the_counts_of_pixels(film, window, slope, inverted):
+    ds = header(signed=True, RescaleSlope=slope, RescaleIntercept=3, **window)
+    ds.PhotometricInterpretation = "MONOCHROME1" if inverted else "MONOCHROME2"
+    values = np.arange(int(film.min()), int(film.max()) + 1)
+    counts = np.bincount((film - film.min()).ravel(), minlength=len(values))
+    np.testing.assert_array_equal(to_display_grey(film, ds), grey_table(values, counts, ds)[film - int(film.min())])
+
+
+def test_a_film_of_many_pixels_is_looked_up_as_one_of_few():
+    film = np.random.default_rng(0).integers(0, 4096, (700, 900)).astype(np.uint16)
+    ds = header(WindowCenter=2000, WindowWidth=3000)
+    top, below = to_display_grey(film[:300], ds), to_display_grey(film[300:], ds)
+    np.testing.assert_array_equal(to_display_grey(film, ds), np.concatenate([top, below]))

@@ -1,7 +1,7 @@
 import pytest
 
 from radlet.core.records import Example
-from radlet.data.examples import select_films
+from radlet.data.examples import select_films, shares
 
 
 def make_example(*views):
@@ -32,3 +32,11 @@ def test_rows_hold_the_chosen_films(films, views, rows):
     chosen = select_films([make_example(*views)], films)
     assert [(row.example_id, row.image_paths, row.views) for row in chosen] == rows
     assert all(row.study_id == "s1" for row in chosen)
+
+
+def test_a_study_and_its_films_are_counted_once_however_many_examples_it_has():
+    whole = make_example("PA", "LATERAL")
+    part = whole.model_copy(update={"image_paths": ("1.png",), "views": ("LATERAL",)})
+    more = whole.model_copy(update={"image_paths": ("1.png", "2.png")})
+    found = [(share.first, share.films) for _, share in shares((part, more, whole))]
+    assert found == [(True, (0,)), (False, (1,)), (False, (0,))]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from radlet.core.errors import DataError
-from radlet.core.records import ImageRecord, Study
+from radlet.core.records import ImageRecord, Question, Study
 from radlet.data import ingestion
 from radlet.data.ingestion import Shard, ingest_shard
 from radlet.data.journals import read_journal
@@ -56,3 +56,24 @@ def test_other_raw_data_than_the_journal_holds_are_refused(shard):
     shard.journal.write_bytes(shard.journal.read_bytes().split(b"\n", 1)[1])
     with pytest.raises(DataError, match="raw data changed"):
         ingest(shard)
+
+
+class Asked(Source):
+    kind: str = "asked"
+
+    def studies(self, seed, shard=0, num_shards=1):
+        images = tuple(ImageRecord(image_id=name, path="" if name == "a" else "/no/film") for name in ("a", "b"))
+        questions = tuple(
+            Question(question=f"{number}?", answer="Yes", kind="closed", image_ids=films)
+            for number, films in enumerate([("a",), ("a", "b"), ()])
+        )
+        yield RawStudy(Study(study_id="s", patient_id="p", images=images, questions=questions), {"a": FILM})
+
+
+def test_a_question_about_a_film_that_was_refused_is_refused_with_it(shard, monkeypatch):
+    monkeypatch.setattr(ingestion, "read_source", lambda source: Asked())
+    ingest(shard)
+    [line] = read_journal(shard.journal)
+    assert [question["question"] for question in line["study"]["questions"]] == ["0?", "2?"]
+    assert [entry["id"] for entry in line["rejected"]] == ["b", "s:q2"]
+    assert line["rejected"][1]["reason"] == "a film that the question is about was refused"

@@ -3,7 +3,7 @@ import stat
 import pytest
 
 from radlet.core.errors import ConfigError
-from radlet.core.records import Box, Finding, ImageRecord, Study
+from radlet.core.records import Box, Finding, ImageRecord, Question, Study
 from radlet.data.pseudonyms import Pseudonyms, load_or_make_key
 
 
@@ -14,6 +14,7 @@ def test_every_id_of_a_study_is_replaced_consistently():
         patient_id="MRN1",
         images=(ImageRecord(image_id="MRN1", path="x"),),
         truth=(Finding(kind="effusion", observation="Pleural Effusion", boxes={"MRN1": box}),),
+        questions=(Question(question="?", answer="a", kind="open", image_ids=("MRN1",)),),
         prior_study_id="MRN0",
         age_years=93,
     )
@@ -23,6 +24,7 @@ def test_every_id_of_a_study_is_replaced_consistently():
     assert own.prior_study_id == pseudonyms.of("study", "MRN0")
     assert own.truth is not None
     assert list(own.truth[0].boxes) == [own.images[0].image_id]
+    assert own.questions[0].image_ids == (own.images[0].image_id,)
     assert "MRN" not in own.model_dump_json()
     assert own.age_years == 90
     assert Pseudonyms(b"l" * 32).study(study).study_id != own.study_id

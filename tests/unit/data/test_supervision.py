@@ -70,3 +70,25 @@ def test_errors_for_the_user_come_through_and_faults_come_without_their_text(tmp
 def test_a_worker_that_dies_outside_of_an_item_ends_the_run(tmp_path):
     with pytest.raises(DataError, match="outside of any film"):
         run(die, ["task"])
+
+
+def die_once(task, poisoned):
+    """Die at the first try of every item of (folder, items), and once more outside of any."""
+    folder, items = Path(task[0]), task[1]
+    for item in items:
+        if (folder / item).exists():
+            continue
+        yield item
+        if not (folder / f"{item}.tried").exists():
+            (folder / f"{item}.tried").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        (folder / item).write_text(poisoned.get(item, "done"))
+        yield None
+    if not (folder / "between.tried").exists():
+        (folder / "between.tried").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_one_death_costs_no_item(tmp_path):
+    run(die_once, [(tmp_path, ["a", "b"])])
+    assert {path.name: path.read_text() for path in tmp_path.glob("?")} == {"a": "done", "b": "done"}

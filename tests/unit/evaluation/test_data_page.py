@@ -3,7 +3,16 @@ from html.parser import HTMLParser
 import pytest
 
 from radlet.core.records import OBSERVATIONS
-from radlet.data.card import DataCard, Flow, LabelCount, Leakage, Lengths, SectionCount, SourceNote
+from radlet.data.card import (
+    DataCard,
+    Flow,
+    LabelCount,
+    Leakage,
+    Lengths,
+    PriorReferences,
+    SectionCount,
+    SourceNote,
+)
 from radlet.evaluation.data_page import render_data_card
 
 
@@ -53,6 +62,7 @@ def make_card():
             "views": {"PA": {"train": 1234}},
             "report_words": Lengths(texts=4, median=3, p95=9, longest=11, bin_words=1, bins=(0, 0, 0, 3, 0, 0, 1)),
             "indication_words": None,
+            "prior_references": PriorReferences(texts=4, rate_before=0.25, rate_after=0.0, kept=3),
             "leakage": Leakage(patients=4, studies=5, films=1234),
             "hashes": {"build": "abc123"},
             "config": {"labels": "both", "shares": {"train": 0.8}},
@@ -111,3 +121,21 @@ def test_many_long_reasons_stand_together_in_the_picture_and_whole_in_the_table(
     assert "6 other reasons" in page.texts
     assert len([text for text in page.texts if text.endswith("…")]) == 6
     assert all(reason.strip() in page.texts for reason in reasons)
+
+
+def test_questions_and_references_to_earlier_exams_are_shown(make_card):
+    card = make_card(section="answer", questions={"": {"open": 1}, "PRES": {"closed": 4321, "open": 2}})
+    page = Page(render_data_card(card))
+    assert page.unclosed == []
+    for text in ("PRES", "4,321", "no topic", "questions"):
+        assert text in page.texts
+    assert any("25.0 % refer to an earlier exam as they came and 0.0 %" in text for text in page.texts)
+    assert any("3 such sentences were left as they are" in text for text in page.texts)
+    # A study has several questions, so studies are no stage of their flow.
+    assert "studies kept" not in page.texts
+    without = Page(render_data_card(make_card(prior_references=PriorReferences(
+        texts=0, rate_before=None, rate_after=None, kept=0
+    ))))  # fmt: skip
+    assert not any("earlier exam" in text for text in without.texts)
+    assert "Questions" not in without.texts
+    assert "studies kept" in without.texts

@@ -21,7 +21,7 @@ def make_card(**changes):
 
 
 def test_the_fixed_form():
-    paired = {"bleu_1": PairedResult.of("constant", Comparison(0.1, 0.05, 0.15, 0.001))}
+    paired = {"bleu_1": PairedResult.of("constant", Comparison(0.1, 0.05, 0.15, 0.001, 0.07))}
     card = make_card(baselines={"constant": {"bleu_1": Estimate(0.4, 0.3, 0.5)}}, paired=paired)
     data = json.loads(card.model_dump_json())
     fixed = {"version", "task", "split", "num_studies", "metrics", "baselines", "paired", "lineage"}
@@ -34,6 +34,8 @@ def test_the_fixed_form():
         "low": 0.05,
         "high": 0.15,
         "p_value": 0.001,
+        "p_corrected": None,
+        "detectable": 0.07,
     }
 
 

@@ -16,6 +16,15 @@ def test_a_manifest_gives_paths_beside_it_and_may_leave_things_open(tmp_path):
     assert (two.entry_id, str(two.path), two.indication) == ("b.png", "/films/b.png", "Pain.")
 
 
+def test_a_question_of_the_manifest_comes_before_the_given_one(tmp_path):
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text('{"image": "a.png", "question": "Left?"}\n{"image": "b.png"}\n', encoding="utf-8")
+    assert [entry.question for entry in list_films([manifest], question="Right?")] == ["Left?", "Right?"]
+    manifest.write_text('{"image": "a.png", "question": 7}\n', encoding="utf-8")
+    with pytest.raises(DataError, match='line 1: "question" must be a text or null'):
+        list(list_films([manifest]))
+
+
 @pytest.mark.parametrize(
     "line",
     [

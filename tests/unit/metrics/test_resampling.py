@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import bootstrap
 
 from radlet.metrics.base import ratio
-from radlet.metrics.resampling import Estimate, PatientResampler
+from radlet.metrics.resampling import Estimate, PatientResampler, holm
 
 
 def mean(totals):
@@ -125,3 +126,62 @@ def test_weights_of_reports_give_the_interval_that_sums_give():
     assert (by_weights.value, by_weights.low, by_weights.high) == pytest.approx(
         (by_sums.value, by_sums.low, by_sums.high)
     )
+
+
+@pytest.mark.parametrize("score_name", ["mean", "ratio"])
+def test_bca_equals_scipy(score_name):
+    """scipy draws other resamples, so both draw many, and agree to a small part of the interval's width."""
+    draws = np.random.default_rng(8)
+    values = draws.exponential(1, (60, 2)) ** 2
+    totals = np.column_stack([values, np.ones(60)])
+    column = {"mean": 2, "ratio": 1}[score_name]
+
+    def score(sums):
+        return sums[..., 0] / sums[..., column]
+
+    def of_sample(first, second, ones, axis=-1):
+        return first.sum(axis) / {"mean": ones, "ratio": second}[score_name].sum(axis)
+
+    expected = bootstrap(
+        tuple(totals.T), of_sample, paired=True, vectorized=True, n_resamples=40_000, method="BCa", rng=1
+    ).confidence_interval
+    estimate = PatientResampler([str(i) for i in range(60)], 40_000, interval="bca").estimate(totals, score)
+    width = expected.high - expected.low
+    assert estimate.low == pytest.approx(expected.low, abs=0.02 * width)
+    assert estimate.high == pytest.approx(expected.high, abs=0.02 * width)
+    plain = PatientResampler([str(i) for i in range(60)], 40_000).estimate(totals, score)
+    assert abs(plain.high - expected.high) > 0.04 * width
+
+
+def test_bca_leaves_out_patients_and_not_reports():
+    values, patients = np.random.default_rng(2).exponential(1, 30), [str(i) for i in range(30)]
+    once = PatientResampler(patients, 500, interval="bca").estimate(rows(values), mean)
+    doubled = PatientResampler(patients * 2, 500, interval="bca").estimate(rows(np.tile(values, 2)), mean)
+    assert (doubled.low, doubled.high) == pytest.approx((once.low, once.high))
+    weighted = PatientResampler(patients * 2, 500, interval="bca").estimate_weighted(
+        lambda w: (w * np.tile(values, 2)).sum(-1) / w.sum(-1)
+    )
+    assert (weighted.low, weighted.high) == pytest.approx((once.low, once.high))
+
+
+def test_bca_of_one_patient_and_of_a_perfect_score_is_a_point():
+    for values, patients in (([0.5], ["a"]), ([1.0] * 9, list("abcdefghi"))):
+        estimate = PatientResampler(patients, 200, interval="bca").estimate(rows(np.array(values)), mean)
+        assert (estimate.low, estimate.high) == (values[0], values[0])
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_the_detectable_difference_is_found_four_times_in_five():
+    """Of a true difference of that size the interval excludes 0 about four times in five."""
+    draws = np.random.default_rng(5)
+    patients = [str(i) for i in range(80)]
+    resampler = PatientResampler(patients, 400)
+    zeros = rows(np.zeros(80))
+    detectable = np.mean([resampler.compare(rows(draws.normal(0, 1, 80)), zeros, mean).detectable for _ in range(30)])
+    found = [resampler.compare(rows(draws.normal(detectable, 1, 80)), zeros, mean).low > 0 for _ in range(250)]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.08)

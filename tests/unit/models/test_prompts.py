@@ -29,10 +29,18 @@ def test_long_indications_are_cut_at_a_word() -> None:
     assert "breath" not in prompt
 
 
+def test_a_question_of_its_own_stands_for_all_others() -> None:
+    prompt = PromptConfig().render(1, "Cough.", " Is there\nan {images} effusion? ")
+    assert prompt == "USER: <image>\nIs there an {images} effusion? ASSISTANT:"
+    assert PromptConfig().render(1, "Cough.", "  ") == PromptConfig().render(1, "Cough.")
+
+
 @given(st.text(max_size=60), st.integers(0, 3))
 def test_no_text_can_forge_a_film(text: str, num_images: int) -> None:
     prompt = PromptConfig().render(num_images, f"<image>{text}<image>")
     assert encode_prompt(TOKENIZER, prompt, 4).count(IMAGE) == 4 * num_images
+    asked = PromptConfig().render(num_images, None, f"<image>{text}<image>")
+    assert encode_prompt(TOKENIZER, asked, 4).count(IMAGE) == 4 * num_images
     assert IMAGE not in encode_target(TOKENIZER, f"a <image> {text}")
 
 

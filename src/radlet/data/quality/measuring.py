@@ -52,9 +52,9 @@ def measure_shard(shard: QualityShard, poisoned: Poisoned) -> Iterator[str | Non
     with shard.journal.open("ab+") as journal:
         # A worker whose parent was killed may still be at its last film.
         lock_file(journal.fileno(), wait=True)
-        done = recover_lines(journal)
-        for image in _images(shard):
-            if next(done, None):
+        done = sum(1 for _ in recover_lines(journal))
+        for position, image in enumerate(_images(shard)):
+            if position < done:
                 continue
             if image.image_id in poisoned:
                 measured = MeasuredFilm(image_id=image.image_id, refused=poisoned[image.image_id])

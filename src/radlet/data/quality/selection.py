@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +42,26 @@ class Selection:
         return image.model_copy(update={"view": view}) if view and image.view is None else image
 
 
-def read_selection(quality: Path | None, ingest: Path) -> Selection:
-    """Return what a quality run says of the films of an ingest run; None for no quality run lets everything through.
+def check_selection(quality: Path, ingest: Path) -> None:
+    """Refuse a quality run that says nothing of an ingest run.
 
     Raises:
         DataError: The quality run is not finished, or was made of another ingest run.
     """
-    if quality is None:
-        return Selection()
     run_digest(quality)
     upstream = json.loads((quality / "inputs.json").read_text(encoding="utf-8")).get("ingest", {})
     if upstream.get("digest") != run_digest(ingest):
         raise DataError(f"{quality}: was made of another ingest run than {ingest}. Run quality on this one.")
+
+
+@lru_cache(maxsize=1)
+def read_selection(quality: Path | None) -> Selection:
+    """Return what a quality run says of the films; no quality run lets everything through.
+
+    Kept, because a worker asks for it with every shard. Holds the films that are rejected or given a view, no others.
+    """
+    if quality is None:
+        return Selection()
     rejected, views = set(), {}
     with pq.ParquetFile(quality / FILMS) as file:
         columns = [name for name in ("image_id", "verdict", "filled_view") if name in file.schema_arrow.names]

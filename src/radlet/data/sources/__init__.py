@@ -18,5 +18,9 @@ SOURCES = Registry(
         "vindr_cxr": "radlet.data.sources.vindr_cxr:VinDrCxrSource",
         "brax": "radlet.data.sources.brax:BraxSource",
         "bimcv_covid19": "radlet.data.sources.bimcv_covid19:BimcvCovid19Source",
+        "vqa_rad": "radlet.data.sources.vqa_rad:VqaRadSource",
+        "slake": "radlet.data.sources.slake:SlakeSource",
+        "path_vqa": "radlet.data.sources.path_vqa:PathVqaSource",
+        "roco": "radlet.data.sources.roco:RocoSource",
     },
 )

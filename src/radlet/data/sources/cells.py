@@ -2,10 +2,11 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from radlet.core.config import Config
+from radlet.core.records import AnswerKind
 
 _OLDEST_LIKELY = 120
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
@@ -59,6 +60,13 @@ def read_sex(cell: str) -> Literal["F", "M"] | None:
     return letters.get(cell.strip().upper())
 
 
+def read_answer_kind(cell: str, answer: str) -> AnswerKind:
+    """Read ``CLOSED`` and ``OPEN`` however they are spelt; where a set tells neither, "yes" and "no" are closed."""
+    kinds: dict[str, AnswerKind] = {"CLOSED": "closed", "CLOSE": "closed", "OPEN": "open"}
+    said: AnswerKind = "closed" if answer.strip(" .").lower() in ("yes", "no") else "open"
+    return kinds.get(cell.strip().upper(), said)
+
+
 def read_words(cell: str) -> tuple[str, ...] | None:
     """Read a list as Python prints it, ``['a', "b"]``, whatever stands between its quoted words; None if it is no list.
 
@@ -66,8 +74,17 @@ def read_words(cell: str) -> tuple[str, ...] | None:
     """
     if not (cell.startswith("[") and cell.endswith("]")):
         return None
-    words = (" ".join((single or double).split()) for single, double in _QUOTED.findall(cell))
-    return tuple(dict.fromkeys(word for word in words if word))
+    return tuple(dict.fromkeys(_quoted(cell)))
+
+
+def read_word_lists(cell: str) -> list[tuple[str, ...]]:
+    """Read lists within a list as Python prints them, ``[['a', 'b'], ['c']]``; words that are told twice stay."""
+    return [words for part in cell.split("]") if (words := tuple(_quoted(part)))]
+
+
+def _quoted(text: str) -> Iterator[str]:
+    words = (" ".join((single or double).split()) for single, double in _QUOTED.findall(text))
+    return (word for word in words if word)
 
 
 def _number(cell: object) -> float | None:

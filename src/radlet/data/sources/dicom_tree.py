@@ -34,6 +34,7 @@ from radlet.data.dicom import looks_like_dicom
 from radlet.data.quiet import quiet_libraries
 from radlet.data.refusal import refusing
 from radlet.data.sources.base import ListedSource, RawStudy, Rejected
+from radlet.data.sources.cells import read_age_years, read_sex
 from radlet.data.sources.study_index import Grouped, StudyIndex
 from radlet.data.tables import Row, is_undecodable, read_table
 
@@ -163,7 +164,7 @@ def _take(source: DicomTreeSource, index: StudyIndex, path: str) -> None:
     index.put("person", header.patient, json.dumps(header.person))
     head = {"patient": header.patient, "date": header.tags["StudyDate"]}
     number = study[0] if study else index.add_study(header.study, header.patient, head, header.moment)
-    index.add_film(number, header.order, {"path": path, "tags": header.tags})
+    index.add_part(number, header.order, {"path": path, "tags": header.tags})
 
 
 def _storable(path: str) -> str:
@@ -271,7 +272,7 @@ def _told(value: str, known: tuple[str, ...]) -> str:
 
 
 def _study(source: DicomTreeSource, index: StudyIndex, group: Grouped) -> RawStudy:
-    tags = group.films[0]["tags"]
+    tags = group.parts[0]["tags"]
     text = index.get("report", tags[source.reports.tag]) if source.reports else None
     row: Row = json.loads(text) if text else {}
     return RawStudy(
@@ -280,12 +281,12 @@ def _study(source: DicomTreeSource, index: StudyIndex, group: Grouped) -> RawStu
             patient_id=group.head["patient"],
             images=tuple(
                 ImageRecord(image_id=film["path"], path=str((source.root / film["path"]).absolute()))
-                for film in group.films
+                for film in group.parts
             ),
             report=row.get("report"),
             sections={name: text for name, text in row.items() if name in SECTIONS},
-            sex="F" if tags["PatientSex"] == "F" else "M" if tags["PatientSex"] == "M" else None,
-            age_years=_age_years(tags["PatientAge"]),
+            sex=read_sex(tags["PatientSex"]),
+            age_years=read_age_years(tags["PatientAge"]),
             prior_study_id=group.prior_study_id,
         )
     )
@@ -318,11 +319,3 @@ def _take_report(reports: Reports, row: Row, index: StudyIndex) -> str | None:
 
 def _number(text: str) -> int:
     return int(text) if re.fullmatch(r"-?\d{1,9}", text) else 0
-
-
-def _age_years(text: str) -> int | None:
-    """Read an Age String (PS3.5 6.2, AS): ``045Y``, ``011M``, ``003W``, ``010D``."""
-    match = re.fullmatch(r"(\d{1,3})([DWMY])", text)
-    if not match:
-        return None
-    return int(match[1]) // {"Y": 1, "M": 12, "W": 52, "D": 365}[match[2]]

@@ -3,19 +3,20 @@
 The recipe says which column holds what; rows of the same study are put together. Feeds `ingest`.
 """
 
+import json
 import posixpath
-import re
 from collections.abc import Iterator
 from pathlib import Path, PurePath
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from radlet.core.config import Config
 from radlet.core.errors import DataError
-from radlet.core.records import SECTIONS, ImageRecord, Split, Study, View
+from radlet.core.records import SECTIONS, ImageRecord, Question, Split, Study, View
 from radlet.core.registry import nearest
 from radlet.data.sources.base import ListedSource, RawStudy, Rejected
+from radlet.data.sources.cells import read_age_years, read_answer_kind, read_sex
 from radlet.data.sources.study_index import StudyIndex
 from radlet.data.tables import Row, is_undecodable, read_table
 
@@ -69,6 +70,15 @@ class Columns(Config):
     comparison: Names = ()
     findings: Names = ()
     impression: Names = ()
+    caption: Names = ()
+    """What a publication says below the film."""
+    question: Names = ()
+    """With `answer`: every row is a question about its film, and a film may stand in several rows."""
+    answer: Names = ()
+    answer_kind: Names = ()
+    """OPEN or CLOSED; without it, questions answered by yes or no are closed."""
+    topic: Names = ()
+    """The type of question, in the set's own words."""
     labels: Names = ()
     """One column that holds a table ``name -> 0 or 1``, or a list of columns that hold 0 or 1 each. Anything else in a
     cell (blank, -1 for uncertain) means unknown."""
@@ -76,6 +86,12 @@ class Columns(Config):
     sex: Names = ()
     age_years: Names = ()
     site: Names = ()
+
+    @model_validator(mode="after")
+    def _asked_and_answered(self) -> Self:
+        if bool(self.question) != bool(self.answer):
+            raise ValueError("a question needs its answer: name both columns, or neither")
+        return self
 
     def named(self) -> set[str]:
         """Return every column name the recipe mentions."""
@@ -90,6 +106,8 @@ class FolderSource(ListedSource):
     """Folder that every path of the tables is relative to; nothing outside it is read."""
     tables: list[Table] = Field(min_length=1)
     columns: Columns
+    where: dict[str, tuple[str, ...]] = {}
+    """Column -> the words it may hold; other rows are left out, and listed. Capitals do not count."""
     split_words: dict[str, Split] = Field(default_factory=_SPLIT_WORDS.copy)
     """Words of the split column."""
     pseudonymise: bool = False
@@ -110,20 +128,24 @@ class FolderSource(ListedSource):
                         _check_columns(self, table, row)
                     collector.add(row, table, f"{table.path}:{number}")
             for group in index.studies():
-                films = tuple(ImageRecord.model_validate(film) for film in group.films)
-                yield RawStudy(Study.model_validate(group.head).model_copy(update={"images": films}))
+                parts = {name: tuple(part[name] for part in group.parts if name in part) for name in _PARTS}
+                yield RawStudy(Study.model_validate({**group.head, **parts}))
             yield from index.rejected()
         finally:
             index.close()
 
 
 def _check_columns(source: FolderSource, table: Table, row: Row) -> None:
-    missing = sorted(source.columns.named() - set(row))
+    missing = sorted((source.columns.named() | set(source.where)) - set(row))
     if missing:
         raise DataError(
             f"{source.root / table.path} has no column '{missing[0]}'.{nearest(missing[0], list(row))} "
-            "Correct [source.columns] in the recipe."
+            "Correct [source.columns] or [source.where] in the recipe."
         )
+
+
+_PARTS = ("images", "questions")
+_ANOTHER = "its study has another patient or split in an earlier row"
 
 
 class _Collector:
@@ -132,45 +154,86 @@ class _Collector:
     def __init__(self, source: FolderSource, index: StudyIndex) -> None:
         self._source = source
         self._index = index
-        self._num_films = 0
+        self._num_parts = 0
 
     def add(self, row: Row, table: Table, row_id: str) -> None:
-        """Take one row; `row_id` names it where it has no film."""
-        if is_undecodable(row):
-            self._reject(row_id, "the row is not UTF-8 text")
-            return
+        """Take one row; `row_id` names it where it has no film of its own."""
         columns = self._source.columns
         paths = _first(row, columns.image)
-        if paths is None:
-            self._reject(row_id, "the row names no film")
+        if problem := self._left_out(row) or ("the row names no film" if paths is None else None):
+            self._index.reject(row_id, problem)
             return
+        image_ids = []
         for path in paths if isinstance(paths, list) else [paths]:
             image_id = _text(row, columns.image_id) if isinstance(paths, str) else None
-            self._add_image(row, table, posixpath.normpath(str(path)), image_id)
+            image_ids.append(self._add_image(row, table, posixpath.normpath(str(path)), image_id))
+        if columns.question:
+            self._add_question(row, row_id, image_ids)
 
-    def _add_image(self, row: Row, table: Table, path: str, image_id: str | None) -> None:
+    def _left_out(self, row: Row) -> str | None:
+        if is_undecodable(row):
+            return "the row is not UTF-8 text"
+        for name, words in self._source.where.items():
+            if str(row.get(name)).lower() not in {word.lower() for word in words}:
+                return f"left out by rule: the column '{name}' holds another word"
+        return None
+
+    def _add_image(self, row: Row, table: Table, path: str, image_id: str | None) -> str | None:
+        """Take a film and return its id; None where it does not stand in the study of this row."""
         image_id = image_id or path
-        if problem := self._problem(path, image_id):
-            self._reject(image_id, problem)
-            return
-        for name in (path, image_id):
-            self._index.put("film", name)
         study = _study(row, self._source, table, default_id=image_id)
         known = self._index.study(study.study_id)
-        if known is None:
-            number = self._index.add_study(study.study_id, study.patient_id, study.model_dump(mode="json"))
-        elif (known[1]["patient_id"], known[1]["split"]) != (study.patient_id, study.split):
-            self._reject(image_id, "its study has another patient or split in an earlier row")
-            return
-        else:
-            number = known[0]
+        another = known is not None and (known[1]["patient_id"], known[1]["split"]) != (study.patient_id, study.split)
+        place = json.dumps([path, study.study_id])
+        if self._source.columns.question and self._index.get("place", image_id) == place:
+            return None if another else image_id
+        problem = self._problem(path, image_id)
+        for name in (path, image_id):
+            self._index.put("film", name)
+        if problem or another:
+            self._index.reject(image_id, problem or _ANOTHER)
+            return None
+        number = known[0] if known else self._index.add_study(study.study_id, study.patient_id, _head(study))
         film = ImageRecord(
             image_id=image_id,
             path=str((self._source.root / path).absolute()),
             view=_view(_text(row, self._source.columns.view)),
         )
-        self._num_films += 1
-        self._index.add_film(number, (0, self._num_films, ""), film.model_dump(mode="json"))
+        self._index.put("place", image_id, place)
+        self._add_part(number, "images", film)
+        return image_id
+
+    def _add_part(self, number: int, name: str, part: ImageRecord | Question) -> None:
+        self._num_parts += 1
+        self._index.add_part(number, (0, self._num_parts, ""), {name: part.model_dump(mode="json")})
+
+    def _add_question(self, row: Row, row_id: str, image_ids: list[str | None]) -> None:
+        columns = self._source.columns
+        question, answer = _text(row, columns.question), _text(row, columns.answer)
+        if question is None and answer is None:
+            return
+        films = tuple(image_id for image_id in image_ids if image_id is not None)
+        studies = {json.loads(self._index.get("place", image_id) or "[0, 0]")[1] for image_id in films}
+        if question is None or answer is None:
+            self._index.reject(f"{row_id}:question", "the row has a question without an answer, or the reverse")
+            return
+        if len(films) < len(image_ids) or len(studies) != 1:
+            self._index.reject(
+                f"{row_id}:question", "its films do not stand in the study, patient and split of the row"
+            )
+            return
+        asked = Question(
+            question=question,
+            answer=answer,
+            kind=read_answer_kind(_text(row, columns.answer_kind) or "", answer),
+            topic=_text(row, columns.topic),
+            image_ids=films,
+        )
+        study = self._index.study(studies.pop())
+        if study and self._index.put("question", f"{study[0]} {asked.model_dump_json()}"):
+            self._add_part(study[0], "questions", asked)
+        else:
+            self._index.reject(f"{row_id}:question", "the same question and answer stand in an earlier row")
 
     def _problem(self, path: str, image_id: str) -> str | None:
         if path.split("/", maxsplit=1)[0] == ".." or PurePath(path).is_absolute():
@@ -180,9 +243,6 @@ class _Collector:
         if not (self._source.root / path).is_file():
             return "the file is missing"
         return None
-
-    def _reject(self, item_id: str, reason: str) -> None:
-        self._index.reject(item_id, reason)
 
 
 def _study(row: Row, source: FolderSource, table: Table, default_id: str) -> Study:
@@ -195,12 +255,17 @@ def _study(row: Row, source: FolderSource, table: Table, default_id: str) -> Stu
         images=(),
         report=_text(row, columns.report),
         sections={name: text for name, text in sections.items() if text},
+        caption=_text(row, columns.caption),
         labels=_labels(row, columns.labels),
         split=table.split or source.split_words.get((_text(row, columns.split) or "").lower()),
-        sex=_sex(_text(row, columns.sex)),
-        age_years=_age_years(_text(row, columns.age_years)),
+        sex=read_sex(_text(row, columns.sex) or ""),
+        age_years=read_age_years(_text(row, columns.age_years) or ""),
         site=_text(row, columns.site),
     )
+
+
+def _head(study: Study) -> dict[str, Any]:
+    return study.model_dump(mode="json", exclude=set(_PARTS))
 
 
 def _first(row: Row, names: Names) -> Any:
@@ -224,13 +289,3 @@ def _labels(row: Row, names: Names) -> dict[str, int]:
 
 def _view(word: str | None) -> View | None:
     return _VIEWS.get((word or "").upper())
-
-
-def _sex(word: str | None) -> Literal["F", "M"] | None:
-    letter = (word or "").upper()[:1]
-    return "F" if letter == "F" else "M" if letter == "M" else None
-
-
-def _age_years(word: str | None) -> int | None:
-    match = re.fullmatch(r"0*(\d{1,3})(\.\d*)?Y?", (word or "").upper())
-    return int(match[1]) if match else None

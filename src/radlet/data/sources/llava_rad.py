@@ -1,6 +1,7 @@
 """LLaVA-Rad's annotation of MIMIC-CXR: one JSON array a split, one row an image and way of getting its findings.
 
 A row is a study of its own here, because the two rows of an image (``rule-based``, ``gpt4``) have different findings.
+They share the film, which is stored once.
 """
 
 import re
@@ -50,12 +51,17 @@ class LlavaRadSource(Source):
         Raises:
             DataError: There is no annotation file, or one cannot be read or lacks a field.
         """
-        for row_id, rows in ShardOfStudies(shard, num_shards).group(self._rows(), _row_id).items():
-            gathered = FilmsOfStudy(self.root)
-            self._add_film(gathered, row_id, rows[0])
-            for _ in rows[1:]:
-                gathered.refuse(row_id, "the same film and method stand in an earlier row")
-            yield from gathered.items(self._study(row_id, rows[0]))
+        # All rows of a film fall into one shard, so that no two processes write its file.
+        for film_rows in ShardOfStudies(shard, num_shards).group(self._rows(), _film_id).values():
+            by_method: dict[str, list[Row]] = {}
+            for row in film_rows:
+                by_method.setdefault(_row_id(row), []).append(row)
+            for row_id, rows in by_method.items():
+                gathered = FilmsOfStudy(self.root)
+                self._add_film(gathered, row_id, rows[0], film_rows[0]["split"])
+                for _ in rows[1:]:
+                    gathered.refuse(row_id, "the same film and method stand in an earlier row")
+                yield from gathered.items(self._study(row_id, rows[0]))
 
     def _rows(self) -> Iterator[Row]:
         """Yield every row with its split, test first: of a film that stands in two files, the judged row counts."""
@@ -66,14 +72,17 @@ class LlavaRadSource(Source):
             for number, row in enumerate(read_columns(path, _COLUMNS) if path else (), start=1):
                 yield {**row, "split": split, "number": number}
 
-    def _add_film(self, gathered: FilmsOfStudy, row_id: str, row: Row) -> None:
+    def _add_film(self, gathered: FilmsOfStudy, row_id: str, row: Row, split: Split) -> None:
+        """Take the film of a row; `split` is the one that counts for the film."""
         film = _FILM.search(read_text(row, "image"))
         if film is None:
             gathered.refuse(row_id, "the row names no film of MIMIC-CXR")
         elif problem := self._rule_against(row):
             gathered.refuse(row_id, problem)
+        elif row["split"] != split:
+            gathered.refuse(row_id, f"its film is in {split} too")
         else:
-            gathered.add(row_id, [f"files/{film[1]}", film[1]], _FRONTAL[read_text(row, "view").upper()])
+            gathered.add(film[3], [f"files/{film[1]}", film[1]], _FRONTAL[read_text(row, "view").upper()])
 
     def _rule_against(self, row: Row) -> str | None:
         method = read_text(row, "generate_method")
@@ -102,6 +111,11 @@ class LlavaRadSource(Source):
             labels=self.label_rule.read(labels, OBSERVATIONS) if isinstance(labels, dict) else {},
             split=row["split"],
         )
+
+
+def _film_id(row: Row) -> str:
+    film = _FILM.search(read_text(row, "image"))
+    return film[3] if film else _row_id(row)
 
 
 def _row_id(row: Row) -> str:

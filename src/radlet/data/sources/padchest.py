@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from radlet.core.records import Study, View
+from radlet.core.records import Finding, Study, View
 from radlet.data.sources.base import RawStudy, Rejected, Source
 from radlet.data.sources.cells import read_age_years, read_sex, read_text, read_words
+from radlet.data.sources.padchest_findings import read_findings
 from radlet.data.sources.published import (
     FilmsOfStudy,
     ShardOfStudies,
@@ -90,11 +91,18 @@ class PadChestSource(Source):
                     # The published text is the body of the report alone, so there is nothing to cut.
                     sections={"findings": report} if report and self.keep_reports else {},
                     labels=read_labels(self._label_cell(rows[0]), known),
+                    truth=self._truth(rows[0]),
                     sex=read_sex(read_text(rows[0], "PatientSex_DICOM")),
                     age_years=_age_years(rows[0]),
                     prior_study_id=priors.get(study_id),
                 )
             )
+
+    def _truth(self, row: Row) -> tuple[Finding, ...] | None:
+        present = present_labels(self._label_cell(row))
+        if present is None or _AS_BEFORE in present:
+            return None
+        return read_findings(present, read_text(row, "LabelsLocalizationsBySentence"))
 
     def _label_cell(self, row: Row) -> str:
         return read_text(row, "Labels") if read_text(row, "MethodLabel") in self.label_methods else ""

@@ -17,7 +17,7 @@ _TABLES = f"""
     pragma cache_size = -{_CACHE_KIB};
     create table entries (kind text, key text, value text, primary key (kind, key)) without rowid;
     create table studies (number integer primary key, study text unique, patient text, moment text, head text);
-    create table films (number integer, series integer, instance integer, name text, film text,
+    create table parts (number integer, series integer, instance integer, name text, part text,
                         primary key (number, series, instance, name)) without rowid;
     create table rejected (number integer primary key, item text, reason text);
 """
@@ -27,8 +27,8 @@ _PRIORS = """
     create unique index prior_of on priors (number);
 """
 _IN_ORDER = """
-    select number, study, prior, head, film from studies
-    join films using (number) left join priors using (number) order by number, series, instance, name
+    select number, study, prior, head, part from studies
+    join parts using (number) left join priors using (number) order by number, series, instance, name
 """
 
 
@@ -40,13 +40,13 @@ class Grouped:
         study_id: As it was added.
         prior_study_id: The same patient's study before it, where moments tell.
         head: What was kept of its first film.
-        films: What was kept of each film, in their order.
+        parts: What was kept of each film, and of whatever else belongs to the study, in their order.
     """
 
     study_id: str
     prior_study_id: str | None
     head: dict[str, Any]
-    films: list[dict[str, Any]]
+    parts: list[dict[str, Any]]
 
 
 class StudyIndex:
@@ -85,9 +85,9 @@ class StudyIndex:
         cursor = self._base.execute("insert into studies (study, patient, moment, head) values (?, ?, ?, ?)", row)
         return int(cursor.lastrowid or 0)
 
-    def add_film(self, number: int, order: tuple[int, int, str], film: dict[str, Any]) -> None:
-        """Take a film of a study; `order` is its place among the study's films and must be its own."""
-        self._base.execute("insert into films values (?, ?, ?, ?, ?)", (number, *order, json.dumps(film)))
+    def add_part(self, number: int, order: tuple[int, int, str], part: dict[str, Any]) -> None:
+        """Take a film of a study, or what else it has; `order` is its place in the study and must be its own."""
+        self._base.execute("insert into parts values (?, ?, ?, ?, ?)", (number, *order, json.dumps(part)))
 
     def reject(self, item_id: str, reason: str) -> None:
         """Take an item that cannot be used."""
@@ -103,7 +103,7 @@ class StudyIndex:
                 if current is not None:
                     yield current
                 number, current = row[0], Grouped(row[1], row[2], json.loads(row[3]), [])
-            current.films.append(json.loads(row[4]))
+            current.parts.append(json.loads(row[4]))
         if current is not None:
             yield current
 

@@ -8,6 +8,7 @@ Ray gives its batch out again, and the journals of the shards go on where they s
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _LOOPBACK = "127.0.0.1"
-_BATCHES_PER_WORKER = 8
+_BATCHES_PER_WORKER = 4
 """Batches are small enough that the workers end together, and large enough that starting a process pays."""
 _MAX_RETRIES = 3
 _MIN_OBJECT_STORE_BYTES = 80 * 1024 * 1024
@@ -74,6 +75,8 @@ def _work_through(work: Work, tasks: list[Any], item_timeout_s: float, folder: P
         if not folder.is_dir():
             raise DataError("A machine of the Ray cluster does not see the working folder. Share it, at the same path.")
         os.chdir(folder)
+        # A spawned process first imports the program of its parent: here that of the Ray worker, and Ray with it.
+        vars(sys.modules["__main__"]).pop("__file__", None)
         run_supervised(work, tasks, num_workers=1, item_timeout_s=item_timeout_s, on_item=count)
     except RadletError as error:
         return error

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radlet.data.sources.cells import LabelRule, read_age_years, read_sex, read_text, read_words
+from radlet.data.sources.cells import (
+    LabelRule,
+    read_age_years,
+    read_answer_kind,
+    read_sex,
+    read_text,
+    read_word_lists,
+    read_words,
+)
 
 CELLS = st.sampled_from(["1.0", "1", "0.0", "-1.0", "", None, "nan", "present", 1, 0.0, -1, math.nan])
 
@@ -67,3 +75,17 @@ def test_lists_as_python_prints_them(cell, words):
 @given(st.lists(st.text("abc' ", min_size=1).map(lambda word: " ".join(word.split())).filter(bool), unique=True))
 def test_every_printed_list_is_read_back(words):
     assert read_words(repr(words)) == tuple(words)
+
+
+def test_kinds_of_answers():
+    assert [read_answer_kind(cell, "left") for cell in ("CLOSED ", "open", "", "other")] == [
+        "closed", "open", "open", "open",
+    ]  # fmt: skip
+    assert [read_answer_kind("", answer) for answer in ("Yes", "no.", "not sure")] == ["closed", "closed", "open"]
+    assert read_answer_kind("OPEN", "yes") == "open"
+
+
+def test_lists_within_a_list():
+    assert read_word_lists("[['a', 'b', 'a'], [\"c d\"], []]") == [("a", "b", "a"), ("c d",)]
+    assert read_word_lists("['a', 'b']") == [("a", "b")]
+    assert read_word_lists("nan") == []

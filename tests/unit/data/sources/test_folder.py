@@ -130,3 +130,67 @@ def test_a_row_in_another_encoding_is_refused_and_the_rest_is_kept(tmp_path):
     studies, rejected = read(tmp_path, {"image": "file", "findings": "find"})
     assert [study.study_id for study in studies] == ["1.png"]
     assert rejected == {"table.jsonl:2": "the row is not UTF-8 text"}
+
+
+ASKED = {"image": "file", "question": "q", "answer": "a", "answer_kind": "kind", "topic": "topic"}
+
+
+def test_every_row_of_a_film_is_a_question_about_it(tmp_path):
+    rows = [
+        {"file": "1.png", "q": "Is there an effusion?", "a": "yes", "kind": "CLOSED ", "topic": "PRES", "who": "p1"},
+        {"file": "1.png", "q": "Where?", "a": 3, "kind": None, "topic": None, "who": "p1"},
+        {"file": "1.png", "q": "Where?", "a": 3, "kind": None, "topic": None, "who": "p1"},
+        {"file": "1.png", "q": "Why?", "a": None, "kind": None, "topic": None, "who": "p1"},
+        {"file": "1.png", "q": "Who?", "a": "x", "kind": None, "topic": None, "who": "p2"},
+        {"file": "missing.png", "q": "Where is it?", "a": "x", "kind": None, "topic": None, "who": "p3"},
+        {"file": "2.png", "q": None, "a": None, "kind": None, "topic": None, "who": "p4"},
+    ]
+    write_table(tmp_path, rows)
+    (one, two), rejected = read(tmp_path, {**ASKED, "patient_id": "who"})
+    assert [(asked.question, asked.answer, asked.kind, asked.topic) for asked in one.questions] == [
+        ("Is there an effusion?", "yes", "closed", "PRES"), ("Where?", "3", "open", None),
+    ]  # fmt: skip
+    assert {asked.image_ids for asked in one.questions} == {("1.png",)}
+    assert len(one.images) == 1
+    assert two.questions == ()
+    apart = "its films do not stand in the study, patient and split of the row"
+    assert rejected == {
+        "table.jsonl:3:question": "the same question and answer stand in an earlier row",
+        "table.jsonl:4:question": "the row has a question without an answer, or the reverse",
+        "table.jsonl:5:question": apart,
+        "missing.png": "the file is missing",
+        "table.jsonl:6:question": apart,
+    }
+
+
+def test_rows_can_be_left_out_by_a_column_and_a_caption_is_read(tmp_path):
+    write_table(
+        tmp_path,
+        [
+            {"file": "1.png", "organ": "Chest", "text": "A film.", "xray": True},
+            {"file": "2.png", "organ": "HEAD", "text": "Another.", "xray": True},
+            {"file": "3.png", "organ": "CHEST", "text": None, "xray": False},
+        ],
+    )
+    source = load_config(
+        FolderSource, None, kind="folder", root=tmp_path, tables=[{"path": "table.jsonl"}],
+        columns={"image": "file", "caption": "text"}, where={"organ": ["CHEST"], "xray": ["true"]},
+    )  # fmt: skip
+    kept, *refused = source.studies(seed=0)
+    assert (kept.study.study_id, kept.study.caption) == ("1.png", "A film.")
+    assert [(item.item_id, item.reason) for item in refused] == [
+        ("table.jsonl:2", "left out by rule: the column 'organ' holds another word"),
+        ("table.jsonl:3", "left out by rule: the column 'xray' holds another word"),
+    ]
+
+
+def test_a_question_needs_its_answer_and_where_needs_its_column(tmp_path):
+    write_table(tmp_path, [{"file": "1.png", "q": "Why?"}])
+    with pytest.raises(ConfigError, match="a question needs its answer"):
+        read(tmp_path, {"image": "file", "question": "q"})
+    source = load_config(
+        FolderSource, None, kind="folder", root=tmp_path, tables=[{"path": "table.jsonl"}],
+        columns={"image": "file"}, where={"organs": ["CHEST"]},
+    )  # fmt: skip
+    with pytest.raises(DataError, match="has no column 'organs'"):
+        list(source.studies(seed=0))

@@ -33,6 +33,7 @@ def test_training_keeps_both_rows_of_a_film_and_judging_the_rule_based_one(tree)
     assert second.sections["findings"] == "A small left pleural effusion is present."
     assert first.labels == {"Pleural Effusion": 1} | {name: 0 for name in first.labels if name != "Pleural Effusion"}
     assert "Edema" not in first.labels
+    assert [image.image_id for image in first.images] == [image.image_id for image in second.images] == [ID[1]]
 
 
 def test_what_the_rules_leave_out_is_told_by_id(tree):
@@ -42,7 +43,7 @@ def test_what_the_rules_leave_out_is_told_by_id(tree):
         f"{ID[3]}-gpt4": "left out by rule: no findings",
         f"{ID[4]}-gpt4": "left out by rule: gpt4 in dev",
         f"{ID[6]}-gpt4": "left out by rule: gpt4 in test",
-        f"{ID[8]}-rule-based": "the file is missing",
+        ID[8]: "the file is missing",
         f"{ID[1]}-gpt4": "the same film and method stand in an earlier row",
         "train:7": "the row names no film of MIMIC-CXR",
     }
@@ -74,6 +75,8 @@ def test_from_the_annotation_to_examples(tree, tmp_path):
         tmp_path, "max_rejected_share = 0.8\n" + recipe, 'labels = "source"\n'
     )
     assert len(studies) == len(examples) == 4
+    [ingested] = (tmp_path / "runs" / "ingest").iterdir()
+    assert len(list((ingested / "images").iterdir())) == 3
     assert len(rejected) == 7
     assert {example.target for example in examples if example.split == "train"} == {
         "There is a small left pleural effusion.",

@@ -5,6 +5,8 @@ from tests.fixtures.padchest_tree import TABLE, write_padchest
 from tests.fixtures.published_runs import ingest_and_build, read_source
 
 from radlet.core.errors import DataError
+from radlet.core.records import OBSERVATIONS
+from radlet.data.sources.padchest_findings import OBSERVATION_OF, read_places, read_side, read_zone
 
 
 def read(root, **values):
@@ -87,3 +89,44 @@ def test_from_the_tree_to_examples(tmp_path):
     assert kept.dtype == np.uint8
     assert kept[0, 0] == 255
     assert np.abs(raw / 257 - kept).max() < 1
+
+
+def test_labels_are_findings_with_the_side_and_zone_that_the_localisations_name(tmp_path):
+    studies, _ = read(write_padchest(tmp_path))
+    found = {(one.kind, one.observation, one.side, one.zone) for one in studies["101"].truth}
+    assert found == {
+        ("pleural effusion", "Pleural Effusion", "left", "lower"),
+        ("cardiomegaly", "Cardiomegaly", None, None),
+    }
+    assert studies["103"].truth == ()  # normal
+    assert studies["102"].truth is None  # the rest is as it was before
+    assert studies["104"].truth is None  # labelled by nobody
+
+
+@pytest.mark.parametrize(
+    ("cell", "places"),
+    [
+        ("[['nodule', 'loc right upper lobe'], ['nodule', 'loc left']]", {"nodule": ("right upper lobe", "left")}),
+        ("['nodule', 'mass', 'loc right']", {}),  # nobody can tell whose place it is
+        ("['normal', 'loc right', 'nodule', 'loc left']", {"normal": ("right",), "nodule": ("left",)}),
+        ("nan", {}),
+        ("", {}),
+    ],
+    ids=["two sentences", "two labels", "one after the other", "nan", "empty"],
+)
+def test_a_localisation_belongs_to_the_one_label_before_it(cell, places):
+    assert read_places(cell) == places
+
+
+def test_sides_and_zones_are_told_where_the_words_agree():
+    assert [read_side(words) for words in (("left",), ("lingula", "left"), ("middle lobe",), ("basal bilateral",))] == [
+        "left", "left", "right", "bilateral",
+    ]  # fmt: skip
+    assert [read_side(words) for words in (("right", "left upper lobe"), (), ("cardiac",))] == ["bilateral", None, None]
+    assert [read_zone(words) for words in (("apical",), ("basal",), ("middle lobe",), ("upper lobe", "basal"))] == [
+        "upper", "lower", "mid", None,
+    ]  # fmt: skip
+
+
+def test_every_observation_of_a_label_is_one_of_the_fourteen():
+    assert set(OBSERVATION_OF.values()) <= set(OBSERVATIONS)
