@@ -18,6 +18,7 @@ from radlet.evaluation.pictures import film_uri
 
 _SIDE = 168
 """Longer side of a picture of the contact sheets, in pixels."""
+_SHOWN_AS_ZERO = 5e-4
 _BINS = 48
 _WIDTH, _HEIGHT = 240, 34
 _UNREADABLE_SAYS = "Finds films that cannot be read any more, or whose decoder crashed."
@@ -159,4 +160,4 @@ def _percent(share: float) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
+    return "" if value is None else f"{value:.3g}" if abs(value) >= _SHOWN_AS_ZERO else "0"

@@ -92,7 +92,7 @@ def _shards(config: QualityConfig, run: Run) -> list[QualityShard]:
     (run.path / _JOURNAL).mkdir(exist_ok=True)
     checks = {name: check.model_dump_json() for name, check in config.checks.items()}
     return [
-        QualityShard(config.ingest, run.path, index, _NUM_SHARDS, checks, config.view_confidence)
+        QualityShard(config.ingest.resolve(), run.path.resolve(), index, _NUM_SHARDS, checks, config.view_confidence)
         for index in range(_NUM_SHARDS)
     ]
 

@@ -1,7 +1,8 @@
 """Check `duplicate_images`: the same film more than once, perhaps encoded anew, resized, windowed or cut at the edges.
 
 Candidates are the nearest neighbours of a coarse picture, found with a k-d tree; a correlation of the fine structure
-confirms them. Work and memory grow with the number of films, not with its square.
+confirms them. Memory and confirmation grow with the number of films; the search grows faster, since a tree of so many
+dimensions prunes little.
 """
 
 from collections.abc import Iterator, Sequence
