@@ -227,7 +227,7 @@ def _offsets(stored: NDArray[np.integer], low: int) -> NDArray[np.unsignedintege
     unsigned = np.dtype(f"u{stored.itemsize}").type
     bits = 8 * stored.itemsize
     # Unsigned arithmetic wraps, so the difference is right for signed values as well.
-    return np.subtract(stored.astype(unsigned, copy=False), unsigned(low % 2**bits))
+    return np.asarray(np.subtract(stored.astype(unsigned, copy=False), unsigned(low % 2**bits)))
 
 
 def _look_up_grey(table: NDArray[np.uint8], offsets: NDArray[np.unsignedinteger]) -> NDArray[np.uint8]:
