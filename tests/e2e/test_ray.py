@@ -108,7 +108,9 @@ def test_films_that_crash_or_hang_are_refused_and_the_rest_goes_on(recipe, tmp_p
     path = os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH")]))
     overrides = (f"runs_dir={tmp_path}/runs", "executor=ray", "report_paths=true", "file_timeout_s=3")
     run_dir = finish(start("ingest", recipe, *overrides, PYTHONPATH=path))
-    rejected = {row["id"]: row["reason"] for row in map(json.loads, (run_dir / "rejected.jsonl").open())}
+    rejected = {
+        row["id"]: row["reason"] for row in map(json.loads, (run_dir / "rejected.jsonl").read_text().splitlines())
+    }
     assert rejected["5.dcm"] == "crashed the decoder"
     assert rejected["6.dcm"] == "took longer than 3 s to decode"
     assert set(rejected) == {"5.dcm", "6.dcm", "7.dcm"}
