@@ -44,14 +44,14 @@ def main() -> None:
 
 def _check(stage: str, arguments: list[str], root: Path, kills: int, moments: random.Random) -> str:
     begun = time.monotonic()
-    calm = _finish(_start(stage, arguments, root / "calm"))
+    calm = _finish(_start(stage, arguments, root / f"{stage}-calm"))
     took_s = time.monotonic() - begun
     left = kills
     rounds = 0
     while left:  # a run that ends before its kills are used up is begun anew
         rounds += 1
-        shutil.rmtree(root / "killed", ignore_errors=True)
-        hurt, left = _kill_often(stage, arguments, root / "killed", left, took_s, moments)
+        shutil.rmtree(root / f"{stage}-killed", ignore_errors=True)
+        hurt, left = _kill_often(stage, arguments, root / f"{stage}-killed", left, took_s, moments)
         if _contents(hurt) != _contents(calm):
             raise SystemExit(f"{stage}: the contents differ after kills")
     print(f"{stage}: {kills} kills in {rounds} runs, contents as of the calm run: {_contents(calm)[:16]}", flush=True)

@@ -12,7 +12,8 @@ from rich.console import Console
 from radlet.core.config import load_config
 from radlet.core.errors import DataError
 from radlet.core.runs import run_digest
-from radlet.data.manifests import read_examples
+from radlet.data import manifests
+from radlet.data.manifests import STUDIES, count_row_groups, read_examples, read_studies
 from radlet.stages import build, ingest
 
 NAME = "QUEZALDA"
@@ -225,3 +226,49 @@ def test_real_questions_become_examples(shared_data, tmp_path):
     splits = json.loads((run_dir / "summary.json").read_text())["splits"]
     assert (splits["train"]["studies"], splits["train"]["targets"]) == (228, 1602)
     assert (splits["dev"]["studies"], splits["dev"]["targets"]) == (36, 266)
+
+
+def contents(run_dir):
+    listed = json.loads((run_dir / "outputs.json").read_text())
+    return {name: entry for name, entry in listed.items() if name not in ("config.json", "inputs.json")}
+
+
+def test_the_result_does_not_depend_on_the_number_of_workers_or_on_a_kill(tmp_path, monkeypatch):
+    rows = make_rows(indication="Cough")
+    rows[20]["findings"] = None
+    rows[3]["labels"] = {"Nodule": 1}
+    monkeypatch.setattr(manifests, "_BATCH_ROWS", 8)  # a shard is a row group of the studies
+    ingested = run_ingest(tmp_path / "raw", rows, tmp_path / "runs")
+    assert count_row_groups(ingested / STUDIES) == 4
+    settings = {"labels": "both", "prior_references": "remove"}
+    one, _ = run_build(ingested, tmp_path / "one", num_workers=1, **settings)
+    three, _ = run_build(ingested, tmp_path / "two", num_workers=3, **settings)
+    assert contents(one) == contents(three)
+    assert [example.study_id for example in read_examples(one)] == [s.study_id for s in read_studies(ingested)]
+    assert not (one / "journal").exists()
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build, "join_records", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_build(ingested, tmp_path / "six", num_workers=1, **settings)
+    monkeypatch.undo()
+    monkeypatch.setattr(manifests, "_BATCH_ROWS", 8)
+    [unfinished] = (tmp_path / "six" / "build").iterdir()
+    (unfinished / "journal" / "000001.json").unlink()  # as if the kill had come within the second shard
+    before = (unfinished / "journal" / "000000.parquet").stat().st_mtime_ns
+    seen = []
+    real = build.join_records
+    monkeypatch.setattr(
+        build,
+        "join_records",
+        lambda path, parts: (
+            seen.append((path.parent / "journal" / "000000.parquet").stat().st_mtime_ns),
+            real(path, parts),
+        ),
+    )
+    resumed, _ = run_build(ingested, tmp_path / "six", num_workers=2, **settings)
+    assert seen == [before]
+    assert resumed == unfinished
+    assert contents(resumed) == contents(one)

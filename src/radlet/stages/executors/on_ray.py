@@ -123,9 +123,14 @@ def _cluster(settings: ExecutorSettings) -> Iterator["ModuleType"]:
                 _temp_dir=folder,
                 **quiet,
             )
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
-        where = settings.ray_address or "this machine"
-        raise ConfigError(f"No Ray cluster could be joined at {where} ({type(error).__name__}).") from None
+    except Exception as error:  # noqa: BLE001 - Ray raises bare ones, as when a busy machine starts it in over 30 s
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise ConfigError(
+            f"Ray could not be started here ({type(error).__name__}). Is the machine busy? Try again, or use 'local'."
+            if folder
+            else f"No Ray cluster answers at {settings.ray_address} ({type(error).__name__}). Correct ray_address."
+        ) from None
     try:
         yield ray
     finally:

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from radlet.core.records import Example, ImageRecord, Study
+from radlet.data.assembly import ExampleSettings
+from radlet.data.building import BuildShard, ShardCounts, build_shard, percentile, read_report
+from radlet.data.manifests import STUDIES, read_records, write_records
+
+
+def make_study(number, report="FINDINGS: Small left effusion."):
+    film = ImageRecord(image_id=f"i{number}", path=f"images/i{number}.png")
+    return Study(study_id=f"s{number}", patient_id=f"p{number // 2}", images=(film,), report=report)
+
+
+@pytest.fixture
+def shard(tmp_path):
+    write_records(tmp_path / STUDIES, [make_study(0), make_study(1, report="IMPRESSION: Normal."), make_study(2)])
+    (tmp_path / "journal").mkdir()
+    return BuildShard(ExampleSettings(), 0, tmp_path, "../ingest", tmp_path / "journal", 0)
+
+
+def work(shard, poisoned=None):
+    return [item for item in build_shard(shard, poisoned or {}) if item]
+
+
+def test_every_study_is_named_before_it_is_read_and_becomes_an_example(shard):
+    assert work(shard) == ["s0", "s1", "s2"]
+    examples = list(read_records(shard.examples, Example))
+    assert [example.study_id for example in examples] == ["s0", "s1", "s2"]
+    assert examples[0].image_paths == ("../ingest/images/i0.png",)
+    report = read_report(shard)
+    assert report.without_target == ({"id": "s1", "reason": "no findings in the report"},)
+    assert report.rejected == ()
+    assert sum(own.numbers["studies"] for own in report.counts.splits.values()) == 3
+
+
+def test_a_finished_shard_is_passed_over(shard):
+    work(shard)
+    before = shard.examples.stat().st_mtime_ns
+    assert work(shard) == []
+    assert shard.examples.stat().st_mtime_ns == before
+
+
+def test_a_poisoned_study_is_refused_by_id_and_the_others_stay(shard):
+    assert work(shard, {"s1": "crashed the decoder"}) == ["s0", "s2"]
+    report = read_report(shard)
+    assert report.rejected == ({"id": "s1", "reason": "crashed the decoder"},)
+    assert report.counts.rejected == {"crashed the decoder": 1}
+    assert [example.study_id for example in read_records(shard.examples, Example)] == ["s0", "s2"]
+
+
+def test_the_counts_of_nothing_have_a_summary():
+    summary = ShardCounts().summary({"train": 0, "dev": 0, "test": 0})
+    assert summary["targets"] == 0
+    assert summary["splits"]["dev"]["target_words_mean"] is None
+
+
+@given(st.lists(st.integers(0, 500), min_size=1), st.sampled_from([0.0, 0.5, 0.95, 1.0]))
+def test_a_percentile_of_counts_is_that_of_numpy(values, share):
+    from collections import Counter
+
+    assert percentile(Counter(values), share) == pytest.approx(np.percentile(values, 100 * share))
