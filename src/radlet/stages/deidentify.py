@@ -138,18 +138,10 @@ def _write_lists(config: DeidentifyConfig, run: Run, shards: list[TreeShard]) ->
             kind = "quarantine" if entry.pop("quarantined", False) else "rejected"
             reasons[kind][short_reason(entry["reason"])] += 1
             (quarantine if kind == "quarantine" else rejected).write(json.dumps(entry, ensure_ascii=False) + "\n")
-    studies = [line["study"] for line in _journals(shards) if line["study"]]
-    attributes: Counter[str] = Counter()
-    for study in studies:
-        attributes.update(study["attributes"])
     if config.source.reports:
-        _write_reports(run.path / "reports.csv", list(config.source.reports.columns), studies)
+        _write_reports(run.path / "reports.csv", list(config.source.reports.columns), _studies(shards))
     summary = {
-        "patients": len({study["patient"] for study in studies}),
-        "studies": len(studies),
-        "reports": sum(bool(study["texts"]) for study in studies),
-        "films": sum(study["films"] for study in studies),
-        "attributes": dict(attributes.most_common()),
+        **_counts(_studies(shards)),
         **{kind: counter.total() for kind, counter in reasons.items()},
         **{f"{kind}_by_reason": dict(counter.most_common()) for kind, counter in reasons.items()},
     }
@@ -162,7 +154,27 @@ def _journals(shards: list[TreeShard]) -> Iterator[dict[str, Any]]:
         yield from read_journal(shard.journal)
 
 
-def _write_reports(path: Path, columns: list[str], studies: list[dict[str, Any]]) -> None:
+def _studies(shards: list[TreeShard]) -> Iterator[dict[str, Any]]:
+    yield from (line["study"] for line in _journals(shards) if line["study"])
+
+
+def _counts(studies: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    attributes: Counter[str] = Counter()
+    numbers: Counter[str] = Counter()
+    patients = set()
+    for study in studies:
+        patients.add(study["patient"])
+        attributes.update(study["attributes"])
+        numbers.update(studies=1, reports=bool(study["texts"]), films=study["films"])
+    names = ("studies", "reports", "films")
+    return {
+        "patients": len(patients),
+        **{name: numbers[name] for name in names},
+        "attributes": dict(attributes.most_common()),
+    }
+
+
+def _write_reports(path: Path, columns: list[str], studies: Iterator[dict[str, Any]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, ["StudyInstanceUID", *columns])
         table.writeheader()
