@@ -28,7 +28,7 @@ from radlet.data.supervision import Poisoned
 JOURNAL = "journal"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BuildShard:
     """One row group of the studies and where its examples go.
 

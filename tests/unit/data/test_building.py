@@ -1,12 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from radlet.core.records import Example, ImageRecord, Study
+from radlet.data import manifests
 from radlet.data.assembly import ExampleSettings
 from radlet.data.building import BuildShard, ShardCounts, build_shard, percentile, read_report
 from radlet.data.manifests import STUDIES, read_records, write_records
+from radlet.data.quality.selection import FILMS
+from radlet.data.structured import TEXTS, StructuredText
 
 
 def make_study(number, report="FINDINGS: Small left effusion."):
@@ -18,7 +25,16 @@ def make_study(number, report="FINDINGS: Small left effusion."):
 def shard(tmp_path):
     write_records(tmp_path / STUDIES, [make_study(0), make_study(1, report="IMPRESSION: Normal."), make_study(2)])
     (tmp_path / "journal").mkdir()
-    return BuildShard(ExampleSettings(), 0, tmp_path, "../ingest", tmp_path / "journal", 0)
+    return BuildShard(
+        settings=ExampleSettings(),
+        seed=0,
+        ingest=tmp_path,
+        quality=None,
+        structure=None,
+        images_dir="../ingest",
+        journal=tmp_path / "journal",
+        index=0,
+    )
 
 
 def work(shard, poisoned=None):
@@ -34,6 +50,33 @@ def test_every_study_is_named_before_it_is_read_and_becomes_an_example(shard):
     assert report.without_target == ({"id": "s1", "reason": "no findings in the report"},)
     assert report.rejected == ()
     assert sum(own.numbers["studies"] for own in report.counts.splits.values()) == 3
+
+
+def test_the_word_of_quality_and_structure_is_found_in_whatever_row_group_it_stands(shard, tmp_path, monkeypatch):
+    monkeypatch.setattr(manifests, "_BATCH_ROWS", 2)
+    structure, quality = tmp_path / "structure", tmp_path / "quality"
+    for folder in (structure, quality):
+        folder.mkdir()
+    texts = [make_text(f"s{number}") for number in (-2, -1, 1, 2, 7)]
+    write_records(structure / TEXTS, texts)
+    pq.write_table(
+        pa.table(
+            {"image_id": ["a", "i0", "i2"], "verdict": ["keep", "reject", "keep"], "filled_view": [None, None, "PA"]}
+        ),
+        quality / FILMS,
+        row_group_size=1,
+    )
+    both = replace(shard, quality=quality, structure=structure)
+    assert work(both) == ["s1", "s2"]
+    examples = list(read_records(both.examples, Example))
+    assert [example.target for example in examples] == ["Made for s1.", "Made for s2."]
+    assert [example.views for example in examples] == [(None,), ("PA",)]
+
+
+def make_text(study_id):
+    return StructuredText(
+        study_id=study_id, sections={"findings": f"Made for {study_id}."}, jobs={}, model="m", prompts={}
+    )
 
 
 def test_a_finished_shard_is_passed_over(shard):

@@ -15,18 +15,18 @@ def index(tmp_path):
 def test_films_stand_by_study_and_in_their_order_whatever_order_they_came_in(index):
     first = index.add_study("b", "p", {"n": 1})
     second = index.add_study("a", "p", {"n": 2})
-    index.add_film(second, (0, 2, "x"), {"film": 1})
-    index.add_film(first, (1, 0, "x"), {"film": 2})
-    index.add_film(first, (0, 9, "x"), {"film": 3})
-    index.add_film(second, (0, 2, "w"), {"film": 4})
+    index.add_part(second, (0, 2, "x"), {"film": 1})
+    index.add_part(first, (1, 0, "x"), {"film": 2})
+    index.add_part(first, (0, 9, "x"), {"film": 3})
+    index.add_part(second, (0, 2, "w"), {"film": 4})
     groups = list(index.studies())
     assert [(group.study_id, group.head) for group in groups] == [("b", {"n": 1}), ("a", {"n": 2})]
-    assert [[film["film"] for film in group.films] for group in groups] == [[3, 2], [4, 1]]
+    assert [[film["film"] for film in group.parts] for group in groups] == [[3, 2], [4, 1]]
 
 
 def test_the_study_before_is_the_same_patients_where_moments_tell(index):
     for study, patient, moment in [("c", "p", "3"), ("a", "p", "1"), ("x", "q", "2"), ("b", "p", "2"), ("u", "p", "")]:
-        index.add_film(index.add_study(study, patient, {}, moment), (0, 0, study), {})
+        index.add_part(index.add_study(study, patient, {}, moment), (0, 0, study), {})
     priors = {group.study_id: group.prior_study_id for group in index.studies()}
     assert priors == {"c": "b", "b": "a", "a": None, "x": None, "u": None}
 
