@@ -5,6 +5,7 @@ warnings and log lines of the DICOM libraries, which do quote it, are kept in.
 """
 
 from io import BytesIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,15 +63,15 @@ def looks_like_dicom(head: bytes) -> bool:
     return head[:2] in (b"\x02\x00", b"\x08\x00", b"\x00\x08") and len(head) >= 8
 
 
-def read_dicom(data: bytes) -> Film:
-    """Turn the bytes of a DICOM file, with or without preamble (PS3.10 7.1), into a film.
+def read_dicom(file: bytes | BinaryIO) -> Film:
+    """Turn a DICOM file, its bytes or open, with or without preamble (PS3.10 7.1), into a film.
 
     Raises:
         DicomError: The object is broken, holds no single film, or no codec reads its transfer syntax.
         DataError: Its size is not that of a film.
     """
     with quiet_libraries(), refusing("The DICOM object is damaged or malformed", DicomError):
-        header = parse_dicom(data)
+        header = parse_dicom(file)
         _refuse_unreadable(header)
         grey = _square_pixels(_display_grey(header), header)
         projection = view(header)
@@ -84,15 +85,17 @@ def read_dicom(data: bytes) -> Film:
         )
 
 
-def parse_dicom(data: bytes) -> Dataset:
-    """Parse the bytes of an image object, with its transfer syntax known.
+def parse_dicom(file: bytes | BinaryIO) -> Dataset:
+    """Parse an image object, its bytes or its open file, with its transfer syntax known.
 
     Raises:
         DicomError: It has no Pixel Data.
     """
-    header = dcmread(BytesIO(data), force=True)
+    # Of an open file the Pixel Data is read once; of bytes it is copied.
+    opened = BytesIO(file) if isinstance(file, bytes) else file
+    header = dcmread(opened, force=True)
     if "PixelData" not in header:
-        _refuse_without_pixels(data)
+        _refuse_without_pixels(opened)
     if not header.file_meta.get("TransferSyntaxUID"):
         header.file_meta.TransferSyntaxUID = _syntax_as_read(header)
     return header
@@ -123,10 +126,11 @@ def _refuse_unreadable(header: Dataset) -> None:
         raise DicomError("Only 8 or 16 Bits Allocated with 2 or more Bits Stored are read; re-encode the object.")
 
 
-def _refuse_without_pixels(data: bytes) -> None:
+def _refuse_without_pixels(file: BinaryIO) -> None:
     """Say why there is no Pixel Data."""
     # Of a file that ends inside a compressed film the parser keeps nothing, so the header is read again on its own.
-    header = dcmread(BytesIO(data), force=True, stop_before_pixels=True)
+    file.seek(0)
+    header = dcmread(file, force=True, stop_before_pixels=True)
     if "Rows" in header:
         raise DicomError("The pixel data is truncated or missing: the file ends before it does. Fetch the file again.")
     uid = UID(text(header, "SOPClassUID"))

@@ -19,7 +19,7 @@ MID_GREY = 128
 TAIL = 0.005
 """Share of pixels clipped at each end when a deep film names no window: markers and metal, and the direct beam."""
 
-_CHUNK_PX = 1 << 16
+_CHUNK_PX = 1 << 18
 _LOOK_UP_PX = 1 << 18
 
 Floats = NDArray[np.float64]
@@ -42,18 +42,19 @@ def to_display_grey(stored: NDArray[np.integer], header: Dataset) -> NDArray[np.
     Raises:
         DicomError: Every pixel is padding, or a lookup table is malformed.
     """
-    low = int(stored.min())
-    values = np.arange(low, int(stored.max()) + 1)
-    offsets = _offsets(stored, low)
+    values = np.arange(int(stored.min()), int(stored.max()) + 1)
+    patterns, places = _patterns(stored, values)
     padding = padding_values(values, header)
     table = None if padding.any() else _windowed_table(values, header)
     if table is None:
-        counts = np.where(padding, 0, _count(offsets, len(values)))
+        counts = np.where(padding, 0, _count(patterns)[places])
         if not counts.any():
             raise DicomError("Every pixel carries the Pixel Padding Value; the object holds no film.")
         table = grey_table(values, counts, header)
         table[padding] = 0
-    return _look_up_grey(table, offsets)
+    whole = np.zeros(_num_patterns(patterns), np.uint8)
+    whole[places] = table
+    return _look_up_grey(whole, patterns)
 
 
 def grey_table(values: NDArray[np.int64], counts: NDArray[np.int64], header: Dataset) -> NDArray[np.uint8]:
@@ -222,22 +223,27 @@ def _to_grey(fractions: Floats, header: Dataset) -> NDArray[np.uint8]:
     return 255 - table if is_inverted(header) else table
 
 
-def _offsets(stored: NDArray[np.integer], low: int) -> NDArray[np.unsignedinteger]:
-    """Return each pixel's distance from the lowest value, which fits the unsigned type of the same width."""
-    unsigned = np.dtype(f"u{stored.itemsize}").type
-    bits = 8 * stored.itemsize
-    # Unsigned arithmetic wraps, so the difference is right for signed values as well.
-    return np.asarray(np.subtract(stored.astype(unsigned, copy=False), unsigned(low % 2**bits)))
+def _patterns(
+    stored: NDArray[np.integer], values: NDArray[np.int64]
+) -> tuple[NDArray[np.unsignedinteger], NDArray[np.int64]]:
+    """Return the film's bit patterns, which index a table without being copied, and the pattern of each value."""
+    native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    patterns = native.view(f"u{native.itemsize}")
+    return patterns, values % _num_patterns(patterns)
 
 
-def _look_up_grey(table: NDArray[np.uint8], offsets: NDArray[np.unsignedinteger]) -> NDArray[np.uint8]:
-    """Return ``table[offsets]``, in chunks: numpy widens indices to 8 bytes a pixel, which should stay in the cache."""
-    flat = offsets.ravel()
+def _num_patterns(patterns: NDArray[np.unsignedinteger]) -> int:
+    return int(2 ** (8 * patterns.itemsize))
+
+
+def _look_up_grey(table: NDArray[np.uint8], patterns: NDArray[np.unsignedinteger]) -> NDArray[np.uint8]:
+    """Return ``table[patterns]``, in chunks: numpy widens indices to 8 bytes a pixel; they should fit the cache."""
+    flat = patterns.ravel()
     grey = np.empty(flat.shape, np.uint8)
     for start in range(0, flat.size, _LOOK_UP_PX):
         chunk = slice(start, start + _LOOK_UP_PX)
         np.take(table, flat[chunk], out=grey[chunk], mode="clip")
-    return grey.reshape(offsets.shape)
+    return grey.reshape(patterns.shape)
 
 
 def _hides_everything(fractions: Floats) -> bool:
@@ -245,10 +251,10 @@ def _hides_everything(fractions: Floats) -> bool:
     return len(fractions) > 1 and bool(fractions.max() <= 0 or fractions.min() >= 1)
 
 
-def _count(offsets: NDArray[np.unsignedinteger], size: int) -> NDArray[np.int64]:
-    """Count pixels by value, in chunks: `bincount` widens its input to 8 bytes a pixel."""
-    flat = offsets.ravel()
-    counts = np.zeros(size, np.int64)
+def _count(patterns: NDArray[np.unsignedinteger]) -> NDArray[np.int64]:
+    """Count pixels by bit pattern, in chunks: `bincount` widens its input to 8 bytes a pixel."""
+    flat = patterns.ravel()
+    counts = np.zeros(_num_patterns(patterns), np.int64)
     for start in range(0, flat.size, _CHUNK_PX):
-        counts += np.bincount(flat[start : start + _CHUNK_PX], minlength=size)
+        counts += np.bincount(flat[start : start + _CHUNK_PX], minlength=len(counts))
     return counts

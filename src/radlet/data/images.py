@@ -7,7 +7,7 @@ The settings of the last two are hashed into every checkpoint (`ImageSettings.di
 import hashlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,10 +67,13 @@ def read_film(path: Path) -> Film:
             which may hold a name.
         DicomError: It is a DICOM object that cannot be turned into a film.
     """
-    data = _read_bytes(path)
-    if looks_like_raster(data):
-        return Film(read_raster(data))
-    return read_dicom(data)
+    try:
+        if not path.is_file():
+            raise DataError("There is no such file. Give the path of a DICOM, PNG or JPEG file.")
+        with path.open("rb") as file:
+            return _read_open(file, path.stat().st_size)
+    except OSError as error:
+        raise DataError(f"The file cannot be read ({type(error).__name__}). Check that it exists.") from None
 
 
 def resize_film(pixels: NDArray[np.uint8], settings: ImageSettings) -> NDArray[np.uint8]:
@@ -145,21 +148,15 @@ def hf_image_processor_config(settings: ImageSettings) -> dict[str, Any]:
     }
 
 
-def _read_bytes(path: Path) -> bytes:
-    """Read a file whole, after a look at its head and its size."""
-    try:
-        if not path.is_file():
-            raise DataError("There is no such file. Give the path of a DICOM, PNG or JPEG file.")
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-            if not (looks_like_raster(head) or looks_like_dicom(head)):
-                raise DataError("The content is neither DICOM, PNG nor JPEG. Convert the film to one of them.")
-            if path.stat().st_size > MAX_FILE_BYTES:
-                raise DataError(f"The file is larger than {MAX_FILE_BYTES} bytes, which no film is.")
-            file.seek(0)
-            return file.read()
-    except OSError as error:
-        raise DataError(f"The file cannot be read ({type(error).__name__}). Check that it exists.") from None
+def _read_open(file: BinaryIO, num_bytes: int) -> Film:
+    """Read an open file, after a look at its head and its size."""
+    head = file.read(_HEAD_BYTES)
+    if not (looks_like_raster(head) or looks_like_dicom(head)):
+        raise DataError("The content is neither DICOM, PNG nor JPEG. Convert the film to one of them.")
+    if num_bytes > MAX_FILE_BYTES:
+        raise DataError(f"The file is larger than {MAX_FILE_BYTES} bytes, which no film is.")
+    file.seek(0)
+    return Film(read_raster(file.read())) if looks_like_raster(head) else read_dicom(file)
 
 
 def _crop(image: Image.Image, size: int) -> NDArray[np.uint8]:
