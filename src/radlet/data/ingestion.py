@@ -107,7 +107,7 @@ def ingest_shard(shard: Shard, poisoned: Poisoned) -> Iterator[str | None]:
 
 def short_reason(reason: str) -> str:
     """Return the first clause of a reason with numbers left open, so that equal causes are counted together."""
-    return re.sub(r"\d+", "N", re.split(r"[:.;](?:\s|$)", reason, maxsplit=1)[0])
+    return re.sub(r"(?<!UTF-)\d+", "N", re.split(r"[:.;](?:\s|$)", reason, maxsplit=1)[0])
 
 
 def read_source(source_json: str) -> Source:
