@@ -26,6 +26,7 @@ __all__ = [
     "hf_image_processor_config",
     "load_pixel_values",
     "read_film",
+    "read_run_film",
     "resize_film",
     "to_pixel_values",
 ]
@@ -99,6 +100,18 @@ def load_pixel_values(path: Path, settings: ImageSettings) -> NDArray[np.float32
         DataError: As `read_film`.
     """
     return to_pixel_values(resize_film(read_film(path).pixels, settings), settings)
+
+
+def read_run_film(path: Path) -> NDArray[np.uint8]:
+    """Return the pixels of a film that a run holds, or that the user named: an error may tell its path.
+
+    Raises:
+        DataError: As `read_film`, with the path before the reason.
+    """
+    try:
+        return read_film(path).pixels
+    except DataError as error:
+        raise type(error)(f"{path}: {error}") from None
 
 
 def checkpoint_image_settings(image: dict[str, Any], digest: str) -> ImageSettings:

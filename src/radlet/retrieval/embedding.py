@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from radlet.core.console import Progress
-from radlet.data.images import ImageSettings, checkpoint_image_settings, load_pixel_values
+from radlet.data.images import ImageSettings, checkpoint_image_settings, read_run_film, resize_film, to_pixel_values
 from radlet.models.image_text import ImageTextModel
 from radlet.models.report_model import ModelCard, checkpoint_folder, read_card
 from radlet.models.sequences import encode_report, pad_right
@@ -62,8 +62,8 @@ class Embedder:
         embeddings, probabilities = [], []
         batches = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
         for batch in (progress or Progress(quiet=True)).track(batches, "films", len(batches)):
-            films = np.stack([load_pixel_values(Path(path), self.image_settings) for path in batch])
-            pooled = self.model.pooled(torch.from_numpy(films))
+            films = np.stack([resize_film(read_run_film(Path(path)), self.image_settings) for path in batch])
+            pooled = self.model.pooled(torch.from_numpy(to_pixel_values(films, self.image_settings)))
             embeddings.append(self.model.embed_images(pooled).numpy())
             probabilities.append(self.model.label_logits(pooled).mean(0).sigmoid().numpy())
         if not embeddings:

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from radlet.core.console import Progress
@@ -46,7 +44,7 @@ def nearest_studies(
     if not rows:
         raise DataError(f"{examples}: split '{split}' holds no film.")
     embedder = Embedder.load(encoder)
-    asked = embedder.embed_texts([query]) if film is None else _embed_film(embedder, film)
+    asked = embedder.embed_texts([query]) if film is None else embedder.embed_images([film])
     index = _index(embedder, _index_folder(encoder, examples, split), rows, progress)
     similarities, found = index.search(asked, k)
     return [
@@ -79,13 +77,6 @@ def film_of(query: str) -> Path | None:
     if _FILM_NAME.search(query) or _PATH_START.match(query):
         raise DataError(f"{query}: there is no such film. Give the path of a film, or words of a report.")
     return None
-
-
-def _embed_film(embedder: Embedder, film: Path) -> NDArray[np.float32]:
-    try:
-        return embedder.embed_images([film])
-    except DataError as error:
-        raise DataError(f"{film}: {error}") from None
 
 
 def _index(embedder: Embedder, folder: Path, rows: Sequence[Example], progress: Progress) -> Index:

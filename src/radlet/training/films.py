@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from radlet.core.console import Progress
 from radlet.core.errors import DataError
-from radlet.data.images import ImageSettings, read_film, resize_film, to_pixel_values
+from radlet.data.images import ImageSettings, read_run_film, resize_film, to_pixel_values
 
 
 class FilmStore:
@@ -33,7 +33,7 @@ class FilmStore:
         self._films = np.empty((len(unique), settings.size_px, settings.size_px), np.uint8)
 
         def read(row: int) -> None:
-            self._films[row] = resize_film(read_film(Path(unique[row])).pixels, settings)
+            self._films[row] = resize_film(read_run_film(Path(unique[row])), settings)
 
         with ThreadPoolExecutor() as pool:
             for _ in progress.track(pool.map(read, range(len(unique))), "films", len(unique)):

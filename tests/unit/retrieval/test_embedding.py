@@ -86,5 +86,5 @@ def test_heads_of_other_labels_are_refused(checkpoint: Path) -> None:
 def test_a_film_that_cannot_be_read_is_said(checkpoint: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no film")
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match=r"broken\.png: The content"):
         Embedder.load(checkpoint).embed_images([broken])

@@ -103,7 +103,7 @@ def test_the_films_last_read_are_not_read_again(tiny_films: list[Path], monkeypa
     paths = list(map(str, tiny_films))
     first = films_in_memory(paths, SETTINGS, Progress(quiet=True))
     expected = first.grey(paths[2:4])
-    monkeypatch.setattr(films_module, "read_film", lambda _: pytest.fail("read again"))
+    monkeypatch.setattr(films_module, "read_run_film", lambda _: pytest.fail("read again"))
     again = films_in_memory(paths[2:], SETTINGS, Progress(quiet=True))
     np.testing.assert_array_equal(again.grey(paths[2:4]), expected)
     monkeypatch.undo()
