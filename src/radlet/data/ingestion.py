@@ -208,7 +208,8 @@ def _ingest_study(
 
 def _ingest_film(shard: Shard, raw: RawStudy, image: ImageRecord, own: ImageRecord) -> ImageRecord:
     view: View | None = image.view
-    made = raw.pixels.get(image.image_id)
+    decode = raw.decoders.get(image.image_id)
+    made = decode() if decode else raw.pixels.get(image.image_id)
     film = read_film(Path(image.path)) if made is None else Film(made)
     pixels, view = film.pixels, view or film.view
     if shard.check_text:

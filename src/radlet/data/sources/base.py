@@ -1,6 +1,6 @@
 """What every source hands to `ingest`: raw studies, and items it had to refuse."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -22,11 +22,14 @@ class RawStudy:
         study: The record; `ImageRecord.path` is the absolute path of the raw file, or "" when `pixels` holds the film.
         pixels: `image_id -> (H, W) uint8` display grey, for sources that make their films.
         masks: `(index of the finding in study.truth, image_id) -> (H, W) uint8`, 255 inside.
+        decoders: `image_id -> function` that gives the display grey, for films that `read_film` alone would misread; it
+            is called where a crash or a hang costs one film.
     """
 
     study: Study
     pixels: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     masks: Mapping[tuple[int, str], NDArray[np.uint8]] = field(default_factory=dict)
+    decoders: Mapping[str, Callable[[], NDArray[np.uint8]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

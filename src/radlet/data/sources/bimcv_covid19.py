@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -16,6 +17,7 @@ from radlet.core.records import Study, View
 from radlet.data.dicom_grey import to_display_grey
 from radlet.data.dicom_tags import text, view
 from radlet.data.film import check_size
+from radlet.data.images import read_film
 from radlet.data.quiet import quiet_libraries
 from radlet.data.refusal import refusing
 from radlet.data.sources.base import RawStudy, Rejected, Source
@@ -72,10 +74,10 @@ class BimcvCovid19Source(Source):
 
     def _items(self, session: Path, row: Row, person: Row, known: tuple[str, ...]) -> Iterator[RawStudy | Rejected]:
         gathered = FilmsOfStudy(self.root)
-        pixels: dict[str, NDArray[np.uint8]] = {}
+        decoders: dict[str, Callable[[], NDArray[np.uint8]]] = {}
         for path in sorted(session.rglob("*")):
             if path.name.endswith((".png", ".nii.gz")):
-                self._add_film(gathered, pixels, path)
+                self._add_film(gathered, decoders, path)
         if row and read_text(row, "PatientID") != session.parent.name:
             gathered.refuse(f"{session.name}:report", "the report is another patient's; its study is kept without it")
             row = {}
@@ -90,9 +92,11 @@ class BimcvCovid19Source(Source):
             age_years=_age_years(read_text(person, "age")),
         )
         for item in gathered.items(study):
-            yield item if isinstance(item, Rejected) else RawStudy(item.study, pixels)
+            yield item if isinstance(item, Rejected) else RawStudy(item.study, decoders=decoders)
 
-    def _add_film(self, gathered: FilmsOfStudy, pixels: dict[str, NDArray[np.uint8]], path: Path) -> None:
+    def _add_film(
+        self, gathered: FilmsOfStudy, decoders: dict[str, Callable[[], NDArray[np.uint8]]], path: Path
+    ) -> None:
         image_id = path.name.removesuffix(".png")
         parts = dict(_PART.findall(path.name))
         if not path.name.endswith(".png"):
@@ -104,14 +108,12 @@ class BimcvCovid19Source(Source):
         else:
             try:
                 header = _read_header(path.with_suffix(".json"))
-                film = _read_deep_film(path, header)
             except DataError as error:
                 gathered.refuse(image_id, str(error))
                 return
             told = _VIEWS[parts["vp"].lower()] if "vp" in parts else view(header or Dataset())
             gathered.add(image_id, [path.relative_to(self.root).as_posix()], told)
-            if film is not None:
-                pixels[image_id] = film
+            decoders[image_id] = partial(_read_film, path, header)
 
     def _read_people(self) -> dict[str, Row]:
         path = find_file(self.root, ("participants.tsv",))
@@ -131,17 +133,17 @@ def _read_header(path: Path) -> Dataset | None:
         return Dataset.from_json({tag: tags[tag] for tag in _GREY_TAGS if tag in tags})
 
 
-def _read_deep_film(path: Path, header: Dataset | None) -> NDArray[np.uint8] | None:
-    """Return the display grey of a film of stored values; None for a film of 8 bits, which is display grey already.
+def _read_film(path: Path, header: Dataset | None) -> NDArray[np.uint8]:
+    """Return the display grey of a film: of stored values by its header; one of 8 bits is display grey already.
 
     Raises:
         DataError: The film is damaged, or nothing tells what its values mean.
     """
     with refusing("the film is truncated or damaged", DataError), Image.open(path, formats=("PNG",)) as image:
         check_size(image.height, image.width)
-        if not image.mode.startswith("I"):
-            return None
-        stored = np.asarray(image).astype(np.uint16)
+        stored = np.asarray(image).astype(np.uint16) if image.mode.startswith("I") else None
+    if stored is None:
+        return read_film(path).pixels
     if header is None or not text(header, "PhotometricInterpretation"):
         raise DataError("nothing beside the film tells whether its high values are bright or dark")
     with refusing("the header beside the film is malformed", DataError), quiet_libraries():
