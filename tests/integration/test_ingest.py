@@ -18,7 +18,7 @@ from rich.console import Console
 from tests.fixtures.dicom_files import PLANTED, truncate, write_film
 
 from radlet.core.config import load_config
-from radlet.core.errors import ConfigError, DataError, UnknownNameError
+from radlet.core.errors import ConfigError, DataError, RunError, UnknownNameError
 from radlet.data.images import read_film
 from radlet.data.manifests import read_studies
 from radlet.stages import ingest
@@ -233,3 +233,16 @@ def test_real_dicom_files(shared_data, tmp_path):
     assert len(kept) + len(rejected) == sum(1 for path in (shared_data / "dicom").iterdir())
     assert {"ct_small.dcm", "mr_small.dcm", "mg_breast_mlo_MG1_j2k.dcm", "manifest.json"} <= set(rejected)
     assert "cr_chest_pa_RG1_j2k_lossy.dcm" not in rejected
+
+
+def test_a_film_that_cannot_be_written_is_not_refused_but_written_later(tree, tmp_path):
+    calm = run_ingest(tmp_path / "runs", source=dicom(tree))
+    wanted = contents(calm)
+    film = calm / next(name for name in wanted if name.startswith("images/"))
+    shutil.rmtree(calm)
+    film.mkdir(parents=True)  # in the way, as a full disk would be
+    with pytest.raises(RunError, match="goes on where it stood") as error:
+        run_ingest(tmp_path / "runs", source=dicom(tree))
+    assert not any(name in str(error.value) for name in PLANTED)
+    film.rmdir()
+    assert contents(run_ingest(tmp_path / "runs", source=dicom(tree))) == wanted
