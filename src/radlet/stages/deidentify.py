@@ -1,7 +1,7 @@
 """Stage `deidentify`: a DICOM tree in, the same films without identifiers out; reports too, where a table has them.
 
 Leaves ``dicom/``, ``reports.csv``, ``rejected.jsonl``, ``quarantine.jsonl`` and ``summary.json``. `ingest` reads the
-first two with the source `dicom_tree`; the folder can be passed on.
+first two with the source `dicom_tree`, and these two can be passed on; ``config.json`` tells the raw paths.
 """
 
 import csv
