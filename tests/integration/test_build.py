@@ -272,3 +272,15 @@ def test_the_result_does_not_depend_on_the_number_of_workers_or_on_a_kill(tmp_pa
     assert seen == [before]
     assert resumed == unfinished
     assert contents(resumed) == contents(one)
+
+
+@pytest.mark.parametrize("field", ["ingest", "quality", "structure"])
+def test_a_run_of_another_stage_is_refused_before_any_work(tmp_path, field):
+    ingested = run_ingest(tmp_path / "raw", make_rows(4), tmp_path / "runs")
+    built, _ = run_build(ingested, tmp_path / "runs")
+    for wrong in {ingested, built} - ({ingested} if field == "ingest" else set()):
+        given = {"ingest": ingested, "runs_dir": tmp_path / "runs", field: wrong}
+        config = load_config(build.BuildConfig, None, **given)
+        with pytest.raises(DataError, match=f"is no run of {field}"):
+            build.run(config, Console(file=io.StringIO()))
+    assert list((tmp_path / "runs" / "build").iterdir()) == [built]

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from rich.console import Console
 from tests.fixtures.dicom_files import PLANTED, truncate, write_film
 
 from radlet.core.config import load_config
-from radlet.core.errors import ConfigError, DataError
+from radlet.core.errors import ConfigError, DataError, RunError
 from radlet.data import extra
 from radlet.data.manifests import read_studies
 from radlet.stages import deidentify, ingest
@@ -189,3 +190,16 @@ def test_ingest_holds_films_with_burned_in_text_where_asked_to(tree, tmp_path):
         run_dir = ingest.run(config, Console(file=file))
     reasons = json.loads((run_dir / "summary.json").read_text())["rejected_by_reason"]
     assert reasons["burned-in text"] == 1
+
+
+def test_a_film_that_cannot_be_written_is_not_refused_but_written_later(tree, tmp_path):
+    calm = run_deidentify(tmp_path / "runs", tree)
+    wanted = films_of(calm)
+    patient = calm / "dicom" / next(iter(wanted)).split("/")[1]
+    shutil.rmtree(calm)
+    patient.parent.mkdir(parents=True)
+    patient.write_text("in the way")  # as a full disk would be
+    with pytest.raises(RunError, match="goes on where it stood"):
+        run_deidentify(tmp_path / "runs", tree)
+    patient.unlink()
+    assert films_of(run_deidentify(tmp_path / "runs", tree)) == wanted

@@ -18,7 +18,7 @@ from rich.console import Console
 from tests.fixtures.dicom_files import PLANTED, truncate, write_film
 
 from radlet.core.config import load_config
-from radlet.core.errors import ConfigError, DataError, UnknownNameError
+from radlet.core.errors import ConfigError, DataError, RunError, UnknownNameError
 from radlet.data.images import read_film
 from radlet.data.manifests import read_studies
 from radlet.stages import ingest
@@ -233,3 +233,39 @@ def test_real_dicom_files(shared_data, tmp_path):
     assert len(kept) + len(rejected) == sum(1 for path in (shared_data / "dicom").iterdir())
     assert {"ct_small.dcm", "mr_small.dcm", "mg_breast_mlo_MG1_j2k.dcm", "manifest.json"} <= set(rejected)
     assert "cr_chest_pa_RG1_j2k_lossy.dcm" not in rejected
+
+
+def test_a_film_that_cannot_be_written_is_not_refused_but_written_later(tree, tmp_path):
+    calm = run_ingest(tmp_path / "runs", source=dicom(tree))
+    wanted = contents(calm)
+    film = calm / next(name for name in wanted if name.startswith("images/"))
+    shutil.rmtree(calm)
+    film.mkdir(parents=True)  # in the way, as a full disk would be
+    with pytest.raises(RunError, match="goes on where it stood") as error:
+        run_ingest(tmp_path / "runs", source=dicom(tree))
+    assert not any(name in str(error.value) for name in PLANTED)
+    film.rmdir()
+    assert contents(run_ingest(tmp_path / "runs", source=dicom(tree))) == wanted
+
+
+def test_an_empty_tree_that_is_filled_is_read_by_the_same_command(tree, tmp_path):
+    late = tmp_path / "late"
+    late.mkdir()
+    with pytest.raises(DataError, match="the source holds none"):
+        run_ingest(tmp_path / "runs", source=dicom(late))
+    write_film(late / "film.dcm", 1)
+    assert len(list(read_studies(run_ingest(tmp_path / "runs", source=dicom(late))))) == 1
+
+
+def test_a_removed_run_leaves_no_listing_that_hides_new_films(tree, tmp_path):
+    with pytest.raises(DataError, match="remove the folder and start again"):
+        run_ingest(tmp_path / "runs", source=dicom(tree), max_rejected_share=0.0)
+    [stopped] = (tmp_path / "runs" / "ingest").iterdir()
+    shutil.rmtree(stopped)
+    truncated = next(path for path in tree.rglob("*.dcm") if path.name.endswith("_11.dcm"))
+    for path in (truncated, tree / "knee.dcm", tree / "notes.txt"):
+        path.unlink()
+    write_film(tree / "new.dcm", 99)
+    run_dir = run_ingest(tmp_path / "runs", source=dicom(tree), max_rejected_share=0.0)
+    assert len(list((run_dir / "images").iterdir())) == 12
+    assert not list((tmp_path / "runs" / "private").glob("*-listing"))

@@ -167,6 +167,13 @@ def test_build_leaves_out_what_was_rejected_and_fills_views(spoilt, tmp_path):
     assert json.loads((plain / "summary.json").read_text())["quality"] is None
 
 
+def test_a_run_of_another_stage_is_refused(films, tmp_path):
+    ingested = run_ingest(tmp_path / "a", films[:4], tmp_path / "runs")
+    judged, _ = run_quality(ingested, tmp_path / "runs")
+    with pytest.raises(DataError, match="is no run of ingest"):
+        run_quality(judged, tmp_path / "runs")
+
+
 def test_build_refuses_the_quality_of_another_ingest(films, tmp_path):
     first = run_ingest(tmp_path / "a", films[:4], tmp_path / "runs")
     second = run_ingest(tmp_path / "b", films[4:8], tmp_path / "runs")

@@ -136,6 +136,34 @@ def run_digest(path: Path) -> str:
     return digest
 
 
+def check_stage(path: Path, stage: str, output: str) -> None:
+    """Refuse a finished run that is not one of a stage; `open_run` refuses those that are not finished.
+
+    Args:
+        path: Run directory.
+        stage: Name of the stage, for the message.
+        output: File that a run of this stage leaves, and one of no other.
+
+    Raises:
+        DataError: The run does not hold the file.
+    """
+    if (path / DONE).is_file() and not (path / output).is_file():
+        raise DataError(f"{path}: is no run of {stage}, for it holds no {output}. Give the folder of one.")
+
+
+def check_made_from_ingest(path: Path, stage: str, output: str, ingest: Path) -> None:
+    """Refuse a run that is not one of a stage, or was made from another ingest run.
+
+    Raises:
+        DataError: As `run_digest` and `check_stage`, or the ingest run is another one.
+    """
+    run_digest(path)
+    check_stage(path, stage, output)
+    upstream = json.loads((path / "inputs.json").read_text(encoding="utf-8")).get("ingest", {})
+    if upstream.get("digest") != run_digest(ingest):
+        raise DataError(f"{path}: was made from another ingest run than {ingest}. Run {stage} on this one.")
+
+
 def write_atomically(path: Path, text: str | Iterable[str]) -> None:
     """Write a text file, or its parts, so that a reader sees the old or the new content, never a part."""
     temporary = path.with_name(path.name + ".tmp")

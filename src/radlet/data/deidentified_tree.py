@@ -11,6 +11,7 @@ from typing import Any
 
 from radlet.core.errors import DataError
 from radlet.core.locks import lock_file
+from radlet.core.records import ImageRecord
 from radlet.data.burned_in import check_burned_in
 from radlet.data.confidentiality import Confidentiality, ProfileOptions
 from radlet.data.deidentify import Names, remove_identifiers
@@ -73,14 +74,13 @@ class _Worker:
                 refusals.append(Refusal(image.image_id, poisoned[image.image_id]))
                 continue
             yield image.image_id
-            try:
-                outcomes.update(self._film(raw, image.image_id, Path(image.path)))
+            film = self._clean(raw, image)
+            if isinstance(film, Refusal):
+                refusals.append(film)
+            else:
+                self._store(raw, image, film[0])
+                outcomes.update(film[1])
                 films += 1
-            except DataError as error:
-                reason = without_path(str(error), image.path)
-                refusals.append(Refusal(image.image_id, reason, quarantined=isinstance(error, QuarantineError)))
-            except Exception as error:  # noqa: BLE001 - a library may raise anything; the film is refused by id
-                refusals.append(Refusal(image.image_id, f"de-identification failed ({type(error).__name__})"))
             yield None
         if not films:
             return None, refusals
@@ -92,19 +92,29 @@ class _Worker:
             "texts": {name: remove_identifiers(text, self._shard.names) for name, text in _texts(raw).items()},
         }, refusals
 
-    def _film(self, raw: RawStudy, image_id: str, path: Path) -> dict[str, int]:
-        data = path.read_bytes()
-        study, own = raw.study, self._pseudonyms
-        clean, outcomes = self._profile.film(data, study.study_id, study.patient_id, image_id)
-        if self._shard.check_text:
-            check_burned_in(read_dicom(data))
-        folder = Path(FILMS, own.of("patient", study.patient_id), own.of("study", study.study_id))
-        target = self._shard.run_dir / folder / f"{own.of('image', image_id)}.dcm"
+    def _clean(self, raw: RawStudy, image: ImageRecord) -> tuple[bytes, dict[str, int]] | Refusal:
+        """Return a film without identifiers and what became of its attributes, or why it is refused."""
+        try:
+            data = Path(image.path).read_bytes()
+            film = self._profile.film(data, raw.study.study_id, raw.study.patient_id, image.image_id)
+            if self._shard.check_text:
+                check_burned_in(read_dicom(data))
+        except DataError as error:
+            reason = without_path(str(error), image.path)
+            return Refusal(image.image_id, reason, quarantined=isinstance(error, QuarantineError))
+        except Exception as error:  # noqa: BLE001 - a library may raise anything; the film is refused by id
+            return Refusal(image.image_id, f"de-identification failed ({type(error).__name__})")
+        return film
+
+    def _store(self, raw: RawStudy, image: ImageRecord, clean: bytes) -> None:
+        """Write a film. A full disk is no fault of the film: it ends the run, which can go on later."""
+        own = self._pseudonyms
+        folder = Path(FILMS, own.of("patient", raw.study.patient_id), own.of("study", raw.study.study_id))
+        target = self._shard.run_dir / folder / f"{own.of('image', image.image_id)}.dcm"
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(target.name + ".tmp")
         temporary.write_bytes(clean)
         temporary.replace(target)
-        return outcomes
 
 
 def _texts(raw: RawStudy) -> dict[str, str]:

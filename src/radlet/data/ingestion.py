@@ -181,12 +181,11 @@ def _ingest_study(
             refusals.append(Refusal(image.image_id, poisoned[image.image_id]))
             continue
         yield image.image_id
-        try:
-            films[image.image_id] = _ingest_film(shard, raw, image, own_image)
-        except DataError as error:
-            refusals.append(Refusal(image.image_id, without_path(str(error), image.path)))
-        except Exception as error:  # noqa: BLE001 - a decoder may raise anything; the film is refused by id
-            refusals.append(Refusal(image.image_id, f"the decoder failed ({type(error).__name__})"))
+        film = _read(shard, raw, image)
+        if isinstance(film, Refusal):
+            refusals.append(film)
+        else:
+            films[image.image_id] = _store(shard, film, image.view, own_image)
         yield None
     if not raw.study.images:
         refusals.append(Refusal(raw.study.study_id, "the study has no film"))
@@ -206,18 +205,29 @@ def _ingest_study(
     return own.model_copy(update=kept_parts), refusals
 
 
-def _ingest_film(shard: Shard, raw: RawStudy, image: ImageRecord, own: ImageRecord) -> ImageRecord:
-    view: View | None = image.view
-    decode = raw.decoders.get(image.image_id)
-    made = decode() if decode else raw.pixels.get(image.image_id)
-    film = read_film(Path(image.path)) if made is None else Film(made)
-    pixels, view = film.pixels, view or film.view
-    if shard.check_text:
-        check_burned_in(film)
+def _read(shard: Shard, raw: RawStudy, image: ImageRecord) -> Film | Refusal:
+    """Return a film, or why it is refused."""
+    try:
+        decode = raw.decoders.get(image.image_id)
+        made = decode() if decode else raw.pixels.get(image.image_id)
+        film = read_film(Path(image.path)) if made is None else Film(made)
+        if shard.check_text:
+            check_burned_in(film)
+    except DataError as error:
+        return Refusal(image.image_id, without_path(str(error), image.path))
+    except Exception as error:  # noqa: BLE001 - a decoder may raise anything; the film is refused by id
+        return Refusal(image.image_id, f"the decoder failed ({type(error).__name__})")
+    return film
+
+
+def _store(shard: Shard, film: Film, view: View | None, own: ImageRecord) -> ImageRecord:
+    """Write a film and return its row. A full disk is no fault of the film: it ends the run, which can go on later."""
     path = f"{IMAGES}/{_file_stem(own.image_id)}.png"
-    _write_png(shard.run_dir / path, pixels)
-    height_px, width_px = pixels.shape
-    return own.model_copy(update={"path": path, "view": view, "height_px": height_px, "width_px": width_px})
+    _write_png(shard.run_dir / path, film.pixels)
+    height_px, width_px = film.pixels.shape
+    return own.model_copy(
+        update={"path": path, "view": view or film.view, "height_px": height_px, "width_px": width_px}
+    )
 
 
 def _truth(shard: Shard, raw: RawStudy, own: Study, films: dict[str, ImageRecord]) -> tuple[Finding, ...] | None:

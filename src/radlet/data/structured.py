@@ -1,12 +1,9 @@
 """Texts that `structure` made, laid over the texts of the studies; `build` reads studies through here."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from radlet.core.errors import DataError
 from radlet.core.records import Record, Study
-from radlet.core.runs import run_digest
 from radlet.data.manifests import read_records, row_groups_with
 
 TEXTS = "texts.parquet"
@@ -26,18 +23,6 @@ class StructuredText(Record):
     """The model that was asked."""
     prompts: dict[str, str]
     """Job -> digest of its prompt."""
-
-
-def check_structure(structure: Path, ingest: Path) -> None:
-    """Refuse a structure run that was made of other studies.
-
-    Raises:
-        DataError: The structure run is not finished, or was made of another ingest run.
-    """
-    run_digest(structure)
-    made_from = json.loads((structure / "inputs.json").read_text(encoding="utf-8"))["ingest"]["digest"]
-    if made_from != run_digest(ingest):
-        raise DataError(f"{structure}: was made from another ingest run than {ingest}. Run structure on this one.")
 
 
 def lay_over(studies: Sequence[Study], structure: Path) -> list[Study]:

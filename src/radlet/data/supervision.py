@@ -16,7 +16,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from radlet.core.errors import DataError, RadletError
+from radlet.core.errors import DataError, RadletError, RunError
 
 Poisoned = dict[str, str]
 """Item id -> why it is not to be touched again."""
@@ -155,9 +155,22 @@ def _serve(connection: Connection, work: Work) -> None:
             return
         except RadletError as error:
             connection.send(("raise", error))
+        except (
+            OSError
+        ) as error:  # a worker refuses films that it cannot read; what is left is about the run's own files
+            connection.send(("raise", _cannot_write(error)))
         except Exception as error:  # noqa: BLE001 - handed to the parent, without its text, which may quote a patient
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{type(error).__name__} at {place.filename}:{place.lineno}"
             connection.send(
                 ("raise", DataError(f"A worker failed with {where}. This is a fault in radlet; report it."))
             )
+
+
+def _cannot_write(error: OSError) -> RunError:
+    """Return the error without the path of the file, which may name a patient."""
+    reason = os.strerror(error.errno) if error.errno else type(error).__name__
+    return RunError(
+        f"A worker could not use the files of the run ({reason}). Make room, or give access to the folders; the same "
+        "command goes on where it stood."
+    )

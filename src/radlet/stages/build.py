@@ -18,16 +18,24 @@ from radlet import __version__
 from radlet.core.config import StageConfig
 from radlet.core.errors import DataError
 from radlet.core.records import SPLITS
-from radlet.core.runs import Run, open_run, run_digest, sha256_file, write_atomically
+from radlet.core.runs import (
+    Run,
+    check_made_from_ingest,
+    check_stage,
+    open_run,
+    run_digest,
+    sha256_file,
+    write_atomically,
+)
 from radlet.data.assembly import ExampleSettings
 from radlet.data.building import JOURNAL, BuildShard, ShardCounts, build_shard, read_report
 from radlet.data.card import CardCounts, SourceNote
 from radlet.data.manifests import EXAMPLES, STUDIES, count_row_groups, join_records
 from radlet.data.names import require_model
-from radlet.data.quality.selection import check_selection, count_selection
+from radlet.data.quality.selection import FILMS, count_selection
 from radlet.data.sources import SOURCES
 from radlet.data.splits import check_leakage
-from radlet.data.structured import check_structure
+from radlet.data.structured import TEXTS
 from radlet.stages.executors import ExecutorSettings, run_tasks
 
 _UPSTREAM = ("ingest", "quality", "structure")
@@ -56,6 +64,7 @@ def run(config: BuildConfig, console: Console | None = None) -> Path:
         DataError: The ingest run is not usable, no study has a target, or a patient is in two splits.
     """
     console = console or Console(stderr=True)
+    _check_upstream(config)
     inputs = {name: path for name in _UPSTREAM if (path := getattr(config, name))}
     run = open_run(config, "build", inputs)
     if run.finished:
@@ -63,10 +72,6 @@ def run(config: BuildConfig, console: Console | None = None) -> Path:
         return run.path
     if config.names == "rules_and_model":
         require_model()
-    if config.quality:
-        check_selection(config.quality, config.ingest)
-    if config.structure:
-        check_structure(config.structure, config.ingest)
     shards = _shards(config, run)
     _work(config, shards, console)
     join_records(run.path / EXAMPLES, (shard.examples for shard in shards))
@@ -81,6 +86,14 @@ def run(config: BuildConfig, console: Console | None = None) -> Path:
     _print_summary(console, summary)
     console.print(f"build: {run.path}", soft_wrap=True)
     return run.path
+
+
+def _check_upstream(config: BuildConfig) -> None:
+    check_stage(config.ingest, "ingest", STUDIES)
+    if config.quality:
+        check_made_from_ingest(config.quality, "quality", FILMS, config.ingest)
+    if config.structure:
+        check_made_from_ingest(config.structure, "structure", TEXTS, config.ingest)
 
 
 def _shards(config: BuildConfig, run: Run) -> list[BuildShard]:
@@ -141,6 +154,7 @@ def _write_card(config: BuildConfig, run: Run, counts: CardCounts, summary: dict
     hashes = {
         "ingest": run_digest(config.ingest),
         **({"quality": run_digest(config.quality)} if config.quality else {}),
+        **({"structure": run_digest(config.structure)} if config.structure else {}),
         "build": run.output_digest(),
         EXAMPLES: sha256_file(run.path / EXAMPLES),
     }

@@ -1,12 +1,11 @@
 """Stage `deidentify`: a DICOM tree in, the same films without identifiers out; reports too, where a table has them.
 
 Leaves ``dicom/``, ``reports.csv``, ``rejected.jsonl``, ``quarantine.jsonl`` and ``summary.json``. `ingest` reads the
-first two with the source `dicom_tree`; the folder can be passed on.
+first two with the source `dicom_tree`, and these two can be passed on; ``config.json`` tells the raw paths.
 """
 
 import csv
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +30,7 @@ from radlet.data.names import require_model
 from radlet.data.pseudonyms import load_or_make_key
 from radlet.data.sources.dicom_tree import DicomTreeSource
 from radlet.stages.executors import ExecutorSettings, run_tasks
-from radlet.stages.raw_listing import list_shown
+from radlet.stages.raw_listing import JOURNAL, forget, list_shown, make_folders
 
 
 class DeidentifyConfig(StageConfig, ExecutorSettings):
@@ -72,8 +71,7 @@ def run(config: DeidentifyConfig, console: Console | None = None) -> Path:
     _write_films(config, shards, console)
     summary = _write_lists(config, run, shards)
     _check(config, run, summary)
-    shutil.rmtree(_listing_dir(config, run))
-    shutil.rmtree(run.path / "journal")
+    forget(run.path, _listing_dir(config, run))
     run.finish()
     _print_summary(console, summary)
     console.print(f"deidentify: {run.path}", soft_wrap=True)
@@ -89,8 +87,7 @@ def _require_packages(config: DeidentifyConfig) -> None:
 
 
 def _shards(config: DeidentifyConfig, run: Run, console: Console) -> list[TreeShard]:
-    for folder in ("journal", FILMS):
-        (run.path / folder).mkdir(exist_ok=True)
+    make_folders(run.path, (JOURNAL, FILMS), _listing_dir(config, run))
     private = config.runs_dir / "private"
     private.mkdir(mode=0o700, exist_ok=True)
     key_file = config.pseudonym_key_file or private / "pseudonym.key"
@@ -186,11 +183,13 @@ def _check(config: DeidentifyConfig, run: Run, summary: dict[str, Any]) -> None:
     reasons = {**summary["rejected_by_reason"], **summary["quarantine_by_reason"]}
     counts = "; ".join(f"{count} x {reason}" for reason, count in reasons.items())
     if not films:
+        forget(run.path, _listing_dir(config, run))
         raise DataError(f"No film is left ({counts or 'the tree holds none'}). See {run.path}/rejected.jsonl.")
     if lost > config.max_rejected_share * (films + lost):
         raise DataError(
             f"{lost} of {films + lost} files were refused or quarantined, more than max_rejected_share="
-            f"{config.max_rejected_share:g} allows: {counts}. See {run.path}, or raise the limit."
+            f"{config.max_rejected_share:g} allows: {counts}. See {run.path}. Raise the limit, or mend the "
+            "files, remove the folder and start again."
         )
 
 

@@ -4,7 +4,6 @@ Leaves ``studies.parquet``, ``images/``, ``masks/``, ``rejected.jsonl`` and ``su
 """
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,7 +27,7 @@ from radlet.data.pseudonyms import load_or_make_key
 from radlet.data.sources import SOURCES
 from radlet.data.sources.base import ListedSource, Source
 from radlet.stages.executors import ExecutorSettings, run_tasks
-from radlet.stages.raw_listing import list_shown
+from radlet.stages.raw_listing import JOURNAL, forget, list_shown, make_folders
 
 _NUM_SHARDS = 32
 """How finely a source without a listing is cut. Fixed: the order must not depend on the number of workers."""
@@ -75,9 +74,9 @@ def run(config: IngestConfig, console: Console | None = None) -> Path:
     _decode(config, shards, console)
     summary = _write_manifest(run, shards)
     _check(config, run, summary)
-    shutil.rmtree(_listing_dir(config, run), ignore_errors=True)
-    for name in ("journal", *(folder for folder in (IMAGES, MASKS) if not any((run.path / folder).iterdir()))):
-        shutil.rmtree(run.path / name)
+    forget(run.path, _listing_dir(config, run))
+    for empty in (folder for folder in (IMAGES, MASKS) if not any((run.path / folder).iterdir())):
+        (run.path / empty).rmdir()
     run.finish()
     _print_summary(console, summary)
     console.print(f"ingest: {run.path}", soft_wrap=True)
@@ -85,8 +84,7 @@ def run(config: IngestConfig, console: Console | None = None) -> Path:
 
 
 def _shards(config: IngestConfig, run: Run, console: Console) -> list[Shard]:
-    for folder in ("journal", IMAGES, MASKS):
-        (run.path / folder).mkdir(exist_ok=True)
+    make_folders(run.path, (JOURNAL, IMAGES, MASKS), _listing_dir(config, run))
     key_file = finder = None
     if config.source.pseudonymise:
         private = _private_dir(config)
@@ -118,7 +116,7 @@ def _listing_dir(config: IngestConfig, run: Run) -> Path:
     """Return where the listing stands until the run is finished: it holds raw ids, which a source may want private."""
     if config.source.pseudonymise:
         return _private_dir(config).resolve() / f"{run.path.name}-listing"
-    return run.path.resolve() / "journal" / "listing"
+    return run.path.resolve() / JOURNAL / "listing"
 
 
 def _private_dir(config: IngestConfig) -> Path:
@@ -196,13 +194,15 @@ def _check(config: IngestConfig, run: Run, summary: dict[str, Any]) -> None:
     rejected, films = summary["rejected"], summary["films"]
     counts = "; ".join(f"{count} x {reason}" for reason, count in summary["rejected_by_reason"].items())
     if not films:
+        forget(run.path, _listing_dir(config, run))
         raise DataError(
             f"No film could be ingested ({counts or 'the source holds none'}). See {run.path}/rejected.jsonl."
         )
     if rejected > config.max_rejected_share * (films + rejected):
         raise DataError(
             f"{rejected} of {films + rejected} films were refused, more than max_rejected_share="
-            f"{config.max_rejected_share:g} allows: {counts}. See {run.path}/rejected.jsonl, or raise the limit."
+            f"{config.max_rejected_share:g} allows: {counts}. See {run.path}/rejected.jsonl. Raise the limit, or "
+            "mend the films, remove the folder and start again."
         )
 
 

@@ -17,8 +17,8 @@ from rich.table import Table
 from radlet import __version__
 from radlet.core.config import StageConfig, load_config
 from radlet.core.errors import DataError
-from radlet.core.runs import Run, open_run, write_atomically
-from radlet.data.manifests import write_records
+from radlet.core.runs import Run, check_stage, open_run, write_atomically
+from radlet.data.manifests import STUDIES, write_records
 from radlet.data.quality import QUALITY_CHECKS
 from radlet.data.quality.base import Group, QualityCheck, SetCheck
 from radlet.data.quality.judging import UNREADABLE, FilmQuality, Judge
@@ -70,6 +70,7 @@ def run(config: QualityConfig, console: Console | None = None) -> Path:
         DataError: The ingest run is not usable or holds no film, or too many films were rejected.
     """
     console = console or Console(stderr=True)
+    check_stage(config.ingest, "ingest", STUDIES)
     run = open_run(config, "quality", {"ingest": config.ingest})
     if run.finished:
         console.print(f"quality: already done, nothing to do: {run.path}", soft_wrap=True)

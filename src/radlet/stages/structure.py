@@ -17,8 +17,8 @@ from rich.table import Table
 from radlet.core.config import StageConfig, load_config
 from radlet.core.console import Progress, make_console
 from radlet.core.errors import RunError
-from radlet.core.runs import Run, open_run, write_atomically
-from radlet.data.manifests import read_studies, write_records
+from radlet.core.runs import Run, check_stage, open_run, write_atomically
+from radlet.data.manifests import STUDIES, read_studies, write_records
 from radlet.data.structured import TEXTS, StructuredText
 from radlet.llm.endpoint import BudgetConfig, ModelConfig, ServerConfig, check_host
 from radlet.llm.jobs import JOBS
@@ -65,6 +65,7 @@ def run(config: StructureConfig, console: Console | None = None) -> Path:
     """
     console = console or make_console()
     check_host(config.server)
+    check_stage(config.ingest, "ingest", STUDIES)
     run = open_run(config, "structure", {"ingest": config.ingest})
     if run.finished:
         console.print(f"structure: already done, nothing to do: {run.path}", soft_wrap=True)

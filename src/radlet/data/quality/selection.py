@@ -8,9 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from radlet.core.errors import DataError
 from radlet.core.records import ImageRecord, Study, View
-from radlet.core.runs import run_digest
 from radlet.data.manifests import row_groups_with
 
 FILMS = "films.parquet"
@@ -38,18 +36,6 @@ class Selection:
     def _filled(self, image: ImageRecord) -> ImageRecord:
         view = self.views.get(image.image_id)
         return image.model_copy(update={"view": view}) if view and image.view is None else image
-
-
-def check_selection(quality: Path, ingest: Path) -> None:
-    """Refuse a quality run that says nothing of an ingest run.
-
-    Raises:
-        DataError: The quality run is not finished, or was made of another ingest run.
-    """
-    run_digest(quality)
-    upstream = json.loads((quality / "inputs.json").read_text(encoding="utf-8")).get("ingest", {})
-    if upstream.get("digest") != run_digest(ingest):
-        raise DataError(f"{quality}: was made of another ingest run than {ingest}. Run quality on this one.")
 
 
 def read_selection(quality: Path, image_ids: Sequence[str]) -> Selection:
