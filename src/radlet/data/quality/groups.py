@@ -1,9 +1,9 @@
 """Put what was found to be the same into groups, and say which member of each stays."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from radlet.core.records import SPLITS
+from radlet.core.records import SPLITS, Study
 from radlet.data.quality.base import Group, Member, Scope
 
 _STAYS: dict[str | None, int] = {split: place for place, split in enumerate([*reversed(SPLITS), None])}
@@ -13,14 +13,19 @@ Alike = dict[int, float]
 """Position of a member -> how like the most similar other one it is."""
 
 
+def member_of(study: Study, own_id: str) -> Member:
+    """Return a film of a study, or the study itself, as the member of a group."""
+    return Member(id=own_id, study_id=study.study_id, patient_id=study.patient_id, split=study.split)
+
+
 def make_groups(
-    check: str, of: Literal["films", "studies"], members: Sequence[Member], alike: Iterable[Alike]
+    check: str, of: Literal["films", "studies"], members: Mapping[int, Member], alike: Iterable[Alike]
 ) -> list[Group]:
     """Return the groups, in the order of their first members."""
     return [_group(check, of, members, one) for one in sorted(alike, key=min)]
 
 
-def _group(check: str, of: Literal["films", "studies"], members: Sequence[Member], alike: Alike) -> Group:
+def _group(check: str, of: Literal["films", "studies"], members: Mapping[int, Member], alike: Alike) -> Group:
     places = sorted(alike)
     kept = min(places, key=lambda place: (_STAYS[members[place].split], place))
     return Group(
