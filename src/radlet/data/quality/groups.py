@@ -25,19 +25,26 @@ def make_groups(
     return [_group(check, of, members, one) for one in sorted(alike, key=min)]
 
 
+def first_to_stay(members: Sequence[Member]) -> Member:
+    """Return the member that stays: of test before dev before train, then the first."""
+    return min(members, key=lambda member: _STAYS[member.split])
+
+
 def _group(check: str, of: Literal["films", "studies"], members: Mapping[int, Member], alike: Alike) -> Group:
     places = sorted(alike)
-    kept = min(places, key=lambda place: (_STAYS[members[place].split], place))
+    of_group = tuple(members[place] for place in places)
     return Group(
         check=check,
         of=of,
-        scope=_scope([members[place] for place in places]),
-        kept=members[kept].id,
+        scope=scope_of(of_group),
+        kept=first_to_stay(of_group).id,
         similarity={members[place].id: round(alike[place], 4) for place in places},
+        members=of_group,
     )
 
 
-def _scope(members: Sequence[Member]) -> Scope:
+def scope_of(members: Sequence[Member]) -> Scope:
+    """Return over what the members of a group are spread."""
     if len({member.split for member in members if member.split}) > 1:
         return "several splits"
     return "several patients" if len({member.patient_id for member in members}) > 1 else "one patient"
