@@ -329,10 +329,10 @@ def test_copies_that_are_only_flagged_stay_and_count_as_leakage(films, tmp_path)
     run_dir, counts, shown = run_build(ingested, found, tmp_path / "runs", shares=HALVES)
     assert all(len(paths) == 2 for paths in films_of(run_dir).values())
     assert counts["in_several_splits"]["duplicate_images"] == {"groups": 1, "pairs": 1}
-    assert "leakage: 1 pairs of duplicate_images stand in two splits" in shown
+    assert "leakage: pairs of duplicate_images that stand in two splits: 1;" in shown
     card = json.loads((run_dir / "card.json").read_text())
     assert card["leakage"]["copies"]["duplicate_images"] == {"groups": 1, "pairs": 1}
-    assert "1 pairs of duplicate images stand in two splits" in (run_dir / "card.html").read_text()
+    assert "Pairs of duplicate images that stand in two splits: 1, groups: 1" in (run_dir / "card.html").read_text()
     one_split, _, _ = run_build(ingested, found, tmp_path / "runs", shares={"train": 1.0})
     standing = json.loads((one_split / "summary.json").read_text())["quality"]["in_several_splits"]
     assert standing["duplicate_images"]["pairs"] == 0

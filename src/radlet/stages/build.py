@@ -204,7 +204,7 @@ def _print_summary(console: Console, summary: dict[str, Any]) -> None:
         for name, standing in summary["quality"]["in_several_splits"].items():
             if standing["pairs"]:
                 console.print(
-                    f'leakage: {standing["pairs"]} pairs of {name} stand in two splits; the check\'s action = "reject" '
+                    f'leakage: pairs of {name} that stand in two splits: {standing["pairs"]}; the check\'s action = "reject" '
                     "leaves the one in train out"
                 )
     priors = summary["prior_references"]
