@@ -204,8 +204,8 @@ def _print_summary(console: Console, summary: dict[str, Any]) -> None:
         for name, standing in summary["quality"]["in_several_splits"].items():
             if standing["pairs"]:
                 console.print(
-                    f'leakage: pairs of {name} that stand in two splits: {standing["pairs"]}; the check\'s action = "reject" '
-                    "leaves the one in train out"
+                    f"leakage: pairs of {name} that stand in two splits: {standing['pairs']}; "
+                    'action = "reject" of that check leaves out the one in train'
                 )
     priors = summary["prior_references"]
     if priors["texts"]:
