@@ -169,7 +169,7 @@ def test_the_data_card_counts_and_names_nobody(tmp_path):
     run_dir, _ = run_build(ingested, tmp_path / "BRUMAIRE" / "runs", labels="both")
     card = json.loads((run_dir / "card.json").read_text())
     page = (run_dir / "card.html").read_text()
-    assert card["leakage"] == {"patients": 1, "studies": 30, "films": 30, "in_several_splits": 0}
+    assert card["leakage"] == {"patients": 1, "studies": 30, "films": 30, "in_several_splits": 0, "copies": None}
     assert sum(sum(one.values()) for one in card["flow"]["without_target"].values()) == 1
     assert sum(row["targets"] for row in card["splits"].values()) == 29
     assert sum(sum(views.values()) for views in card["views"].values()) == 30

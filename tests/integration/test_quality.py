@@ -21,7 +21,9 @@ from radlet.core.errors import ConfigError, DataError, UnknownNameError
 from radlet.data.manifests import read_examples, read_records
 from radlet.data.quality import measuring
 from radlet.data.quality.judging import FilmQuality
+from radlet.data.quality.selection import write_selection
 from radlet.data.sources.synthetic import SyntheticSource
+from radlet.data.splits import assign_split
 from radlet.stages import build, ingest, quality
 
 NAME = "QUEZALDA"
@@ -279,3 +281,115 @@ def test_a_film_that_cannot_be_read_is_rejected_and_counted(films, tmp_path):
     assert "truncated or damaged" in entry["reason"]
     assert json.loads((run_dir / "summary.json").read_text())["checks"]["unreadable"]["failed"] == 1
     assert "not readable" in (run_dir / "quality.html").read_text()
+
+
+HALVES = {"train": 0.5, "dev": 0.0, "test": 0.5}
+NO_SPLITS = [None] * 20
+
+
+def run_build(ingested, judged, runs_dir, **values):
+    console = Console(file=io.StringIO(), width=200)
+    given = {"ingest": ingested, "quality": judged, "runs_dir": runs_dir, **values}
+    run_dir = build.run(load_config(build.BuildConfig, None, **given), console)
+    return run_dir, json.loads((run_dir / "summary.json").read_text())["quality"], console.file.getvalue()
+
+
+def with_copy_over_splits(films):
+    """The films, the one of a patient of test a copy of one of a train patient who stands before; both studies."""
+    splits = [assign_split(f"p{number}", HALVES, 0) for number in range(10)]
+    learnt = splits.index("train")
+    judged = splits.index("test", learnt)
+    changed = list(films)
+    buffer = io.BytesIO()
+    Image.fromarray(films[2 * learnt]).resize((180, 180), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=60)
+    changed[2 * judged] = np.asarray(Image.open(buffer))
+    return changed, learnt, judged
+
+
+def films_of(run_dir):
+    return {example.study_id: [Path(path).name for path in example.image_paths] for example in read_examples(run_dir)}
+
+
+def test_of_copies_over_splits_that_build_makes_the_one_in_train_goes(films, tmp_path):
+    changed, learnt, judged = with_copy_over_splits(films)
+    ingested = run_ingest(tmp_path / "raw", changed, tmp_path / "runs", split=NO_SPLITS)
+    found, _ = run_quality(ingested, tmp_path / "runs")
+    [group] = [group for group in listed(found, "duplicates.jsonl") if group["of"] == "films"]
+    _, paths = image_ids(ingested)
+    run_dir, counts, shown = run_build(ingested, found, tmp_path / "runs", shares=HALVES)
+    kept = films_of(run_dir)
+    assert (len(kept[f"s{learnt}"]), len(kept[f"s{judged}"])) == (1, 2)
+    assert paths[2 * learnt] not in kept[f"s{learnt}"]
+    assert counts["films_rejected"] == 1
+    assert counts["duplicates"]["duplicate_images"]["several splits"] == {"groups": 1, "surplus": 1}
+    assert counts["in_several_splits"]["duplicate_images"] == {"groups": 0, "pairs": 0}
+    assert "leakage" not in shown
+    assert {member["patient_id"] for member in group["members"]} == {f"p{learnt}", f"p{judged}"}
+    card = (run_dir / "card.html").read_text()
+    assert "No pair of duplicate images stands in two splits" in card
+
+
+def test_copies_that_are_only_flagged_stay_and_count_as_leakage(films, tmp_path):
+    changed, _, _ = with_copy_over_splits(films)
+    ingested = run_ingest(tmp_path / "raw", changed, tmp_path / "runs", split=NO_SPLITS)
+    found, _ = run_quality(ingested, tmp_path / "runs", checks={"duplicate_images": {"action": "flag"}})
+    run_dir, counts, shown = run_build(ingested, found, tmp_path / "runs", shares=HALVES)
+    assert all(len(paths) == 2 for paths in films_of(run_dir).values())
+    assert counts["in_several_splits"]["duplicate_images"] == {"groups": 1, "pairs": 1}
+    assert "leakage: pairs of duplicate_images that stand in two splits: 1;" in shown
+    card = json.loads((run_dir / "card.json").read_text())
+    assert card["leakage"]["copies"]["duplicate_images"] == {"groups": 1, "pairs": 1}
+    assert "Pairs of duplicate images that stand in two splits: 1, groups: 1" in (run_dir / "card.html").read_text()
+    one_split, _, _ = run_build(ingested, found, tmp_path / "runs", shares={"train": 1.0})
+    standing = json.loads((one_split / "summary.json").read_text())["quality"]["in_several_splits"]
+    assert standing["duplicate_images"]["pairs"] == 0
+
+
+@pytest.mark.parametrize("action", ["flag", "reject"])
+def test_copies_over_published_splits(films, tmp_path, action):
+    changed = list(films)
+    changed[18] = films[0]
+    ingested = run_ingest(tmp_path / "raw", changed, tmp_path / "runs")
+    found, _ = run_quality(ingested, tmp_path / "runs", checks={"duplicate_images": {"action": action}})
+    run_dir, counts, _ = run_build(ingested, found, tmp_path / "runs")
+    pairs = {"flag": 1, "reject": 0}[action]
+    assert counts["in_several_splits"]["duplicate_images"]["pairs"] == pairs
+    kept = films_of(run_dir)
+    assert (len(kept["s0"]), len(kept["s9"])) == (1 + pairs, 2)
+
+
+@pytest.mark.parametrize("action", ["flag", "reject"])
+def test_reports_that_repeat_over_splits_are_counted_and_go_only_when_rejected(films, tmp_path, action):
+    splits = [assign_split(f"p{number}", HALVES, 0) for number in range(10)]
+    texts = [f"A report of its own: {'abcdefghij'[number // 2] * 40} and {number // 2}." for number in range(20)]
+    for number in (0, 1, 2, 3, 8, 9, 10, 11):
+        texts[number] = "The lungs are clear. The heart is of normal size. No effusion is seen."
+    ingested = run_ingest(tmp_path / "raw", films, tmp_path / "runs", split=NO_SPLITS, findings=texts)
+    found, _ = run_quality(ingested, tmp_path / "runs", checks={"duplicate_texts": {"action": action}})
+    run_dir, counts, _ = run_build(ingested, found, tmp_path / "runs", shares=HALVES)
+    of_group = [splits[number] for number in (0, 1, 4, 5)]
+    assert set(of_group) == {"train", "test"}
+    pairs = of_group.count("train") * of_group.count("test")
+    assert counts["in_several_splits"]["duplicate_texts"]["pairs"] == (pairs if action == "flag" else 0)
+    left = {f"s{number}" for number in (0, 1, 4, 5)} & set(films_of(run_dir))
+    stays = f"s{(0, 1, 4, 5)[of_group.index('test')]}"
+    assert left == ({"s0", "s1", "s4", "s5"} if action == "flag" else {stays})
+    assert counts["studies_dropped"] == (0 if action == "flag" else 3)
+
+
+def test_a_film_that_goes_for_itself_is_not_the_copy_that_stays(films, tmp_path):
+    changed = list(films)
+    changed[18] = np.asarray(Image.fromarray(films[0]).resize((100, 100), Image.Resampling.BICUBIC))
+    ingested = run_ingest(tmp_path / "raw", changed, tmp_path / "runs")
+    found, _ = run_quality(ingested, tmp_path / "runs", checks={"small": {"limit": 110, "action": "reject"}})
+    run_dir, counts, _ = run_build(ingested, found, tmp_path / "runs")
+    assert counts["rejected_by_check"] == {"small": 1}
+    assert (len(films_of(run_dir)["s0"]), len(films_of(run_dir)["s9"])) == (2, 1)
+
+
+def test_groups_of_another_version_are_an_error_that_says_what_to_do(spoilt, tmp_path):
+    ingested = run_ingest(tmp_path / "raw", spoilt, tmp_path / "runs")
+    found, _ = run_quality(ingested, tmp_path / "runs")
+    (found / "duplicates.jsonl").write_text(json.dumps({"check": "duplicate_images"}) + "\n")
+    with pytest.raises(DataError, match="Run quality again"):
+        write_selection(found, lambda member: "train", tmp_path / "selection.parquet")

@@ -117,7 +117,7 @@ def make_example(
         example_id=study.study_id,
         study_id=study.study_id,
         patient_id=study.patient_id,
-        split=_split(study, settings, seed),
+        split=split_of(study.patient_id, study.split, settings, seed),
         image_paths=tuple(posixpath.join(images_dir, image.path) for image in images),
         views=tuple(image.view for image in images),
         indication=texts.get("indication") or texts.get("history") or None,
@@ -131,6 +131,16 @@ def make_example(
         age_years=study.age_years,
         site=study.site,
     )
+
+
+def split_of(patient_id: str, published: Split | None, settings: ExampleSettings, seed: int) -> Split:
+    """Return the split of a patient of whose study the source tells `published`."""
+    if published is None:
+        return assign_split(patient_id, settings.shares, seed)
+    if published == "train" and settings.validation_share > 0:
+        shares: dict[Split, float] = {"train": 1 - settings.validation_share, "dev": settings.validation_share}
+        return assign_split(patient_id, shares, seed)
+    return published
 
 
 def missing_target(study: Study, example: Example) -> str | None:
@@ -198,15 +208,6 @@ def _presented(name: str, text: str, settings: ExampleSettings, tally: PriorTall
 
 def _is_lateral(image: ImageRecord) -> bool:
     return not is_frontal(image.view)
-
-
-def _split(study: Study, settings: ExampleSettings, seed: int) -> Split:
-    if study.split is None:
-        return assign_split(study.patient_id, settings.shares, seed)
-    if study.split == "train" and settings.validation_share > 0:
-        shares: dict[Split, float] = {"train": 1 - settings.validation_share, "dev": settings.validation_share}
-        return assign_split(study.patient_id, shares, seed)
-    return study.split
 
 
 def _labels(study: Study, report: str | None, settings: ExampleSettings) -> dict[str, int]:

@@ -36,7 +36,7 @@ class BuildShard:
         settings: How a study becomes an example.
         seed: Decides splits that nobody published.
         ingest: Run directory of the studies.
-        quality: Run directory that tells which of their films stay out; None lets all through.
+        selection: File that tells which of their films stay out; None lets all through.
         structure: Run directory of texts that take the place of theirs; None leaves all as they are.
         images_dir: Folder that the studies' image paths are relative to, as the examples shall name it.
         journal: Folder of the run's shards.
@@ -46,7 +46,7 @@ class BuildShard:
     settings: ExampleSettings
     seed: int
     ingest: Path
-    quality: Path | None
+    selection: Path | None
     structure: Path | None
     images_dir: str
     journal: Path
@@ -159,8 +159,8 @@ def build_shard(shard: BuildShard, poisoned: Poisoned) -> Iterator[str | None]:
 def _studies(shard: BuildShard) -> list[Study]:
     """Return the shard's studies as the runs between `ingest` and `build` have them."""
     studies = list(read_records(shard.ingest / STUDIES, Study, shard.index))
-    if shard.quality:
-        selection = read_selection(shard.quality, [image.image_id for study in studies for image in study.images])
+    if shard.selection:
+        selection = read_selection(shard.selection, [image.image_id for study in studies for image in study.images])
         studies = [kept for study in studies if (kept := selection.apply(study))]
     return lay_over(studies, shard.structure) if shard.structure else studies
 

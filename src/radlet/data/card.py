@@ -67,6 +67,13 @@ class Flow(Record):
     """Reason -> split -> studies kept without a text to write."""
 
 
+class CopiesOverSplits(Record):
+    """Films or reports that are much the same and yet stand in different splits."""
+
+    groups: int
+    pairs: int
+
+
 class Leakage(Record):
     """What was checked to stand in one split only; a set that leaks is not built."""
 
@@ -74,6 +81,8 @@ class Leakage(Record):
     studies: int
     films: int
     in_several_splits: int = 0
+    copies: dict[str, CopiesOverSplits] | None = None
+    """Check of a quality run -> copies that it found and that stay; None without such a run."""
 
 
 class PriorReferences(Record):
@@ -202,7 +211,7 @@ class CardCounts(Tally):
             ),
             report_words=lengths(self.report_words),
             indication_words=lengths(self.indication_words),
-            leakage=Leakage(**totals),
+            leakage=Leakage(**totals, copies=(summary.get("quality") or {}).get("in_several_splits")),
             quality=summary.get("quality"),
             hashes=hashes,
         )

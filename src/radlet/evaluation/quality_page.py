@@ -134,16 +134,21 @@ def _distribution(check: FilmCheck, values: "array[float]") -> Distribution | No
     numbers = np.frombuffer(values, np.float32)
     low = min(float(numbers.min()), check.limit)
     high = max(float(numbers.max()), check.limit)
-    span = (high - low) or 1.0
-    counts, edges = np.histogram(numbers, _BINS, (low, low + span))
+    edges = np.linspace(low, low + ((high - low) or 1.0), _BINS + 1)
+    at_limit = int(np.abs(edges - check.limit).argmin())
+    if low < check.limit < high:
+        # No column holds films on both sides of the limit, or the few that fail would not be seen.
+        at_limit = min(max(at_limit, 1), _BINS - 1)
+        edges[at_limit] = check.limit
+    counts, _ = np.histogram(numbers, edges)
+    failing, _ = np.histogram([number for number in numbers.tolist() if check.fails(number)], edges)
     tall = np.sqrt(counts / counts.max()) * _HEIGHT
-    mildest = edges[:-1] if check.worse == "above" else edges[1:]
     columns = tuple(
-        (_WIDTH * index / _BINS, max(float(height), 1.0), check.fails(float(edge)))
-        for index, (height, edge) in enumerate(zip(tall, mildest, strict=True))
+        (_WIDTH * index / _BINS, max(float(height), 1.0), bool(failing[index]))
+        for index, height in enumerate(tall)
         if height
     )
-    return Distribution(columns, _WIDTH * (check.limit - low) / span, low, high)
+    return Distribution(columns, _WIDTH * at_limit / _BINS, low, high)
 
 
 def _picture(ingest: Path, example: Example) -> Picture:

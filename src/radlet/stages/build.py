@@ -27,12 +27,12 @@ from radlet.core.runs import (
     sha256_file,
     write_atomically,
 )
-from radlet.data.assembly import ExampleSettings
+from radlet.data.assembly import ExampleSettings, split_of
 from radlet.data.building import JOURNAL, BuildShard, ShardCounts, build_shard, read_report
 from radlet.data.card import CardCounts, SourceNote
 from radlet.data.manifests import EXAMPLES, STUDIES, count_row_groups, join_records
 from radlet.data.names import require_model
-from radlet.data.quality.selection import FILMS, count_selection
+from radlet.data.quality.selection import FILMS, write_selection
 from radlet.data.sources import SOURCES
 from radlet.data.splits import check_leakage
 from radlet.data.structured import TEXTS
@@ -40,6 +40,8 @@ from radlet.stages.executors import ExecutorSettings, run_tasks
 
 _UPSTREAM = ("ingest", "quality", "structure")
 """Fields that hold run directories."""
+_SELECTION = "selection.parquet"
+"""In the journal: which films stay out."""
 _STUDY_TIMEOUT_S = 300.0
 """A study whose report takes longer to read is refused; the longest reports take milliseconds."""
 
@@ -73,11 +75,12 @@ def run(config: BuildConfig, console: Console | None = None) -> Path:
     if config.names == "rules_and_model":
         require_model()
     shards = _shards(config, run)
+    left_out = _select(config, run.path / JOURNAL / _SELECTION)
     _work(config, shards, console)
     join_records(run.path / EXAMPLES, (shard.examples for shard in shards))
     counts = _gather(run, shards)
     patients = check_leakage(run.path / EXAMPLES)
-    summary = {"section": config.section, **counts.summary(patients), "quality": count_selection(config.quality)}
+    summary = {"section": config.section, **counts.summary(patients), "quality": left_out}
     _check(config, summary)
     write_atomically(run.path / "summary.json", json.dumps(summary, indent=2) + "\n")
     shutil.rmtree(run.path / JOURNAL)
@@ -105,7 +108,7 @@ def _shards(config: BuildConfig, run: Run) -> list[BuildShard]:
             settings=ExampleSettings.model_validate(config.model_dump(include=set(ExampleSettings.model_fields))),
             seed=config.seed,
             ingest=ingest,
-            quality=config.quality.resolve() if config.quality else None,
+            selection=journal / _SELECTION if config.quality else None,
             structure=config.structure.resolve() if config.structure else None,
             images_dir=Path(os.path.relpath(ingest, run.path.resolve())).as_posix(),
             journal=journal,
@@ -113,6 +116,15 @@ def _shards(config: BuildConfig, run: Run) -> list[BuildShard]:
         )
         for index in range(count_row_groups(ingest / STUDIES))
     ]
+
+
+def _select(config: BuildConfig, path: Path) -> dict[str, Any] | None:
+    """Write which films stay out by the word of the quality run; return the counts."""
+    if config.quality is None:
+        return None
+    return write_selection(
+        config.quality, lambda member: split_of(member.patient_id, member.split, config, config.seed), path
+    )
 
 
 def _work(config: BuildConfig, shards: list[BuildShard], console: Console) -> None:
@@ -203,6 +215,12 @@ def _print_summary(console: Console, summary: dict[str, Any]) -> None:
     if summary["quality"]:
         rejected, dropped = summary["quality"]["films_rejected"], summary["quality"]["studies_dropped"]
         console.print(f"left out by quality: {rejected} films, and {dropped} studies that have no other")
+        for name, standing in summary["quality"]["in_several_splits"].items():
+            if standing["pairs"]:
+                console.print(
+                    f"leakage: pairs of {name} that stand in two splits: {standing['pairs']}; "
+                    'action = "reject" of that check leaves out the one in train'
+                )
     priors = summary["prior_references"]
     if priors["texts"]:
         before, after = priors["rate_before"], priors["rate_after"]

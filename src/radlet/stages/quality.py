@@ -21,9 +21,9 @@ from radlet.core.runs import Run, check_stage, open_run, write_atomically
 from radlet.data.manifests import STUDIES, write_records
 from radlet.data.quality import QUALITY_CHECKS
 from radlet.data.quality.base import Group, QualityCheck, SetCheck
-from radlet.data.quality.judging import UNREADABLE, FilmQuality, Judge
+from radlet.data.quality.judging import UNREADABLE, FilmQuality, Judge, goes_alone
 from radlet.data.quality.measuring import QualityShard, measure_shard, measured_studies
-from radlet.data.quality.selection import FILMS
+from radlet.data.quality.selection import DUPLICATES, FILMS
 from radlet.data.quality.showcase import Showcase, count_groups
 from radlet.stages.executors import ExecutorSettings, run_tasks
 
@@ -109,10 +109,13 @@ def _find_groups(config: QualityConfig, run: Run, shards: list[QualityShard]) ->
     scratch = run.path / _JOURNAL
     finders = [check.finder(scratch) for check in config.checks.values() if isinstance(check, SetCheck)]
     for study, films in measured_studies(shards):
-        for finder in finders:
-            finder.add(study, films)
+        # What goes for itself shall not be the copy that stays.
+        left = [film for film in films if not goes_alone(config.checks, film)]
+        if left or not films:
+            for finder in finders:
+                finder.add(study, left)
     groups = [group for finder in finders for group in finder.find()]
-    with (run.path / "duplicates.jsonl").open("w", encoding="utf-8") as file:
+    with (run.path / DUPLICATES).open("w", encoding="utf-8") as file:
         file.writelines(group.model_dump_json() + "\n" for group in groups)
     return groups
 

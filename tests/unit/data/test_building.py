@@ -12,7 +12,6 @@ from radlet.data import manifests
 from radlet.data.assembly import ExampleSettings
 from radlet.data.building import BuildShard, ShardCounts, build_shard, percentile, read_report
 from radlet.data.manifests import STUDIES, read_records, write_records
-from radlet.data.quality.selection import FILMS
 from radlet.data.structured import TEXTS, StructuredText
 
 
@@ -29,7 +28,7 @@ def shard(tmp_path):
         settings=ExampleSettings(),
         seed=0,
         ingest=tmp_path,
-        quality=None,
+        selection=None,
         structure=None,
         images_dir="../ingest",
         journal=tmp_path / "journal",
@@ -54,19 +53,16 @@ def test_every_study_is_named_before_it_is_read_and_becomes_an_example(shard):
 
 def test_the_word_of_quality_and_structure_is_found_in_whatever_row_group_it_stands(shard, tmp_path, monkeypatch):
     monkeypatch.setattr(manifests, "_BATCH_ROWS", 2)
-    structure, quality = tmp_path / "structure", tmp_path / "quality"
-    for folder in (structure, quality):
-        folder.mkdir()
+    structure, selection = tmp_path / "structure", tmp_path / "selection.parquet"
+    structure.mkdir()
     texts = [make_text(f"s{number}") for number in (-2, -1, 1, 2, 7)]
     write_records(structure / TEXTS, texts)
     pq.write_table(
-        pa.table(
-            {"image_id": ["a", "i0", "i2"], "verdict": ["keep", "reject", "keep"], "filled_view": [None, None, "PA"]}
-        ),
-        quality / FILMS,
+        pa.table({"image_id": ["a", "i0", "i2"], "rejected": [False, True, False], "filled_view": [None, None, "PA"]}),
+        selection,
         row_group_size=1,
     )
-    both = replace(shard, quality=quality, structure=structure)
+    both = replace(shard, selection=selection, structure=structure)
     assert work(both) == ["s1", "s2"]
     examples = list(read_records(both.examples, Example))
     assert [example.target for example in examples] == ["Made for s1.", "Made for s2."]

@@ -4,6 +4,7 @@ import pytest
 
 from radlet.core.records import OBSERVATIONS
 from radlet.data.card import (
+    CopiesOverSplits,
     DataCard,
     Flow,
     LabelCount,
@@ -139,3 +140,20 @@ def test_questions_and_references_to_earlier_exams_are_shown(make_card):
     assert not any("earlier exam" in text for text in without.texts)
     assert "Questions" not in without.texts
     assert "studies kept" in without.texts
+
+
+def test_the_page_tells_whether_copies_were_looked_for_and_which_stand_in_two_splits(make_card):
+    assert "without a quality run" in render_data_card(make_card())
+    copies = {
+        "duplicate_images": CopiesOverSplits(groups=0, pairs=0),
+        "duplicate_texts": CopiesOverSplits(groups=2, pairs=1234),
+    }
+    page = Page(render_data_card(make_card(leakage=Leakage(patients=4, studies=5, films=1234, copies=copies))))
+    assert not page.unclosed
+    assert "No pair of duplicate images stands in two splits" in page.texts
+    assert "Pairs of duplicate texts that stand in two splits: 1,234, groups: 2" in page.texts
+    assert [attributes["class"] for tag, attributes in page.tags if attributes.get("class") in ("pass", "warn")] == [
+        "pass",
+        "pass",
+        "warn",
+    ]

@@ -77,9 +77,12 @@ class Group(Record):
     of: Literal["films", "studies"]
     scope: Scope
     kept: str
-    """Id of the member that stays: of the test split before dev before train, then the first of the manifest."""
+    """Id of the member that stays: of the test split before dev before train, then the first of the manifest. Where
+    nobody published splits, `build` decides anew."""
     similarity: dict[str, float]
     """Member -> how like another member it is, 0..1."""
+    members: tuple[Member, ...]
+    """In the order of the manifest."""
 
     @property
     def surplus(self) -> dict[str, float]:

@@ -1,8 +1,7 @@
 """Check `duplicate_images`: the same film more than once, perhaps encoded anew, resized, windowed or cut at the edges.
 
-Candidates are the nearest neighbours of a coarse picture, found with a k-d tree; a correlation of the fine structure
-confirms them. Memory and confirmation grow with the number of films; the search grows faster, since a tree of so many
-dimensions prunes little.
+Candidates are the nearest neighbours of a coarse picture; a correlation of the fine structure confirms them. In memory
+a film costs its coarse picture alone: who it is, and its fine structure, wait in files.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,11 +14,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from radlet.core.records import Study
 from radlet.data.quality.base import Action, Finder, Group, MeasuredFilm, Member, SetCheck
-from radlet.data.quality.groups import Alike, make_groups
+from radlet.data.quality.groups import Alike, make_groups, member_of
 from radlet.data.quality.likeness import (
     DESCRIPTOR,
     FINE,
@@ -30,13 +28,15 @@ from radlet.data.quality.likeness import (
     read_fine,
     stretched_details,
 )
+from radlet.data.quality.neighbours import Neighbours
 
 _UNALIKE = 0.55
 """Films whose fine structure correlates less than this as they lie are not tried in other positions."""
 _DETAILS_HELD = 4096
 
-Pair = tuple[int, int, bool]
-"""Two films, the first before the second, and whether one of them is mirrored."""
+Places = NDArray[np.int64]
+Pairs = NDArray[np.int64]
+"""Rows of two films, the first before the second, and whether one of them is mirrored."""
 
 
 class DuplicateImages(SetCheck):
@@ -51,63 +51,71 @@ class DuplicateImages(SetCheck):
     """Largest distance of the coarse pictures (vectors of unit length) of two films that are compared."""
 
     def finder(self, scratch_dir: Path) -> Finder:
-        """Return a finder that keeps the fine pictures in a file."""
-        return _Films(self, scratch_dir / "fine.bin")
+        """Return a finder that keeps all but the coarse pictures in files."""
+        return _Films(self, scratch_dir / "fine.bin", scratch_dir / "members.jsonl")
 
 
 class _Films:
-    """The films gathered so far: members and coarse pictures in memory, fine ones in a file."""
+    """The films gathered so far: coarse pictures in memory, fine ones and members in files."""
 
-    def __init__(self, check: DuplicateImages, fine: Path) -> None:
+    def __init__(self, check: DuplicateImages, fine: Path, members: Path) -> None:
         self._check = check
-        self._path = fine
-        self._path.write_bytes(b"")
-        self._members: list[Member] = []
-        self._descriptors: list[NDArray[np.float32]] = []
+        self._fine, self._members = fine, members
+        for path in (fine, members):
+            path.write_bytes(b"")
+        self._descriptors = bytearray()
 
     def add(self, study: Study, films: Sequence[MeasuredFilm]) -> None:
         """Take note of the films that were measured and are not flat."""
         shown = [film for film in films if film.descriptor]
-        with self._path.open("ab") as file:
+        if not shown:
+            return
+        with self._fine.open("ab") as fine, self._members.open("ab") as members:
             for film in shown:
-                file.write(read_fine(film.fine).tobytes())
-        self._descriptors += [read_descriptor(film.descriptor) for film in shown]
-        self._members += [
-            Member(id=film.image_id, study_id=study.study_id, patient_id=study.patient_id, split=study.split)
-            for film in shown
-        ]
+                fine.write(read_fine(film.fine).tobytes())
+                members.write(member_of(study, film.image_id).model_dump_json().encode() + b"\n")
+                self._descriptors += read_descriptor(film.descriptor).tobytes()
 
     def find(self) -> list[Group]:
         """Return the groups of films that are copies of one another."""
-        if len(self._members) < 2:
+        descriptors = np.frombuffer(self._descriptors, np.float32).reshape(-1, DESCRIPTOR)
+        if len(descriptors) < 2:
             return []
-        descriptors = np.stack(self._descriptors).reshape(-1, DESCRIPTOR)
-        fine = np.memmap(self._path, np.int8, "r", shape=(len(descriptors), FINE, FINE))
+        fine = np.memmap(self._fine, np.int8, "r", shape=(len(descriptors), FINE, FINE))
         found = list(_confirmed(self._check, _candidates(self._check, descriptors), fine))
-        return make_groups("duplicate_images", "films", self._members, _connected(found, len(descriptors)))
+        groups = _connected(found, len(descriptors))
+        return make_groups("duplicate_images", "films", self._read_members(groups), groups)
+
+    def _read_members(self, groups: list[Alike]) -> dict[int, Member]:
+        wanted = {place for group in groups for place in group}
+        with self._members.open("rb") as file:
+            return {place: Member.model_validate_json(line) for place, line in enumerate(file) if place in wanted}
 
 
-def _candidates(check: DuplicateImages, descriptors: NDArray[np.float32]) -> list[Pair]:
+def _candidates(check: DuplicateImages, descriptors: NDArray[np.float32]) -> Pairs:
     """Return the pairs worth comparing, in order; films of one and the same descriptor are compared with the first."""
+    count = len(descriptors)
     _, first, number = np.unique(descriptors, axis=0, return_index=True, return_inverse=True)
-    number = number.ravel()
-    pairs: set[Pair] = {
-        (int(first[which]), place, False) for place, which in enumerate(number) if first[which] != place
-    }
+    leader = first[number.ravel()]
+    others = np.flatnonzero(leader != np.arange(count))
+    found = [_numbered(count, leader[others], others, False)]
     unique = descriptors[first]
-    tree = cKDTree(unique)
-    k = min(check.neighbours + 1, len(unique))
+    neighbours = Neighbours(unique)
     for shown, is_mirrored in ((unique, False), (mirrored(unique), True)):
-        _, near = tree.query(shown, k=range(1, k + 1), distance_upper_bound=check.radius, workers=-1)
-        for place, others in enumerate(near):
-            for other in others[others < len(unique)].tolist():
-                if other != place:
-                    low, high = sorted((int(first[place]), int(first[other])))
-                    pairs.add((low, high, is_mirrored))
-    return sorted(pairs)
+        films, near = neighbours.search(shown, check.neighbours + 1, check.radius)
+        found.append(_numbered(count, first[films], first[near], is_mirrored))
+    pairs = np.unique(np.concatenate(found))
+    films, poses = np.divmod(pairs, 2)
+    return np.column_stack([*np.divmod(films, count), poses])
 
 
-def _confirmed(check: DuplicateImages, pairs: list[Pair], fine: NDArray[np.int8]) -> Iterator[tuple[int, int, float]]:
+def _numbered(count: int, films: Places, others: Places, is_mirrored: bool) -> Places:
+    """Return a number for each pair of different films; numbers sort as the pairs do."""
+    low, high = np.minimum(films, others), np.maximum(films, others)
+    return np.asarray((low * count + high)[low != high] * 2 + is_mirrored)
+
+
+def _confirmed(check: DuplicateImages, pairs: Pairs, fine: NDArray[np.int8]) -> Iterator[tuple[int, int, float]]:
     """Yield the pairs that are copies, and how alike they are."""
 
     @lru_cache(maxsize=_DETAILS_HELD)
@@ -118,7 +126,7 @@ def _confirmed(check: DuplicateImages, pairs: list[Pair], fine: NDArray[np.int8]
     def posed(place: int, is_mirrored: bool) -> Any:
         return stretched_details(_turned(fine[place], is_mirrored))
 
-    for low, high, is_mirrored in pairs:
+    for low, high, is_mirrored in (row.tolist() for row in pairs):
         as_it_lies = detail(_turned(fine[low], True)) if is_mirrored else plain(low)
         alike = likeness(as_it_lies, plain(high))
         if _UNALIKE < alike < check.limit:

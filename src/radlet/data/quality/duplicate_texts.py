@@ -15,7 +15,7 @@ from rapidfuzz import fuzz
 
 from radlet.core.records import Study
 from radlet.data.quality.base import Finder, Group, MeasuredFilm, Member, SetCheck
-from radlet.data.quality.groups import Alike, make_groups
+from radlet.data.quality.groups import Alike, make_groups, member_of
 
 _SHINGLE = 3
 _PERMUTATIONS = 64
@@ -56,9 +56,7 @@ class _Texts:
         digest = hashlib.sha256(text.encode()).digest()
         self._texts.setdefault(digest, text)
         self._places[digest].append(len(self._members))
-        self._members.append(
-            Member(id=study.study_id, study_id=study.study_id, patient_id=study.patient_id, split=study.split)
-        )
+        self._members.append(member_of(study, study.study_id))
 
     def find(self) -> list[Group]:
         """Return the groups: each text joins the most similar of those before it that lead a group, or leads one."""
@@ -77,7 +75,7 @@ class _Texts:
             else:
                 groups[leader] |= dict.fromkeys(self._places[digest], alike)
         several = [group for group in groups.values() if len(group) > 1]
-        return make_groups("duplicate_texts", "studies", self._members, several)
+        return make_groups("duplicate_texts", "studies", dict(enumerate(self._members)), several)
 
 
 def normalised_words(study: Study) -> list[str]:

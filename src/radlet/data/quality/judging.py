@@ -175,6 +175,15 @@ class Judge:
         return isinstance(check, SetCheck) and check.of == "studies"
 
 
+def goes_alone(checks: Mapping[str, QualityCheck], film: MeasuredFilm) -> bool:
+    """Tell whether a film is rejected for itself, whatever it is a copy of."""
+    return film.refused is not None or any(
+        check.fails(film.numbers.get(name))
+        for name, check in checks.items()
+        if isinstance(check, FilmCheck) and check.action == "reject"
+    )
+
+
 def _write(listing: TextIO, failure: Failure) -> None:
     if failure.action == "ignore":
         return
