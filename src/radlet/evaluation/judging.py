@@ -95,6 +95,12 @@ def totals(reports: list[JudgedReport]) -> dict[ErrorKind, ErrorCount]:
     }
 
 
+def mean_score(reports: list[JudgedReport]) -> tuple[float | None, int]:
+    """Return the mean score and how many drafts it is the mean of: those that have a word."""
+    scores = [report.score for report in reports if report.score is not None]
+    return (sum(scores) / len(scores) if scores else None), len(scores)
+
+
 def _judged(report_id: str, judgement: Judgement, draft: str) -> JudgedReport:
     return JudgedReport(
         id=report_id,

@@ -9,8 +9,8 @@ every weight.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from math import exp, log2
+from dataclasses import dataclass, replace
+from math import log2
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -80,9 +80,9 @@ class Judgement:
 
     @property
     def score(self) -> float:
-        """1 for no error, falling with every further one, never quite 0: exp(-2 cost / weight of the reference)."""
+        """1 for no error, falling with every further one, never quite 0: 1 / (1 + 3 cost / weight of the reference)."""
         cost = self.weight - self.credit + _FALSE_WEIGHT * self.false_weight + self.comparison_cost
-        return exp(-2 * cost / max(self.weight, _WEIGHTS[1]))
+        return 1 / (1 + 3 * cost / max(self.weight, _WEIGHTS[1]))
 
     def count(self, kind: ErrorKind, significant: bool | None = None) -> int:
         """Return how many errors there are of a kind; None: significant or not."""
@@ -94,7 +94,9 @@ class _Pair:
     """How well one drafted finding stands for one of the reference."""
 
     credit: float
-    kinds: frozenset[ErrorKind] = field(default_factory=frozenset)
+    kinds: frozenset[ErrorKind]
+    same: bool
+    """Whether they are one concept: aligned before a vaguer or more exact one is."""
 
 
 def judge(
@@ -103,7 +105,7 @@ def judge(
     """Judge what a draft states against what its reference states; both with each finding once."""
     context = context or PatientContext()
     true, drafted = _parted(_stated(reference), _stated(draft)), _parted(_stated(draft), _stated(reference))
-    pairs = _align(true, drafted)
+    pairs = _align(true, drafted, _denied(reference) | _denied(draft))
     levels = [_level(statement, context) for statement in true]
     weights = [_WEIGHTS[level] for level in levels]
     errors: list[JudgeError] = []
@@ -161,12 +163,21 @@ def _level(statement: Statement, context: PatientContext) -> int:
     return min(max(level - expected, 0), 2)
 
 
-def _align(true: Sequence[Statement], drafted: Sequence[Statement]) -> dict[int, tuple[int, _Pair]]:
-    """Return, by finding of the reference, the drafted one that stands for it."""
+def _denied(statements: Sequence[Statement]) -> set[str]:
+    return {statement.concept for statement in statements if statement.state is State.NEGATIVE}
+
+
+def _align(
+    true: Sequence[Statement], drafted: Sequence[Statement], denied: set[str]
+) -> dict[int, tuple[int, _Pair]]:
+    """Return, by finding of the reference, the drafted one that stands for it.
+
+    A vaguer or more exact word does not stand for a concept that either text denies.
+    """
     if not true or not drafted:
         return {}
-    table = [[_compare(statement, other) for other in drafted] for statement in true]
-    gains = np.array([[pair.credit if pair else 0.0 for pair in row] for row in table])
+    table = [[_compare(statement, other, denied) for other in drafted] for statement in true]
+    gains = np.array([[pair.credit + pair.same if pair else 0.0 for pair in row] for row in table])
     rows, columns = linear_sum_assignment(gains, maximize=True)
     return {
         int(row): (int(column), pair)
@@ -175,19 +186,22 @@ def _align(true: Sequence[Statement], drafted: Sequence[Statement]) -> dict[int,
     }
 
 
-def _compare(true: Statement, draft: Statement) -> _Pair | None:
+def _compare(true: Statement, draft: Statement, denied: set[str]) -> _Pair | None:
     """Return how well a drafted finding stands for a true one; None when they are different things."""
     cost = _concept_cost(true.concept, draft.concept)
     if cost is None:
         return None
+    same = cost == 0
+    if not same and {true.concept, draft.concept} & denied:
+        return None
     wrong: set[ErrorKind] = set()
     cost += _place_cost(true, draft, wrong)
-    if "wrong_place" in wrong and true.concept != draft.concept and true.position is draft.position:
+    if "wrong_place" in wrong and not same:
         return None  # something else, somewhere else
     cost += _degree_cost(true, draft, wrong)
     cost += 0.25 * (true.state is not draft.state)
     wrong |= _comparison_errors(true, draft)
-    return _Pair(max(1 - cost, _WORST_CREDIT), frozenset(wrong))
+    return _Pair(max(1 - cost, _WORST_CREDIT), frozenset(wrong), same)
 
 
 def _concept_cost(true: str, draft: str) -> float | None:
