@@ -1,8 +1,8 @@
 """Read a report as statements: what is there, denied or guessed, where, how much, how large, and compared with what.
 
 Stands behind the rule judge and the entity-relation F1. The sentences are read by the same rules as for the 14
-observations (`data.observations`), with a wider vocabulary (`data.findings_lexicon`); this file adds what goes with each
-mention: the words up to the joint with the next one. `docs/judge.md` tells the conventions.
+observations (`data.observations`), with a wider vocabulary (`data.findings_lexicon`); this file adds what goes with
+each mention: the words up to the joint with the next one. `docs/judge.md` tells the conventions.
 """
 
 from collections.abc import Sequence

@@ -65,14 +65,17 @@ SPECIFIC: dict[str, tuple[str, ...]] = {
         r"(?:tortuosity|ectasia|unfolding) of the (?:thoracic |descending )?aorta",
     ),
     "atherosclerosis": (
-        r"(?:aortic |vascular |coronary |calcific )?atheroscler(?:osis|otic)(?: (?:\w{1,14} ){0,2}?(?:disease|changes?"
-        r"|calcifications?|aorta))?",
-        r"(?:aortic|vascular|coronary|aortic arch|aortic knob) (?:\w{1,8} )?calcifications?|calcified (?:thoracic )?aort\w+",
+        (
+            r"(?:aortic |vascular |coronary |calcific )?atheroscler(?:osis|otic)(?: (?:\w{1,14} ){0,2}?(?:disease|changes?"
+            r"|calcifications?|aorta))?"
+        ),
+        r"(?:aortic|vascular|coronary|aortic arch|aortic knob) (?:\w{1,8} )?calcifications?",
+        r"calcified (?:thoracic )?aort\w+",
         r"calcifications? (?:of|in|along) the (?:thoracic )?(?:aort\w{1,3}|aortic \w{1,8})",
     ),
     "lymphadenopathy": (
         r"(?:lymph)?adenopathy|lymph node enlargement",
-        rf"(?:enlarged|enlargement of|prominent)(?: the)? (?:\w{{1,12}} ){{0,3}}?(?:lymph nodes?|nodes)",
+        r"(?:enlarged|enlargement of|prominent)(?: the)? (?:\w{1,12} ){0,3}?(?:lymph nodes?|nodes)",
     ),
     "hilar enlargement": (
         r"hilar (?:enlargement|prominence|fullness|mass(?:es)?)",
@@ -80,14 +83,13 @@ SPECIFIC: dict[str, tuple[str, ...]] = {
         r"(?:hila|hilum) (?:is |are )(?:\w{1,12} )?(?:enlarged|prominent|full)",
     ),
     "hyperinflation": (
-        r"hyper-?(?:inflat(?:ed|ion)|expan(?:ded|sion)|aerat(?:ed|ion))|flatten(?:ed|ing)(?: of)?(?: the)? (?:\w{1,12} )?(?:hemi)?diaphragms?",
+        r"hyper-?(?:inflat(?:ed|ion)|expan(?:ded|sion)|aerat(?:ed|ion))",
+        r"flatten(?:ed|ing)(?: of)?(?: the)? (?:\w{1,12} )?(?:hemi)?diaphragms?",
         r"copd|(?:chronic )?obstructive (?:pulmonary|lung|airway) disease|air trapping",
     ),
     "emphysema": (r"(?:bullous |centrilobular )?emphysema(?:tous)?(?: changes?| disease)?|bull(?:a|ae|ous) \w{1,10}",),
     "bronchiectasis": (r"(?:traction )?bronchiect(?:asis|atic)(?: changes?)?",),
-    "bronchial thickening": (
-        r"(?:peri)?bronchial (?:wall )?(?:thickening|cuffing)|bronchitis|bronchitic changes?",
-    ),
+    "bronchial thickening": (r"(?:peri)?bronchial (?:wall )?(?:thickening|cuffing)|bronchitis|bronchitic changes?",),
     "low lung volumes": (
         r"(?:low|reduced|decreased|diminished|small) (?:lung|inspiratory) volumes?|hypo-?(?:inflat(?:ed|ion)|aeration)",
         r"(?:lung volumes? (?:are|is|remain) (?:\w{1,12} )?(?:low|reduced|decreased|diminished))",
@@ -100,7 +102,8 @@ SPECIFIC: dict[str, tuple[str, ...]] = {
     "hernia": (r"(?:hiatal|hiatus|diaphragmatic|bochdalek|morgagni|paraesophageal)? ?hernias?",),
     "dislocation": (r"(?:shoulder |glenohumeral |joint )?(?:dislocat(?:ion|ed)|subluxation)",),
     "bone lesion": (
-        r"(?:lytic|sclerotic|blastic|bony|bone|osseous|destructive)(?: \w{1,12})? (?:lesions?|metastas[ei]s|destruction)",
+        r"(?:lytic|sclerotic|blastic|bony|bone|osseous|destructive)(?: \w{1,12})? (?:lesions?|destruction)",
+        r"(?:bone|bony|osseous) metastas[ei]s",
     ),
     "degenerative change": (
         r"(?:degenerative|spondylotic|arthritic|hypertrophic)(?: \w{1,12}){0,3}? (?:changes?|disease|spurring)",
@@ -114,11 +117,16 @@ SPECIFIC: dict[str, tuple[str, ...]] = {
     "foreign body": (r"(?:radiopaque |metallic |retained )?foreign (?:body|bodies|object)",),
     "cavity": (r"cavit(?:y|ies|ation)|(?:thick-walled |lung )?abscess(?:es)?|cavitary (?:lesions?|mass|nodules?)",),
     "malignancy": (
-        r"neoplasms?|malignan(?:cy|cies)|(?:bronchogenic )?carcinomas?|metasta(?:sis|ses|tic)(?: disease| lesions?"
-        r"| nodules?)?|lung cancer|tumou?rs?",
+        (
+            r"neoplasms?|malignan(?:cy|cies)|(?:bronchogenic )?carcinomas?|metasta(?:sis|ses|tic)(?: disease| lesions?"
+            r"| nodules?)?|lung cancer|tumou?rs?"
+        ),
     ),
     "mass": (rf"{_MEASURE}(?:pulmonary |lung )?mass(?:es)?(?! ?effect| ?-?like)",),
-    "nodule": (rf"{_MEASURE}(?:pulmonary |lung |solitary ){{0,3}}nodules?|nodular (?:density|opacity|focus|lesion)|coin lesion",),
+    "nodule": (
+        rf"{_MEASURE}(?:pulmonary |lung |solitary ){{0,3}}nodules?",
+        r"nodular (?:density|opacity|focus|lesion)|coin lesion",
+    ),
     "heart failure": (r"(?:congestive )?(?:heart|cardiac) failure|chf|cardiac decompensation",),
     "congestion": (
         r"(?:pulmonary )?(?:central )?(?:vascular|venous|pulmonary) (?:congestion|engorgement|redistribution|plethora)",
@@ -129,8 +137,10 @@ SPECIFIC: dict[str, tuple[str, ...]] = {
         r"air ?-?space (?:process|disease|opacit(?:y|ies))|infiltrates?|infiltrations?|infiltrative process",
     ),
     "interstitial disease": (
-        r"interstitial (?:markings?|patterns?|prominence|changes?|thickening|lung disease|disease|infiltrates?"
-        r"|opacit(?:y|ies))",
+        (
+            r"interstitial (?:markings?|patterns?|prominence|changes?|thickening|lung disease|disease|infiltrates?"
+            r"|opacit(?:y|ies))"
+        ),
         r"reticul(?:ar|onodular) (?:\w{1,12})|reticulation",
     ),
     "fibrosis": (r"(?:pulmonary |interstitial |lung ){0,3}fibro(?:sis|tic)(?: changes?| disease)?|honeycombing",),
@@ -146,22 +156,30 @@ SPECIFIC: dict[str, tuple[str, ...]] = {
     "endotracheal tube": (r"(?:endotracheal|et|endo-tracheal) tubes?|ett|endotracheal intubation",),
     "tracheostomy": (r"tracheostomy(?: tube| cannula)?",),
     "enteric tube": (
-        r"(?:enteric|naso-?gastric|oro-?gastric|feeding|ng|og|dobb?-?hoff|gastric|enteral)(?: feeding)? (?:tubes?|catheter)"
-        r"|ngt|ogt|dobb?-?hoff",
+        (
+            r"(?:enteric|naso-?gastric|oro-?gastric|feeding|ng|og|dobb?-?hoff|gastric|enteral)(?: feeding)?"
+            r" (?:tubes?|catheter)"
+            r"|ngt|ogt|dobb?-?hoff"
+        ),
     ),
     "picc": (r"picc(?: lines?| catheter)?|peripherally inserted central (?:venous )?(?:catheter|line)",),
     "port": (r"port-?a-?cath|mediport|infusion port|chest port|port catheter",),
     "central line": (
-        r"(?:central venous|central|subclavian|jugular|internal jugular|ij|dialysis|hemodialysis|swan-ganz|cv)"
-        r"(?: venous)? (?:lines?|catheters?)|cvc|cvl|swan-ganz",
+        (
+            r"(?:central venous|central|subclavian|jugular|internal jugular|ij|dialysis|hemodialysis|swan-ganz|cv)"
+            r"(?: venous)? (?:lines?|catheters?)|cvc|cvl|swan-ganz"
+        ),
     ),
     "pacemaker": (
-        r"(?:cardiac |chest wall |dual-?chamber |single-?chamber ){0,3}(?:pacemakers?|pacer|icd|aicd|defibrillators?)"
-        r"(?: (?:leads?|generator|device|wires?|electrodes?))?|(?:pacer|pacing|pacemaker) (?:leads?|wires?)",
+        (
+            r"(?:cardiac |chest wall |dual-?chamber |single-?chamber ){0,3}(?:pacemakers?|pacer|icd|aicd|defibrillators?)"
+            r"(?: (?:leads?|generator|device|wires?|electrodes?))?|(?:pacer|pacing|pacemaker) (?:leads?|wires?)"
+        ),
     ),
     "chest tube": (r"(?:chest|thoracostomy|pleural) (?:tubes?|drains?|catheter)|pigtail(?: catheter)?",),
     "sternal wires": (
-        r"(?:median )?sternotomy(?: wires?)?(?: and (?:surgical )?clips)?|sternal wires?|cabg(?: clips)?|cerclage wires",
+        r"(?:median )?sternotomy(?: wires?)?(?: and (?:surgical )?clips)?",
+        r"sternal wires?|cabg(?: clips)?|cerclage wires",
     ),
     "surgical clips": (r"(?:surgical|cholecystectomy|vascular|axillary|metallic) clips?|clips|staples",),
     "valve prosthesis": (
@@ -211,14 +229,22 @@ FINDING_GRAMMAR = build_grammar(_vocabulary(), _DEVICES | _MIDLINE, num_first=le
 ZONES: tuple[tuple[Zone, re.Pattern[str]], ...] = (
     (
         "upper",
-        re.compile(r"\b(?:upper (?:lobe|lung|zone|field|ribs?|(?:left|right) ribs?)|upper(?: and| or|,)|apex|apical|apices|bi-?apical|[rl]ul\b)"),
+        re.compile(
+            r"\b(?:upper (?:lobe|lung|zone|field|ribs?|(?:left|right) ribs?)|upper(?: and| or|,)"
+            r"|apex|apical|apices|bi-?apical|[rl]ul\b)"
+        ),
     ),
-    ("mid", re.compile(r"\b(?:mid(?:dle)?[- ](?:lobe|lung|zone|field|ribs?)|mid(?:dle)?(?: and| or|,)|lingula|rml\b|peri-?hilar)")),
+    (
+        "mid",
+        re.compile(
+            r"\b(?:mid(?:dle)?[- ](?:lobe|lung|zone|field|ribs?)|mid(?:dle)?(?: and| or|,)|lingula|rml\b|peri-?hilar)"
+        ),
+    ),
     (
         "lower",
         re.compile(
-            r"\b(?:lower (?:lobe|lung|zone|field|ribs?)|lower(?: and| or|,)|bas(?:e|es|al|ilar)\b|bi-?bas(?:al|ilar)|retrocardiac"
-            r"|[rl]ll\b|infrahilar)"
+            r"\b(?:lower (?:lobe|lung|zone|field|ribs?)|lower(?: and| or|,)|bas(?:e|es|al|ilar)\b|bi-?bas(?:al|ilar)"
+            r"|retrocardiac|[rl]ll\b|infrahilar)"
         ),
     ),
 )

@@ -204,6 +204,7 @@ OTHERS = (
 
 PUNCTUATION = {",": "comma", ";": "stop", ":": "colon", "(": "comma", ")": "comma", "?": "hedge"}
 
+
 @dataclass(frozen=True)
 class Grammar:
     """What a sentence is read by; a kind is the name of a group of `event`.
@@ -221,9 +222,7 @@ class Grammar:
     apart: Mapping[str, str]
 
 
-def build_grammar(
-    mentions: Mapping[str, tuple[str, ...]], apart: Mapping[str, str], num_first: int = 0
-) -> Grammar:
+def build_grammar(mentions: Mapping[str, tuple[str, ...]], apart: Mapping[str, str], num_first: int = 0) -> Grammar:
     """Return the grammar of a vocabulary: everything of this file around the mentions given.
 
     Args:

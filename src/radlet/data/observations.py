@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from radlet.core.records import OBSERVATIONS, Side, State
-from radlet.data.lexicon import OBSERVATION_GRAMMAR, PUNCTUATION, SEVERITIES, SIDES, Grammar
 from radlet.core.statements import Severity
+from radlet.data.lexicon import OBSERVATION_GRAMMAR, PUNCTUATION, SEVERITIES, SIDES, Grammar
 from radlet.data.sidedness import Event, assign_sides, severity_before
 
 _SENTENCE = re.compile(
@@ -199,7 +199,12 @@ class _Reading:
         "Atelectasis or scarring" is read as atelectasis, as scarring is no observation.
         """
         after = [event.kind for event in self.events[index + 1 :] if event.kind not in (*SEVERITIES, *SIDES, "place")]
-        between = index > 0 and self.events[index - 1].kind in self.grammar.mentions and after[:1] and after[0] in self.grammar.mentions
+        between = (
+            index > 0
+            and self.events[index - 1].kind in self.grammar.mentions
+            and after[:1]
+            and after[0] in self.grammar.mentions
+        )
         if self.holds is State.POSITIVE and between and not self.whole:
             self.weigh(index)
 

@@ -18,7 +18,9 @@ from radlet.metrics.rule_judge import ERROR_KINDS, ErrorKind, Judgement, Patient
 
 ELDERLY_YEARS = 65
 """Age from which what comes with age is expected."""
-_FORM = 'one JSON object a line: {"id": ..., "reference": ..., "prediction": ..., "age": optional, "indication": optional}'
+_FORM = (
+    'one JSON object a line: {"id": ..., "reference": ..., "prediction": ..., "age": optional, "indication": optional}'
+)
 _SURGERY = re.compile(
     r"\b(?:post[- ]?(?:op(?:erative(?:ly)?)?|surg\w+)|(?:post|after|following|status post|s/p|recent)\b[^.;]{0,40}?"
     r"(?:surgery|operation|procedure|\w+otomy|\w+ectomy|cabg|resection|transplant\w*|drain\w*|biopsy|bypass))\b",

@@ -80,9 +80,12 @@ class Judgement:
 
     @property
     def score(self) -> float:
-        """1 for no error, falling with every further one, never quite 0: 1 / (1 + 3 cost / weight of the reference)."""
+        """1 for no error, falling with every further one, never quite 0: 1 / (1 + 3 cost / weight of the reference).
+
+        The weight is at least that of one critical finding, so that a lone minor one matters less.
+        """
         cost = self.weight - self.credit + _FALSE_WEIGHT * self.false_weight + self.comparison_cost
-        return 1 / (1 + 3 * cost / max(self.weight, _WEIGHTS[1]))
+        return 1 / (1 + 3 * cost / max(self.weight, _WEIGHTS[2]))
 
     def count(self, kind: ErrorKind, significant: bool | None = None) -> int:
         """Return how many errors there are of a kind; None: significant or not."""
@@ -116,8 +119,8 @@ def judge(
             continue
         other, pair = pairs[index]
         credit += weights[index] * pair.credit
-        level = max(level, _level(drafted[other], context) if "wrong_place" in pair.kinds else 0)
-        errors += [JudgeError(kind, true[index].concept, level > 0) for kind in ERROR_KINDS if kind in pair.kinds]
+        significant = max(level, _level(drafted[other], context)) > 0
+        errors += [JudgeError(kind, true[index].concept, significant) for kind in ERROR_KINDS if kind in pair.kinds]
     matched = {other for other, _ in pairs.values()}
     false = [statement for index, statement in enumerate(drafted) if index not in matched]
     errors += [JudgeError("false_finding", each.concept, _level(each, context) > 0) for each in false]
@@ -167,9 +170,7 @@ def _denied(statements: Sequence[Statement]) -> set[str]:
     return {statement.concept for statement in statements if statement.state is State.NEGATIVE}
 
 
-def _align(
-    true: Sequence[Statement], drafted: Sequence[Statement], denied: set[str]
-) -> dict[int, tuple[int, _Pair]]:
+def _align(true: Sequence[Statement], drafted: Sequence[Statement], denied: set[str]) -> dict[int, tuple[int, _Pair]]:
     """Return, by finding of the reference, the drafted one that stands for it.
 
     A vaguer or more exact word does not stand for a concept that either text denies.
@@ -205,7 +206,7 @@ def _compare(true: Statement, draft: Statement, denied: set[str]) -> _Pair | Non
 
 
 def _concept_cost(true: str, draft: str) -> float | None:
-    """Return what naming the finding so costs: nothing for its equal, little for the more exact, more for the vaguer."""
+    """Return what naming the finding so costs: nothing for its equal, little if more exact, more if vaguer."""
     group = CONCEPTS[true].group
     if true == draft or (group is not None and group == CONCEPTS[draft].group):
         return 0.0
@@ -306,7 +307,7 @@ class RuleJudgeCredit(Metric):
 
 @dataclass(frozen=True)
 class RuleJudgeErrors(Metric):
-    """Mean number of errors a report (unbounded, lower is better; a description, as no errors of no findings is no mark).
+    """Mean number of errors a report (unbounded, lower is better; a description and no mark).
 
     Statistics: errors, and a count of one.
 
