@@ -66,7 +66,8 @@ SPECIFIC: dict[str, tuple[str, ...]] = {
     ),
     "atherosclerosis": (
         (
-            r"(?:aortic |vascular |coronary |calcific )?atheroscler(?:osis|otic)(?: (?:\w{1,14} ){0,2}?(?:disease|changes?"
+            r"(?:aortic |vascular |coronary |calcific )?atheroscler(?:osis|otic)"
+            r"(?: (?:\w{1,14} ){0,2}?(?:disease|changes?"
             r"|calcifications?|aorta))?"
         ),
         r"(?:aortic|vascular|coronary|aortic arch|aortic knob) (?:\w{1,8} )?calcifications?",
@@ -172,7 +173,8 @@ SPECIFIC: dict[str, tuple[str, ...]] = {
     ),
     "pacemaker": (
         (
-            r"(?:cardiac |chest wall |dual-?chamber |single-?chamber ){0,3}(?:pacemakers?|pacer|icd|aicd|defibrillators?)"
+            r"(?:cardiac |chest wall |dual-?chamber |single-?chamber ){0,3}"
+            r"(?:pacemakers?|pacer|icd|aicd|defibrillators?)"
             r"(?: (?:leads?|generator|device|wires?|electrodes?))?|(?:pacer|pacing|pacemaker) (?:leads?|wires?)"
         ),
     ),

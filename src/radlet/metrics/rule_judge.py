@@ -10,6 +10,7 @@ every weight.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import log2
 from typing import ClassVar, Literal
 
@@ -278,7 +279,13 @@ def _resolutions(reference: Sequence[Statement], draft: Sequence[Statement]) -> 
 def _judgements(
     references: Sequence[Sequence[Statement]], predictions: Sequence[Sequence[Statement]]
 ) -> list[Judgement]:
-    return [judge(reference, draft) for reference, draft in zip(references, predictions, strict=True)]
+    return [_judged(tuple(reference), tuple(draft)) for reference, draft in zip(references, predictions, strict=True)]
+
+
+@lru_cache(maxsize=20_000)
+def _judged(reference: tuple[Statement, ...], draft: tuple[Statement, ...]) -> Judgement:
+    """Judge without context; cached because each metric of the judge asks for the same pairs."""
+    return judge(reference, draft)
 
 
 class RuleJudgeCredit(Metric):
