@@ -28,7 +28,7 @@ from radlet.data.observations import Mention, read_sentence, sentences
 from radlet.data.priors import find_prior_references
 from radlet.data.sidedness import Event
 
-_JOINTS = ("comma", "and", "or", "with", "stop", "hedge", "versus", "differential", "colon")
+_JOINTS = ("comma", "and", "or", "with", "stop", "hedge", "versus", "differential", "colon", "negation")
 _CHANGE_ORDER: tuple[Change, ...] = ("resolved", "new", "increased", "decreased", "unchanged", "compared")
 _STRENGTH = {State.NEGATIVE: 0, State.UNCERTAIN: 1, State.POSITIVE: 2}
 _NEAR = 12
@@ -80,13 +80,17 @@ def _read(sentence: str) -> tuple[Statement, ...]:
 
 
 def _spans(events: Sequence[Event], mentions: Sequence[Mention], length: int) -> list[tuple[int, int]]:
-    """Return, for each mention, from where to where the words belong to it: mentions part at their last joint."""
+    """Return, for each mention, from where to where the words belong to it.
+
+    Two mentions part at their last joint; without one, a place between them is that of the first.
+    """
     cuts = [0]
     for left, right in pairwise(mentions):
         gap = [event for event in events if event.start >= left.end and event.end <= right.start]
         joints = [event.start for event in gap if event.kind in _JOINTS]
         stops = [event.start for event in gap if event.kind == "stop"]
-        cuts.append(max(left.end, stops[0] if stops else joints[-1] if joints else left.end))
+        placed = bool(gap) and gap[0].kind == "place"
+        cuts.append(max(left.end, stops[0] if stops else joints[-1] if joints else right.start if placed else left.end))
     cuts.append(length)
     return [(start, max(end, mention.end)) for (start, end), mention in zip(pairwise(cuts), mentions, strict=True)]
 
@@ -156,10 +160,11 @@ def _changes(sentence: str, mentions: Sequence[Mention], spans: Sequence[tuple[i
     """Return what is said of earlier exams, by index of the mention it goes with: the one in whose words it stands."""
     found: dict[int, Change] = {}
     for reference in find_prior_references(sentence):
-        words = sentence[reference.start : reference.end]
-        change = CHANGES.get(reference.kind) or _direction(words)
         within = [i for i, span in enumerate(spans) if span[0] <= reference.start < span[1]]
         index = within[0] if within else len(mentions) - 1
+        change = CHANGES.get(reference.kind) or _direction(sentence[reference.start : reference.end])
+        if change == "compared":  # "larger than on the prior study" may name the exam alone
+            change = _direction(sentence[slice(*spans[index])])
         if index not in found or _CHANGE_ORDER.index(change) < _CHANGE_ORDER.index(found[index]):
             found[index] = change
     return found

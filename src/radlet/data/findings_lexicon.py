@@ -239,7 +239,7 @@ ZONES: tuple[tuple[Zone, re.Pattern[str]], ...] = (
     (
         "mid",
         re.compile(
-            r"\b(?:mid(?:dle)?[- ](?:lobe|lung|zone|field|ribs?)|mid(?:dle)?(?: and| or|,)|lingula|rml\b|peri-?hilar)"
+            r"\b(?:mid(?:dle)?[- ]?(?:lobe|lung|zone|field|ribs?)|mid(?:dle)?(?: and| or|,)|lingula|rml\b|peri-?hilar)"
         ),
     ),
     (
