@@ -124,7 +124,7 @@ def _compared(report: Report) -> tuple[set[int], set[str]]:
     return findings, gone
 
 
-def count_planted(num: int, seed: int, show: int, sections: tuple[str, ...]) -> None:
+def count_planted(num: int, seed: int, show: int, sections: tuple[str, ...]) -> float:
     right, by_kind, planted = 0, Counter(), 0
     for number in range(num):
         reference, draft, expected = pair(np.random.default_rng([seed, number]), sections)
@@ -142,9 +142,10 @@ def count_planted(num: int, seed: int, show: int, sections: tuple[str, ...]) -> 
         f"all six counts exact in {right / num:.4f}"
     )
     print("  pairs with a wrong count, by kind:", {kind: by_kind[kind] for kind in ERROR_KINDS})
+    return right / num
 
 
-def rank_cases(path: Path, show: str) -> None:
+def rank_cases(path: Path, show: str) -> int:
     right = {"odd": [], "even": []}
     categories = json.loads(path.read_text(encoding="utf-8"))["RANKING_TESTS"]
     tests = [test for category in categories for test in category["tests"]]
@@ -157,6 +158,7 @@ def rank_cases(path: Path, show: str) -> None:
         if show == half and not held:
             print(test["id"], expected, {name: round(score, 3) for name, score in scores.items()})
     print("cases ranked right:", {half: f"{sum(held)} of {len(held)}" for half, held in right.items()})
+    return sum(sum(held) for held in right.values())
 
 
 def _score(reference: str, candidate: dict) -> float:

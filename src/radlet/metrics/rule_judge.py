@@ -137,7 +137,38 @@ def judge(
 
 
 def _stated(statements: Sequence[Statement]) -> list[Statement]:
-    return [statement for statement in statements if statement.state in (State.POSITIVE, State.UNCERTAIN)]
+    """Return what is there or may be; one finding by two names of a group (pneumonia, airspace disease) is one."""
+    kept: list[Statement] = []
+    for statement in statements:
+        if statement.state not in (State.POSITIVE, State.UNCERTAIN):
+            continue
+        mate = next((index for index, other in enumerate(kept) if _two_names(other, statement)), None)
+        if mate is None:
+            kept.append(statement)
+        else:
+            kept[mate] = _by_one_name(kept[mate], statement)
+    return kept
+
+
+def _two_names(one: Statement, other: Statement) -> bool:
+    group = CONCEPTS[one.concept].group
+    if group is None or group != CONCEPTS[other.concept].group or one.concept == other.concept:
+        return False
+    sides = one.side == other.side or None in (one.side, other.side)
+    return one.state is other.state and sides and (not one.zones or not other.zones or one.zones == other.zones)
+
+
+def _by_one_name(one: Statement, other: Statement) -> Statement:
+    """Return the finding by its weightier name, with all that either says of it."""
+    first, second = sorted((one, other), key=lambda each: -_level(each, PatientContext()))
+    return replace(
+        first,
+        side=first.side or second.side,
+        zones=first.zones or second.zones,
+        severity=first.severity or second.severity,
+        size_mm=first.size_mm or second.size_mm,
+        change=first.change or second.change,
+    )
 
 
 def _parted(statements: Sequence[Statement], others: Sequence[Statement]) -> list[Statement]:

@@ -1,5 +1,6 @@
 """Judging a file: what is printed and written, and what is refused."""
 
+import importlib.util
 import json
 
 import pytest
@@ -109,3 +110,22 @@ def test_age_makes_changes_of_age_matter_less():
 )
 def test_paraphrases_score_as_equals(one, other):
     assert judge_texts(one, other).score == judge_texts(other, one).score == 1.0
+
+
+@pytest.fixture
+def bench(repository):
+    spec = importlib.util.spec_from_file_location("rule_judge_bench", repository / "bench/rule_judge.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_planted_errors_are_counted_exactly(bench):
+    assert bench.count_planted(200, 1, 0, ("findings", "impression")) >= 0.95
+
+
+@pytest.mark.data
+def test_published_cases_are_ranked(bench, shared_data):
+    assert bench.rank_cases(shared_data / "text/radjudge.json", "none") >= 24

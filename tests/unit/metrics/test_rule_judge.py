@@ -52,6 +52,12 @@ def changed(statement, **fields):
         ([TUBE], [changed(TUBE, position="malpositioned")], {"wrong_place": 1}),
         ([Statement("pneumonia", P, "left")], [Statement("consolidation", P, "left")], {}),
         ([Statement("pneumonia", P, "left")], [Statement("opacity", P, "left")], {}),
+        ([Statement("airspace disease", P), Statement("pneumonia", P, "left")], [Statement("pneumonia", P)], {}),
+        (
+            [Statement("airspace disease", P, "right"), Statement("pneumonia", P, "left")],
+            [Statement("pneumonia", P, "left")],
+            {"missing_finding": 1},
+        ),
         (
             [Statement("pneumonia", P, "left")],
             [Statement("opacity", P, "right")],
