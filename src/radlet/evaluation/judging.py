@@ -11,7 +11,7 @@ from typing import Any
 from radlet.core.console import Progress
 from radlet.core.errors import DataError
 from radlet.core.jsonl import read_rows
-from radlet.core.records import Record
+from radlet.core.records import Prediction, Record
 from radlet.data.findings import read_statements
 from radlet.evaluation.prediction_files import read_predictions
 from radlet.metrics.rule_judge import ERROR_KINDS, ErrorKind, Judgement, PatientContext, judge
@@ -40,7 +40,7 @@ class JudgedReport(Record):
 
     id: str
     score: float | None
-    """1 for no error, towards 0 with every error; null where the draft has no word."""
+    """1 for no error, towards 0 with every error; null where a text has no word."""
     counts: dict[ErrorKind, ErrorCount]
     errors: tuple[tuple[ErrorKind, str, bool], ...]
     """Kind, concept, whether it is significant."""
@@ -59,15 +59,10 @@ def judge_file(path: Path, progress: Progress | None = None) -> list[JudgedRepor
     """
     contexts = [patient_context(row, f"{path}, line {number}") for number, row in read_rows(path, _FORM)]
     predictions = read_predictions(path)
-    pairs: Iterator[Any] = zip(predictions, contexts, strict=True)
+    pairs: Iterator[tuple[Prediction, PatientContext]] = zip(predictions, contexts, strict=True)
     if progress is not None:
         pairs = progress.track(pairs, "reports")
-    return [
-        _judged(
-            prediction.example_id, judge_texts(prediction.reference or "", prediction.text, context), prediction.text
-        )
-        for prediction, context in pairs
-    ]
+    return [_judged(prediction, context) for prediction, context in pairs]
 
 
 def patient_context(row: Mapping[str, Any], place: str) -> PatientContext:
@@ -98,15 +93,17 @@ def totals(reports: list[JudgedReport]) -> dict[ErrorKind, ErrorCount]:
 
 
 def mean_score(reports: list[JudgedReport]) -> tuple[float | None, int]:
-    """Return the mean score and how many drafts it is the mean of: those that have a word."""
+    """Return the mean score and how many drafts it is the mean of: those of which both texts have a word."""
     scores = [report.score for report in reports if report.score is not None]
     return (sum(scores) / len(scores) if scores else None), len(scores)
 
 
-def _judged(report_id: str, judgement: Judgement, draft: str) -> JudgedReport:
+def _judged(prediction: Prediction, context: PatientContext) -> JudgedReport:
+    reference = prediction.reference or ""
+    judgement = judge_texts(reference, prediction.text, context)
     return JudgedReport(
-        id=report_id,
-        score=judgement.score if draft.strip() else None,
+        id=prediction.example_id,
+        score=judgement.score if reference.strip() and prediction.text.strip() else None,
         counts={
             kind: ErrorCount(
                 significant=judgement.count(kind, significant=True),

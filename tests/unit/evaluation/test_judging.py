@@ -44,6 +44,12 @@ def test_counts_of_a_file(write):
     assert 0 < scores["c"] < scores["a"] < 1
 
 
+def test_without_a_word_to_judge_by_there_is_no_score(write):
+    (report,) = judge_file(write({"id": 1, "reference": " ", "prediction": "Left effusion."}))
+    assert report.score is None
+    assert report.counts["false_finding"].significant == 1
+
+
 def test_the_command_prints_totals_and_writes_every_report(write, tmp_path):
     out = tmp_path / "new" / "judged.jsonl"
     result = CliRunner().invoke(app, ["judge", str(write(*ROWS)), "--out", str(out)])
