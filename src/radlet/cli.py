@@ -366,6 +366,32 @@ def score(
     typer.echo(str(out))
 
 
+@app.command(rich_help_panel="Judge texts")
+def judge(
+    file: Annotated[
+        Path,
+        typer.Argument(help="JSONL {id, reference, prediction, age?, indication?}.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option(help="JSONL to write: score, counts and errors of each report.")] = Path(
+        "judged.jsonl"
+    ),
+) -> None:
+    """Count six kinds of errors in drafts against references, significant or not, by rules."""
+    from radlet.core.runs import write_atomically
+    from radlet.evaluation.judging import judge_file, mean_score, totals
+
+    _check_file(out)
+    reports = judge_file(file, Progress())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, "".join(report.model_dump_json() + "\n" for report in reports))
+    typer.echo(f"{'errors':<20} {'significant':>12} {'insignificant':>14}")
+    for kind, count in totals(reports).items():
+        typer.echo(f"{kind:<20} {count.significant:>12} {count.insignificant:>14}")
+    score, num_scored = mean_score(reports)
+    typer.echo(f"{'mean score':<20} {'none' if score is None else f'{score:.4f}':>12}  ({num_scored} reports)")
+    typer.echo(str(out))
+
+
 def _check_file(out: Path) -> None:
     """Refuse, before the work starts, a place where no file can be written at its end."""
     if out.is_dir():

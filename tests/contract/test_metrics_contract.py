@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from radlet.core.records import OBSERVATIONS, State
+from radlet.core.statements import Statement
 from radlet.metrics import METRICS
 
 P, N, U = State.POSITIVE, State.NEGATIVE, State.UNCERTAIN
@@ -25,6 +26,12 @@ REFERENCES = {
         {"Edema": ["left", "right"]},
         {"Pneumothorax": ["left"]},
     ],
+    "statements": [
+        [Statement("pleural effusion", P, "left", severity="mild"), Statement("edema", N)],
+        [Statement("mass", P, "right", ("upper",), size_mm=40)],
+        [Statement("endotracheal tube", P, position="satisfactory"), Statement("pneumothorax", N)],
+        [Statement("cardiomegaly", P, severity="severe", change="unchanged")],
+    ],
 }
 DISJOINT = {
     "text": ["zzz qqq www vvv kkk jjj"] * 4,
@@ -37,8 +44,9 @@ DISJOINT = {
         {"Edema": ["left"]},
         {"Pneumothorax": ["right"]},
     ],
+    "statements": [[Statement("rib fracture", P, "left")]] * 4,
 }
-EMPTY = {"text": "", "observations": {}, "sides": {}}
+EMPTY = {"text": "", "observations": {}, "sides": {}, "statements": []}
 
 
 @pytest.fixture(params=sorted(METRICS))

@@ -6,6 +6,8 @@ before "no"). No expression has a nested or unbounded repetition: text of any ki
 """
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 _HEART_SIZE = r"(?: size| silhouette| shadow)?(?! (?:rate|failure|valve|vessel))"
 _LUNG_PARTS = r"(?:(?:right|left|upper|middle|lower|lobe|lung|basilar|apical|pulmonary|interstitial) ){0,4}"
@@ -202,35 +204,66 @@ OTHERS = (
 
 PUNCTUATION = {",": "comma", ";": "stop", ":": "colon", "(": "comma", ")": "comma", "?": "hedge"}
 
-MENTION_KINDS = dict(zip((f"mention{i}" for i in range(len(MENTIONS))), MENTIONS, strict=True))
-STRUCTURE_KINDS = dict(zip((f"structure{i}" for i in range(len(STRUCTURES))), STRUCTURES, strict=True))
 
-_KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("no_change", NO_CHANGE),
-    ("neutral", NEUTRAL),
-    ("after_hedge", AFTER_HEDGES),
-    ("differential", DIFFERENTIALS),
-    ("hedge", HEDGES),
-    ("versus", VERSUS),
-    ("question", QUESTIONS),
-    ("after_negation", AFTER_NEGATIONS),
-    ("negation", NEGATIONS),
-    *zip(MENTION_KINDS, MENTIONS.values(), strict=True),
-    *zip(STRUCTURE_KINDS, STRUCTURES.values(), strict=True),
-    ("other", OTHERS),
-    ("normal", NORMAL),
-    ("borderline", BORDERLINE),
-    ("abnormal", ABNORMAL),
-    *SIDES.items(),
-    *SEVERITIES.items(),
-    ("stop", STOPS),
-    ("with", ("with",)),
-    ("and", (r"and/or|and|as well as",)),
-    ("or", ("or",)),
-    ("affirmed", AFFIRMED),
-    ("place", (r"in|at|on|of|within|along|over|involving|near|from",)),
-)  # fmt: skip
-EVENT = re.compile(
-    r"\b(?:" + "|".join(f"(?P<{kind}>{'|'.join(words)})" for kind, words in _KINDS) + r")(?![a-z0-9])|[,;:()?]"
+@dataclass(frozen=True)
+class Grammar:
+    """What a sentence is read by; a kind is the name of a group of `event`.
+
+    Attributes:
+        event: Finds the next event of a lower-cased sentence; the name of the group that matched is its kind.
+        mentions: Kind of event -> what it mentions.
+        structures: Kind of event -> what the structure tells of together with a word for normal or enlarged.
+        apart: Mentions that lend a side to their own kind alone, with the name of that kind.
+    """
+
+    event: re.Pattern[str]
+    mentions: Mapping[str, str]
+    structures: Mapping[str, tuple[str, ...]]
+    apart: Mapping[str, str]
+
+
+def build_grammar(mentions: Mapping[str, tuple[str, ...]], apart: Mapping[str, str], num_first: int = 0) -> Grammar:
+    """Return the grammar of a vocabulary: everything of this file around the mentions given.
+
+    Args:
+        mentions: What is mentioned -> its wordings; where several match, the first listed wins.
+        apart: See `Grammar`.
+        num_first: How many of the mentions stand before the words that are read past.
+    """
+    kinds = {f"mention{index}": name for index, name in enumerate(mentions)}
+    words = list(zip(kinds, mentions.values(), strict=True))
+    structures = {f"structure{index}": names for index, names in enumerate(STRUCTURES)}
+    all_kinds: tuple[tuple[str, tuple[str, ...]], ...] = (
+        ("no_change", NO_CHANGE),
+        *words[:num_first],
+        ("neutral", NEUTRAL),
+        ("after_hedge", AFTER_HEDGES),
+        ("differential", DIFFERENTIALS),
+        ("hedge", HEDGES),
+        ("versus", VERSUS),
+        ("question", QUESTIONS),
+        ("after_negation", AFTER_NEGATIONS),
+        ("negation", NEGATIONS),
+        *words[num_first:],
+        *zip(structures, STRUCTURES.values(), strict=True),
+        ("other", OTHERS),
+        ("normal", NORMAL),
+        ("borderline", BORDERLINE),
+        ("abnormal", ABNORMAL),
+        *SIDES.items(),
+        *SEVERITIES.items(),
+        ("stop", STOPS),
+        ("with", ("with",)),
+        ("and", (r"and/or|and|as well as",)),
+        ("or", ("or",)),
+        ("affirmed", AFFIRMED),
+        ("place", (r"in|at|on|of|within|along|over|involving|near|from",)),
+    )
+    groups = "|".join(f"(?P<{kind}>{'|'.join(words)})" for kind, words in all_kinds)
+    return Grammar(re.compile(rf"\b(?:{groups})(?![a-z0-9])|[,;:()?]"), kinds, structures, apart)
+
+
+OBSERVATION_GRAMMAR = build_grammar(
+    MENTIONS, {name: name for name in ("Cardiomegaly", "Enlarged Cardiomediastinum", "Support Devices")}
 )
-"""Finds the next event of a lower-cased sentence; the name of the group that matched is its kind."""
+"""Reads the 14 observations."""

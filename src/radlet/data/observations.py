@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from radlet.core.records import OBSERVATIONS, Side, State
-from radlet.data.lexicon import EVENT, MENTION_KINDS, PUNCTUATION, SEVERITIES, SIDES, STRUCTURE_KINDS
-from radlet.data.sidedness import Event, Severity, assign_sides, severity_before
+from radlet.core.statements import Severity
+from radlet.data.lexicon import OBSERVATION_GRAMMAR, PUNCTUATION, SEVERITIES, SIDES, Grammar
+from radlet.data.sidedness import Event, assign_sides, severity_before
 
 _SENTENCE = re.compile(
     r"(?:[^.!?\n]|(?<=\bvs)\.|\.(?=\d)|(?<![^\s(,])\?(?=[ a-z])|\n(?![ \t\r]*(?:\n|\d{1,2}[.)]|[-*\u2022])))+\??"
@@ -46,7 +47,7 @@ def find_mentions(text: str) -> list[Mention]:
     """Return every mention in the order of the text, never "No Finding", which is a conclusion and not a mention."""
     return [
         replace(mention, start=mention.start + start, end=mention.end + start)
-        for start, sentence in _sentences(text)
+        for start, sentence in sentences(text)
         for mention in _read(sentence)
     ]
 
@@ -58,7 +59,7 @@ def label_report(text: str) -> dict[str, State]:
     nothing but support devices is positive or uncertain (so also for a text that mentions nothing), else UNMENTIONED.
     """
     states = dict.fromkeys(OBSERVATIONS, State.UNMENTIONED)
-    for _, sentence in _sentences(text):
+    for _, sentence in sentences(text):
         for mention in _read(sentence):
             if _STRENGTH[mention.state] > _STRENGTH[states[mention.observation]]:
                 states[mention.observation] = mention.state
@@ -68,7 +69,8 @@ def label_report(text: str) -> dict[str, State]:
     return states
 
 
-def _sentences(text: str) -> Iterator[tuple[int, str]]:
+def sentences(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the sentences of a text, lower-cased, with their places in it."""
     lowered = text.translate(_LOWER)
     for match in _SENTENCE.finditer(lowered):
         sentence, start = match.group(), match.start()
@@ -79,23 +81,28 @@ def _sentences(text: str) -> Iterator[tuple[int, str]]:
 @lru_cache(maxsize=20_000)
 def _read(sentence: str) -> tuple[Mention, ...]:
     """Return the mentions of a lower-cased sentence; cached because reports repeat their sentences."""
+    return tuple(read_sentence(sentence, OBSERVATION_GRAMMAR)[1])
+
+
+def read_sentence(sentence: str, grammar: Grammar) -> tuple[list[Event], list[Mention]]:
+    """Return the events of a lower-cased sentence and what it mentions, in order, by a grammar's own names."""
     events = [
         Event(match.lastgroup or _mark(match, len(sentence)), match.start(), match.end())
-        for match in EVENT.finditer(sentence)
+        for match in grammar.event.finditer(sentence)
     ]
-    indices = [index for index, event in enumerate(events) if event.kind in MENTION_KINDS]
-    if not indices and not any(event.kind in STRUCTURE_KINDS for event in events):
-        return ()
-    states = _Reading(events).states()
-    company = {index: _company(MENTION_KINDS[events[index].kind], states[index]) for index in indices}
+    indices = [index for index, event in enumerate(events) if event.kind in grammar.mentions]
+    if not indices and not any(event.kind in grammar.structures for event in events):
+        return events, []
+    states = _Reading(events, grammar).states()
+    company = {index: _company(grammar, grammar.mentions[events[index].kind], states[index]) for index in indices}
     sides = assign_sides(events, company, len(sentence))
     mentions = [
-        _mention(events, index, MENTION_KINDS[events[index].kind], states[index], sides[index])
+        _mention(events, index, grammar.mentions[events[index].kind], states[index], sides[index])
         for index in indices
         if states[index] is not State.UNMENTIONED
     ]
-    mentions += _structures(sentence, events)
-    return tuple(sorted(mentions, key=lambda mention: (mention.start, mention.end)))
+    mentions += _structures(sentence, events, grammar)
+    return events, sorted(mentions, key=lambda mention: (mention.start, mention.end))
 
 
 def _mark(match: re.Match[str], length: int) -> str:
@@ -109,11 +116,9 @@ def _mention(events: Sequence[Event], index: int, observation: str, state: State
     return Mention(observation, state, side, severity_before(events, index), event.start, event.end)
 
 
-def _company(observation: str, state: State) -> str:
+def _company(grammar: Grammar, name: str, state: State) -> str:
     """Name what a mention may share a side with: not a tube with a lung, nor what is there with what is not."""
-    if observation in (*_WITHOUT_SIDE, "Support Devices"):
-        return observation
-    return "denied" if state is State.NEGATIVE else "stated"
+    return grammar.apart.get(name) or ("denied" if state is State.NEGATIVE else "stated")
 
 
 @dataclass
@@ -121,6 +126,7 @@ class _Reading:
     """What holds at the current event of a sentence, and the state of each mention so far (by index of its event)."""
 
     events: Sequence[Event]
+    grammar: Grammar
     found: dict[int, State] = field(default_factory=dict)
     clause: list[int] = field(default_factory=list)
     """Mentions of the current clause that nothing placed after them has claimed yet."""
@@ -134,7 +140,7 @@ class _Reading:
     def states(self) -> dict[int, State]:
         """Read all events; a mention that is asked for or remembered is UNMENTIONED."""
         for index, event in enumerate(self.events):
-            if event.kind in MENTION_KINDS:
+            if event.kind in self.grammar.mentions:
                 self.found[index] = self.holds
                 self.clause.append(index)
                 self.reached = True
@@ -193,7 +199,12 @@ class _Reading:
         "Atelectasis or scarring" is read as atelectasis, as scarring is no observation.
         """
         after = [event.kind for event in self.events[index + 1 :] if event.kind not in (*SEVERITIES, *SIDES, "place")]
-        between = index > 0 and self.events[index - 1].kind in MENTION_KINDS and after[:1] and after[0] in MENTION_KINDS
+        between = (
+            index > 0
+            and self.events[index - 1].kind in self.grammar.mentions
+            and after[:1]
+            and after[0] in self.grammar.mentions
+        )
         if self.holds is State.POSITIVE and between and not self.whole:
             self.weigh(index)
 
@@ -245,7 +256,7 @@ class _Reading:
         if self.events[index].kind == "comma" and "or" in rest:
             return True
         part = rest[: next((i for i, kind in enumerate(rest) if kind in ("comma", "and")), len(rest))]
-        return not any(kind in _NEW_STATEMENT or kind in STRUCTURE_KINDS for kind in part)
+        return not any(kind in _NEW_STATEMENT or kind in self.grammar.structures for kind in part)
 
 
 _ACTS = {
@@ -266,12 +277,12 @@ _ACTS = {
 }
 
 
-def _structures(sentence: str, events: Sequence[Event]) -> Iterator[Mention]:
+def _structures(sentence: str, events: Sequence[Event], grammar: Grammar) -> Iterator[Mention]:
     """Yield what the sentence says of heart, mediastinum and bones by a word for normal or enlarged."""
     for index, event in enumerate(events):
-        if event.kind not in STRUCTURE_KINDS or (word := _predicate(events, index)) is None:
+        if event.kind not in grammar.structures or (word := _predicate(events, index, grammar)) is None:
             continue
-        observations, predicate = STRUCTURE_KINDS[event.kind], events[word]
+        observations, predicate = grammar.structures[event.kind], events[word]
         state = _predicate_state(events, word)
         # Of bones only "intact" denies a fracture; normal ones may still be broken in the next sentence.
         if state is None or ("Fracture" in observations and sentence[predicate.start : predicate.end] != "intact"):
@@ -297,7 +308,7 @@ def _denied(events: Sequence[Event], index: int) -> bool:
     return bool(before) and before[-1] == "negation"
 
 
-def _predicate(events: Sequence[Event], index: int) -> int | None:
+def _predicate(events: Sequence[Event], index: int, grammar: Grammar) -> int | None:
     """Return the index of the word for normal or enlarged that goes with a structure."""
     if index > 0 and events[index - 1].kind in _PREDICATES and events[index].start - events[index - 1].end <= 4:
         return index - 1
@@ -305,12 +316,12 @@ def _predicate(events: Sequence[Event], index: int) -> int | None:
         kind = events[later].kind
         if kind in _PREDICATES:
             return later
-        if kind == "stop" or kind in MENTION_KINDS:
+        if kind == "stop" or kind in grammar.mentions:
             break
     for earlier in range(index - 1, -1, -1):
         kind = events[earlier].kind
         if kind in _PREDICATES:
             return earlier
-        if kind not in STRUCTURE_KINDS and kind not in ("comma", "and", "or"):
+        if kind not in grammar.structures and kind not in ("comma", "and", "or"):
             break
     return None

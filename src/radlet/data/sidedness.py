@@ -3,12 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 from radlet.core.records import Side
+from radlet.core.statements import Severity
 from radlet.data.lexicon import SEVERITIES, SIDES
-
-Severity = Literal["mild", "moderate", "severe"]
 
 _SEPARATORS = ("comma", "and", "or", "with", "stop", "hedge", "versus")
 _LINKS = ("comma", "and", "or", "with", "hedge", "versus")

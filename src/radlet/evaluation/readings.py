@@ -1,4 +1,4 @@
-"""What a metric reads of a report: its words, its observations' states, or the sides of its positive mentions.
+"""What a metric reads of a report: its words, its observations' states, its sides, or all that it states.
 
 Stands between the metrics, which know no text, and the labeller of `data.observations`, which knows no metric. On
 synthetic studies the same readings are made from the exact truth.
@@ -9,6 +9,7 @@ from typing import Any
 
 from radlet.core.labeller import Labeller
 from radlet.core.records import OBSERVATIONS, Finding, Side, State
+from radlet.data.findings import read_statements
 from radlet.data.observations import find_mentions, label_report
 from radlet.metrics.base import Reading
 
@@ -69,4 +70,5 @@ _READERS: dict[Reading, Callable[[str], Any]] = {
     "text": str,
     "observations": text_observations,
     "sides": text_sides,
+    "statements": read_statements,
 }

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from radlet.core.records import Side, State
 
 Floats = NDArray[np.float64]
-Reading = Literal["text", "observations", "sides"]
-"""What a metric reads of a report: its words, its observations' states, or the sides of its positive mentions."""
+Reading = Literal["text", "observations", "sides", "statements"]
+"""What a metric reads of a report: its words, its observations' states, the sides of its positive mentions, or all that
+it states."""
 Observations = Mapping[str, State]
 """State of each observation; one that is missing counts as UNMENTIONED."""
 Sides = Mapping[str, Collection[Side]]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radlet.core.records import OBSERVATIONS, State
-from radlet.data.lexicon import EVENT
+from radlet.data.lexicon import OBSERVATION_GRAMMAR
 from radlet.data.observations import find_mentions, label_report
 from radlet.data.sources.synthetic.source import SyntheticSource
 
@@ -310,7 +310,7 @@ def test_ungrammatical_text_is_read_consistently(text: str) -> None:
 def test_work_grows_linearly_with_the_text(unit: str) -> None:
     """A sentence is read in bounded pieces, so no repetition of words makes the reading explode."""
     text = unit * (60_000 // len(unit))
-    assert len(list(EVENT.finditer(text))) <= len(text)
+    assert len(list(OBSERVATION_GRAMMAR.event.finditer(text))) <= len(text)
     assert len(find_mentions(text)) <= len(text)
 
 
