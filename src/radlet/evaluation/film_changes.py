@@ -21,11 +21,6 @@ _STEPS = 24
 """Places along each side that are tried for a box elsewhere."""
 
 
-def unchanged(film: Grey) -> Grey:
-    """Return the film."""
-    return film
-
-
 def blank(film: Grey) -> Grey:
     """Return a film of one grey, the mean of this one, so that only what is on it is lost."""
     return np.full_like(film, round(float(film.mean())))

@@ -188,7 +188,7 @@ def looking_line(card: Scorecard) -> str:
         parts.append(f"{value} % ({low} to {high}) of {name} is due to the film")
     shares = {name: result.value for name, result in card.looking.probes.items()}
     parts += [f"{name} {number_text(value, 2)}" for name, value in shares.items()]
-    return f"looks at the film: {answer}; " + ", ".join(parts)
+    return f"looks at the film: {answer}" + ("; " + ", ".join(parts) if parts else "")
 
 
 def _leading_share(card: Scorecard) -> tuple[str, Estimate | None]:
