@@ -19,8 +19,9 @@ LOOKING_METRICS = ("truth_f1_micro", "observation_f1_micro_13")
 """The metrics that the verdict is read off; "No Finding" is left out, as it is right without a look for most."""
 SHUFFLED = "shuffled_image"
 UNSEEING = ("no_image", SHUFFLED)
-NEGLIGIBLE_SHARE = 0.2
-"""Where at most this share of the score can be due to the film, the model is said not to look."""
+NEGLIGIBLE_SHARE, NEGLIGIBLE_MARGIN = 0.2, 0.05
+"""Where at most this share of the score, or this much F1, can be due to the film, the model is said not to look. The
+second is for scores near 0, a fifth of which is less than any interval can tell."""
 
 
 def describe_looking(
@@ -51,12 +52,13 @@ def verdict(margins: Mapping[str, PairedResult], scores: Mapping[str, float]) ->
     """Say whether the model looks, from its margin over the same model with another patient's film.
 
     It looks where the 95 % interval of the margin lies above 0 on one of the metrics. It does not where, on every
-    metric, the interval reaches no further than a fifth of the model's score, which is 0 for a model that names no
-    finding. Else, and where nothing can be compared, this set cannot tell: None.
+    metric, the interval reaches no further than a fifth of the model's score or 0.05, whichever is more. Else, and where
+    nothing can be compared, this set cannot tell: None.
     """
     if any(margin.low > 0 for margin in margins.values()):
         return True
-    if margins and all(margin.high <= NEGLIGIBLE_SHARE * scores[name] for name, margin in margins.items()):
+    negligible = {name: max(NEGLIGIBLE_SHARE * scores[name], NEGLIGIBLE_MARGIN) for name in margins}
+    if margins and all(margin.high <= negligible[name] for name, margin in margins.items()):
         return False
     return None
 

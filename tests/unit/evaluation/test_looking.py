@@ -19,6 +19,8 @@ def test_the_verdict_follows_the_stated_rule():
     assert verdict({TRUTH: margin(-0.05, 0.1), REPORTS: margin(-0.1, 0.02)}, scores) is False
     assert verdict({TRUTH: margin(-0.05, 0.11), REPORTS: margin(-0.1, 0.02)}, scores) is None
     assert verdict({TRUTH: margin(0.0, 0.0)}, {TRUTH: 0.0}) is False
+    assert verdict({TRUTH: margin(-0.05, 0.05)}, {TRUTH: 0.02}) is False
+    assert verdict({TRUTH: margin(-0.05, 0.06)}, {TRUTH: 0.02}) is None
     assert verdict({TRUTH: margin(-0.2, -0.1)}, scores) is False
     assert verdict({}, scores) is None
 
