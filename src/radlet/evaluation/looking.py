@@ -52,8 +52,8 @@ def verdict(margins: Mapping[str, PairedResult], scores: Mapping[str, float]) ->
     """Say whether the model looks, from its margin over the same model with another patient's film.
 
     It looks where the 95 % interval of the margin lies above 0 on one of the metrics. It does not where, on every
-    metric, the interval reaches no further than a fifth of the model's score or 0.05, whichever is more. Else, and where
-    nothing can be compared, this set cannot tell: None.
+    metric, the interval reaches no further than a fifth of the model's score or 0.05, whichever is more. Else, and
+    where nothing can be compared, this set cannot tell: None.
     """
     if any(margin.low > 0 for margin in margins.values()):
         return True
