@@ -148,7 +148,7 @@ def render_page(
     environment = page_environment()
     environment.globals |= {"mark_draft": mark_draft, "mark_reference": mark_reference, "chart_size": (WIDTH, HEIGHT)}
     environment.filters |= {"score": _score, "signed": _signed, "p_value": _p_value, "system": _title}
-    environment.filters |= {"bar": bar, "area_bar": area_bar}
+    environment.filters |= {"bar": bar, "area_bar": area_bar, "percentage": _percentage}
     return environment.get_template("page.html.j2").render(
         card=card,
         model_name=model_name,
@@ -333,6 +333,10 @@ def _score(value: float | None, digits: int = 3) -> str:
 
 def _signed(value: float, digits: int = 2) -> str:
     return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _percentage(value: float) -> str:
+    return f"{100 * value:.0f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _p_value(value: float) -> str:

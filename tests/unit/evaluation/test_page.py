@@ -303,6 +303,8 @@ def test_the_panel_says_whether_the_model_looks(make_card):
         assert "one-sided findings that change side 0.50 0.25–0.75 8 near 1" in text
         assert "0.10 with a box elsewhere; difference +0.60 to +1.00" in text
         assert "no draft or film was fit for it" in text
+    below = looking.model_copy(update={"share_explained": {"observation_f1_micro_13": Estimate(-0.1, -0.3, 0.1)}})
+    assert "−10 % −30 to 10" in text_of(render_page(card.model_copy(update={"looking": below}), "m", []))
     line = looking_line(card.model_copy(update={"looking": looking}))
     assert line.startswith("looks at the film: unclear; 40 % (30 to 50) of observation_f1_micro_13 is due to the film")
     assert "mirrored 0.50" in line
