@@ -1,5 +1,6 @@
 """The evaluate stage from run directories to page, with a model and an encoder that answer by the film's name."""
 
+import io
 import json
 from types import SimpleNamespace
 
@@ -150,18 +151,39 @@ def test_the_files_of_every_system_can_be_scored_again(world):
 
 def test_a_killed_evaluation_goes_on_and_a_finished_one_is_left_alone(world, monkeypatch):
     whole = Scorecard.load(evaluate.run(world(seed=1, num_pictures=0), QUIET) / "scorecard.json")
+    whole_drafts = FakeDrafter.num_drafts
     monkeypatch.setattr(FakeDrafter, "num_drafts", 0)
-    monkeypatch.setattr(FakeDrafter, "fail_after", 30)  # the model is done, the blind one is not
+    monkeypatch.setattr(FakeDrafter, "fail_after", 24)  # the model is done, the blind one is not
     with pytest.raises(KeyboardInterrupt):
         evaluate.run(world(seed=1, num_pictures=1), QUIET)
     monkeypatch.setattr(FakeDrafter, "fail_after", None)
     monkeypatch.setattr(FakeDrafter, "num_drafts", 0)
     path = evaluate.run(world(seed=1, num_pictures=1), QUIET)
-    assert FakeDrafter.num_drafts < 3 * 24
+    assert FakeDrafter.num_drafts == whole_drafts - 24  # all but the model's own
     assert Scorecard.load(path / "scorecard.json") == whole
     drafted = FakeDrafter.num_drafts
     assert evaluate.run(world(seed=1, num_pictures=1), QUIET) == path
     assert FakeDrafter.num_drafts == drafted
+
+
+def test_every_evaluation_says_whether_the_model_looks(world):
+    screen = Console(record=True, width=200, quiet=False, file=io.StringIO())
+    path = evaluate.run(world(max_probe_drafts=5), screen)
+    looking = Scorecard.load(path / "scorecard.json").looking
+    assert looking.looks is True  # it reads the finding off the film's name
+    assert looking.share_explained["truth_f1_micro"].low > 0
+    probes = looking.probes
+    assert {name: probes[name].num_reports for name in ("blank", "mirrored", "shifted")} == {
+        "blank": 5,
+        "mirrored": 5,
+        "shifted": 5,
+    }
+    assert (probes["blank"].value, probes["shifted"].value) == (0, 1)  # and the name does not change
+    assert probes["occluded"].n == 0  # no boxes
+    assert "looks at the film: yes" in screen.export_text()
+    rows = [json.loads(line) for line in (path / "probes" / "blank.jsonl").read_text().splitlines()]
+    drafts = {row["id"]: row for row in map(json.loads, (path / "predictions.jsonl").read_text().splitlines())}
+    assert [row["reference"] for row in rows] == [drafts[row["id"]]["reference"] for row in rows]
 
 
 def test_without_the_optional_runs(world):

@@ -5,6 +5,7 @@ The settings of the last two are hashed into every checkpoint (`ImageSettings.di
 """
 
 import hashlib
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal
@@ -22,6 +23,7 @@ from radlet.data.raster import looks_like_raster, read_raster
 
 __all__ = [
     "Film",
+    "FilmChange",
     "ImageSettings",
     "hf_image_processor_config",
     "load_pixel_values",
@@ -40,6 +42,8 @@ _BICUBIC = Image.Resampling.BICUBIC
 
 Triple = tuple[float, float, float]
 Positive = Annotated[float, Field(gt=0)]
+FilmChange = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+"""From a film in display grey (H, W) to what is shown in its place."""
 
 
 class ImageSettings(Config):
@@ -93,13 +97,21 @@ def to_pixel_values(resized: NDArray[np.uint8], settings: ImageSettings) -> NDAr
     return np.stack([np.take(channel, resized) for channel in table], axis=-3)
 
 
-def load_pixel_values(path: Path, settings: ImageSettings) -> NDArray[np.float32]:
+def load_pixel_values(path: Path, settings: ImageSettings, change: FilmChange | None = None) -> NDArray[np.float32]:
     """Read, resize and normalise one film: (3, S, S).
+
+    Args:
+        path: The film.
+        settings: How it becomes the encoder's input.
+        change: Made in memory to the film as it was read, before anything else.
 
     Raises:
         DataError: As `read_film`.
     """
-    return to_pixel_values(resize_film(read_film(path).pixels, settings), settings)
+    pixels = read_film(path).pixels
+    if change is not None:
+        pixels = change(pixels)
+    return to_pixel_values(resize_film(pixels, settings), settings)
 
 
 def read_run_film(path: Path) -> NDArray[np.uint8]:

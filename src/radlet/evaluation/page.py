@@ -13,10 +13,11 @@ from radlet.core.records import OBSERVATIONS_5
 from radlet.evaluation.charts import HEIGHT, WIDTH, Bar, area_bar, bar, loss_chart, row_scale
 from radlet.evaluation.encoder_scores import MIN_STUDIES
 from radlet.evaluation.lineage import UpstreamRun
+from radlet.evaluation.looking import LOOKING_METRICS, SHUFFLED
 from radlet.evaluation.marks import mark_draft, mark_reference
 from radlet.evaluation.pages import page_environment
 from radlet.evaluation.pictures import Picture
-from radlet.evaluation.scorecard import LabelAuroc, ObservationResult, PairedResult, Scorecard, number_text
+from radlet.evaluation.scorecard import LabelAuroc, ObservationResult, PairedResult, ProbeResult, Scorecard, number_text
 from radlet.evaluation.scoring import MODEL
 from radlet.metrics import METRICS
 from radlet.metrics.resampling import Estimate
@@ -34,6 +35,16 @@ SYSTEM_HINTS = {
     "shuffled_image": "the model given another patient's film",
     "nearest_neighbour": "the report of the training film nearest in the encoder's embedding",
 }
+PROBES: dict[str, tuple[str, str, bool]] = {
+    "blank": ("Blank film", "findings that disappear", True),
+    "noise": ("Noise in the film's place", "findings that disappear", True),
+    "mirrored": ("Left and right exchanged", "one-sided findings that change side", True),
+    "occluded": ("The finding painted over", "findings that disappear", True),
+    "shifted": ("Shifted by one pixel", "drafts with the same observations", True),
+    "reencoded": ("Saved as JPEG", "drafts with the same observations", True),
+    "paraphrased": ("The question in other words", "drafts with other observations", False),
+}
+"""Probe -> what was changed, what the share is of, and whether 1 is best (else 0)."""
 GROUPS: dict[str, dict[str, str]] = {
     "Findings, against the exact truth": {
         "truth_f1_micro": "F1, micro",
@@ -106,6 +117,18 @@ class ObservationRow:
     in_five: bool
 
 
+@dataclass(frozen=True)
+class ProbeRow:
+    """One probe of the panel."""
+
+    title: str
+    counted: str
+    result: ProbeResult
+    bar: Bar | None
+    control: Bar | None
+    best: float
+
+
 def render_page(
     card: Scorecard,
     model_name: str,
@@ -125,13 +148,14 @@ def render_page(
     environment = page_environment()
     environment.globals |= {"mark_draft": mark_draft, "mark_reference": mark_reference, "chart_size": (WIDTH, HEIGHT)}
     environment.filters |= {"score": _score, "signed": _signed, "p_value": _p_value, "system": _title}
-    environment.filters |= {"bar": bar, "area_bar": area_bar}
+    environment.filters |= {"bar": bar, "area_bar": area_bar, "percentage": _percentage}
     return environment.get_template("page.html.j2").render(
         card=card,
         model_name=model_name,
         date=datetime.now(UTC).date().isoformat(),
         headline=_headline(card),
         systems=[(name, SYSTEM_TITLES.get(name, name), SYSTEM_HINTS.get(name, "")) for name in card.baselines],
+        looking=_looking(card),
         groups=_groups(card),
         observations=_observation_rows(card),
         against_truth=bool(card.truth_support),
@@ -150,6 +174,68 @@ def primary_metric(card: Scorecard) -> str:
     """Return the metric that heads the page: F1 against the truth where it is known, else against the references."""
     names = [name for name in ("truth_f1_micro", "observation_f1_micro_14", *card.metrics) if name in card.metrics]
     return next((name for name in names if card.metrics[name].defined), names[0])
+
+
+def looking_line(card: Scorecard) -> str:
+    """Say in one line whether the model looks, what the film explains, and what the probes gave."""
+    if card.looking is None:
+        return "not probed"
+    answer = {True: "yes", False: "no", None: "unclear"}[card.looking.looks]
+    parts = []
+    name, share = _leading_share(card)
+    if share is not None:
+        value, low, high = (number_text(n if n is None else 100 * n, 0) for n in (share.value, share.low, share.high))
+        parts.append(f"{value} % ({low} to {high}) of {name} is due to the film")
+    shares = {name: result.value for name, result in card.looking.probes.items()}
+    parts += [f"{name} {number_text(value, 2)}" for name, value in shares.items()]
+    return f"looks at the film: {answer}" + ("; " + ", ".join(parts) if parts else "")
+
+
+def _leading_share(card: Scorecard) -> tuple[str, Estimate | None]:
+    shares = card.looking.share_explained if card.looking else {}
+    return next(
+        ((name, shares[name]) for name in LOOKING_METRICS if name in shares and shares[name].defined), ("", None)
+    )
+
+
+def _looking(card: Scorecard) -> dict[str, Any] | None:
+    if card.looking is None:
+        return None
+    name, share = _leading_share(card)
+    results = card.looking.probes
+    return {
+        "looks": card.looking.looks,
+        "share": share,
+        "bar": bar(share) if share else None,
+        "margins": [
+            (metric, card.paired_all[metric][SHUFFLED])
+            for metric in LOOKING_METRICS
+            if SHUFFLED in card.paired_all.get(metric, {})
+        ],
+        "metric": _METRIC_TITLES.get(name, name),
+        "titles": _METRIC_TITLES,
+        "probes": [
+            ProbeRow(
+                title, counted, results[probe], bar(_estimate(results[probe])), _control(results[probe]), float(best)
+            )
+            for probe, (title, counted, best) in PROBES.items()
+            if probe in results
+        ],
+    }
+
+
+_METRIC_TITLES = {
+    "truth_f1_micro": "F1 against the exact truth",
+    "observation_f1_micro_13": "F1 of 13 observations against the reports",
+}
+
+
+def _estimate(result: ProbeResult) -> Estimate:
+    return Estimate(result.value, result.low, result.high)
+
+
+def _control(result: ProbeResult) -> Bar | None:
+    return bar(result.control) if result.control else None
 
 
 def _headline(card: Scorecard) -> dict[str, Any]:
@@ -247,6 +333,10 @@ def _score(value: float | None, digits: int = 3) -> str:
 
 def _signed(value: float, digits: int = 2) -> str:
     return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _percentage(value: float) -> str:
+    return f"{100 * value:.0f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _p_value(value: float) -> str:

@@ -64,6 +64,33 @@ class LabelAuroc(Record):
     """Judged studies that have the label."""
 
 
+class ProbeResult(Record):
+    """How often the drafts did, under one change of what the model sees, what the probe counts; 95 % interval."""
+
+    value: float | None
+    """Share of the cases; null where there was none."""
+    low: float | None
+    high: float | None
+    n: int
+    """Cases: findings, or drafts."""
+    num_reports: int
+    """Reports drafted under the change."""
+    control: Estimate | None = None
+    """The same share under a change that should not matter (a box elsewhere)."""
+    difference: Estimate | None = None
+    """Share minus control."""
+
+
+class Looking(Record):
+    """Whether the drafts depend on the film, and what they do when it changes."""
+
+    looks: bool | None
+    """Whether the model looks; null where this set cannot tell."""
+    share_explained: dict[str, Estimate] = Field(default_factory=dict)
+    """Per metric, (model - better of no image and shuffled image) / model."""
+    probes: dict[str, ProbeResult] = Field(default_factory=dict)
+
+
 class Scorecard(Record):
     """One system's scores on one task and split, beside its baselines."""
 
@@ -102,6 +129,8 @@ class Scorecard(Record):
     """Per observation, against the exact truth (synthetic studies)."""
     encoder_auroc: dict[str, LabelAuroc] = Field(default_factory=dict)
     """Per label of the encoder with enough studies on both sides, area under the ROC curve, one score a study."""
+    looking: Looking | None = None
+    """Whether the model looks at the film; null for a file of predictions, where no film can be changed."""
     diversity: dict[str, dict[str, float]] = Field(default_factory=dict)
     """Per system (and the references), how much texts vary."""
     lineage: dict[str, Any] = Field(default_factory=dict)

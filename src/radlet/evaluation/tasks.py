@@ -12,6 +12,7 @@ from radlet.core.records import Example
 
 if TYPE_CHECKING:
     from radlet.inference.drafter import DraftRequest
+    from radlet.models.prompts import Wording
 
 
 class Task(ABC):
@@ -20,10 +21,12 @@ class Task(ABC):
     Attributes:
         version: Raised whenever scores would change for the same drafts.
         metrics: Names from the metrics registry.
+        paraphrases: The question of the task in other words, for the probe of that name; none: it is not asked.
     """
 
     version: ClassVar[int]
     metrics: ClassVar[tuple[str, ...]]
+    paraphrases: ClassVar[tuple["Wording", ...]] = ()
 
     @abstractmethod
     def accepts(self, example: Example) -> bool:
@@ -66,6 +69,11 @@ class Findings(Task):
         "cider",
         "length_words",
         "length_ratio",
+    )
+    paraphrases = (
+        ("What does this chest radiograph show?", "Reason for the exam: {indication} What does the radiograph show?"),
+        ("Describe the film.", "Describe the film. The study was made for: {indication}"),
+        ("Write the findings of this study.", "Write the findings of this study, made because of: {indication}"),
     )
 
     def accepts(self, example: Example) -> bool:

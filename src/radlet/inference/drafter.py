@@ -11,6 +11,7 @@ import torch
 from radlet.core.console import Progress
 from radlet.core.errors import DataError
 from radlet.data.images import (
+    FilmChange,
     checkpoint_image_settings,
     hf_image_processor_config,
     load_pixel_values,
@@ -19,7 +20,7 @@ from radlet.data.images import (
 from radlet.inference.attention import AttentionMap, attend
 from radlet.inference.engines import ENGINES
 from radlet.inference.engines.base import Sampling
-from radlet.models.prompts import encode_prompt
+from radlet.models.prompts import Wording, encode_prompt
 from radlet.models.report_model import ModelCard, ReportModel, checkpoint_folder, load_report_model
 
 
@@ -31,11 +32,19 @@ class DraftRequest:
         image_paths: The films, in the order the model was trained on; none for a text-only model.
         indication: Why the study was made, if known.
         question: What is asked instead of the checkpoint's own question.
+        wording: The checkpoint's own question in other words.
+        changes: Made to the films in memory, one change for each of them; none: the films are shown as they are.
     """
 
     image_paths: tuple[Path, ...]
     indication: str | None = None
     question: str | None = None
+    wording: Wording | None = None
+    changes: tuple[FilmChange, ...] = ()
+
+    def without_films(self) -> "DraftRequest":
+        """Return the same request with nothing to look at."""
+        return replace(self, image_paths=(), changes=())
 
 
 class Drafter:
@@ -80,10 +89,10 @@ class Drafter:
         batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
         drafts = [""] * len(requests)
         for batch in (progress or Progress(quiet=True)).track(batches, "drafts", len(batches)):
-            pixel_values = self._pixel_values([path for index in batch for path in requests[index].image_paths])
+            pixel_values = self._pixel_values([requests[index] for index in batch])
             blind = None
             if sampling.guidance != 1 and pixel_values is not None:
-                blind = [self._prompt(replace(requests[index], image_paths=())) for index in batch]
+                blind = [self._prompt(requests[index].without_films()) for index in batch]
             answers = self._engine.generate([prompts[index] for index in batch], blind, pixel_values, sampling)
             for index, answer in zip(batch, answers, strict=True):
                 drafts[index] = self.report_model.tokenizer.decode(answer, skip_special_tokens=True).strip()
@@ -103,19 +112,25 @@ class Drafter:
         Raises:
             DataError: The request has no film.
         """
-        pixel_values = self._pixel_values(list(request.image_paths))
+        pixel_values = self._pixel_values([request])
         if pixel_values is None:
             raise DataError("There is no film to look at: attention needs a request with an image.")
         return attend(self.report_model, self._prompt(request), pixel_values, text)
 
     def _prompt(self, request: DraftRequest) -> list[int]:
-        prompt = self.card.prompt.render(len(request.image_paths), request.indication, request.question)
+        words = self.card.prompt.reworded(request.wording) if request.wording else self.card.prompt
+        prompt = words.render(len(request.image_paths), request.indication, request.question)
         return encode_prompt(self.report_model.tokenizer, prompt, self.report_model.num_image_tokens)
 
-    def _pixel_values(self, paths: list[Path]) -> torch.Tensor | None:
-        if not paths:
-            return None
-        return torch.from_numpy(np.stack([load_pixel_values(Path(path), self.image_settings) for path in paths]))
+    def _pixel_values(self, requests: Sequence[DraftRequest]) -> torch.Tensor | None:
+        films = [
+            load_pixel_values(Path(path), self.image_settings, change)
+            for request in requests
+            for path, change in zip(
+                request.image_paths, request.changes or [None] * len(request.image_paths), strict=True
+            )
+        ]
+        return torch.from_numpy(np.stack(films)) if films else None
 
 
 def processor_options(card: ModelCard) -> dict[str, Any] | None:

@@ -5,6 +5,9 @@ from transformers import PreTrainedTokenizerBase
 from radlet.core.config import Config
 from radlet.models.tokenizers import IMAGE_TOKEN
 
+Wording = tuple[str, str]
+"""Question without and with an indication, which stands for `{indication}`."""
+
 IGNORED = -100
 """Label of a position that is not supervised (PyTorch's `ignore_index`)."""
 
@@ -38,6 +41,10 @@ class PromptConfig(Config):
         if not images:
             return self.template.replace("{images}\n", "").replace("{images}", "").replace("{question}", question)
         return self.template.replace("{images}", images).replace("{question}", question)
+
+    def reworded(self, wording: Wording) -> "PromptConfig":
+        """Return the same prompt with the question in other words."""
+        return self.model_copy(update=dict(zip(("question", "question_with_indication"), wording, strict=True)))
 
 
 PLAIN = PromptConfig(template="{images}", question="", question_with_indication="")

@@ -1,7 +1,8 @@
 """Stage `evaluate`: a tuned model in; a scorecard with intervals and baselines, and a page to show it, out.
 
-Leaves ``scorecard.json``, ``scorecard.html``, ``predictions.jsonl`` and the baselines' drafts in ``baselines/``, each
-in the form that `radlet score` reads. Drafts are written as they come, so that a killed evaluation goes on.
+Leaves ``scorecard.json``, ``scorecard.html``, ``predictions.jsonl``, the baselines' drafts in ``baselines/`` and those
+for changed films and questions in ``probes/``, each in the form that `radlet score` reads. Drafts are written as they
+come, so that a killed evaluation goes on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,12 +24,14 @@ from radlet.data.manifests import read_examples
 from radlet.evaluation import TASKS
 from radlet.evaluation.encoder_scores import EncoderScores, score_encoder
 from radlet.evaluation.lineage import describe, upstream_runs
+from radlet.evaluation.looking import describe_looking
 from radlet.evaluation.marks import mark_draft, marked_phrases
-from radlet.evaluation.page import primary_metric, render_page
+from radlet.evaluation.page import looking_line, primary_metric, render_page
 from radlet.evaluation.pictures import Overlay, Picture, film_uri, overlay_uri, typical_rows, worst_rows
+from radlet.evaluation.probes import Probes, ProbeSettings
 from radlet.evaluation.readings import read_reports, truth_observations
 from radlet.evaluation.runner import Draft, draft_all
-from radlet.evaluation.scorecard import Scorecard, number_text
+from radlet.evaluation.scorecard import ProbeResult, Scorecard, number_text
 from radlet.evaluation.scoring import (
     MODEL,
     Answers,
@@ -75,6 +78,8 @@ class EvaluateConfig(StageConfig):
     """Bootstrap resamples of the patients, and swaps of the paired test."""
     interval: Interval = "percentile"
     """Kind of the bootstrap's intervals: percentiles, or bias-corrected and accelerated."""
+    max_probe_drafts: int = Field(default=64, ge=1)
+    """Each probe of whether the model looks drafts so many reports at most, drawn by the seed."""
     batch_size: int = Field(default=16, ge=1)
     """Drafts written at once."""
     num_pictures: int = Field(default=6, ge=0)
@@ -108,9 +113,12 @@ def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
     systems = Systems(task, judged, training, config.seed, config.batch_size).table(drafter, blind, embedder)
     answers = _collect(run_, task, judged, systems, progress)
     upstream = upstream_runs(run_.path)
-    card = _score(config, task, judged, answers, embedder).model_copy(
-        update={"lineage": describe(upstream), "trained_section": drafter.card.target_section}
-    )
+    settings = ProbeSettings(config.max_probe_drafts, config.seed, drafter.image_settings.size_px)
+    probes = _look(config, run_, Probes(task, judged, answers.systems[MODEL], settings), drafter, progress)
+    card = _score(config, task, judged, answers, embedder)
+    looking = describe_looking(card, answers, _resampler(config, answers), probes)
+    trained = drafter.card.target_section
+    card = card.model_copy(update={"lineage": describe(upstream), "trained_section": trained, "looking": looking})
     card.save(run_.path / "scorecard.json")
     artist = _Artist(task, drafter, judged, answers)
     typical = [artist.picture(row, True) for row in typical_rows(answers.references, config.num_pictures, config.seed)]
@@ -118,6 +126,7 @@ def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
     worst = [artist.picture(row, False) for row in failed]
     write_atomically(run_.path / "scorecard.html", render_page(card, config.name, upstream, typical, worst))
     _announce_score(progress.console, card)
+    progress.console.print(f"  {looking_line(card)}")
     run_.finish()
     return run_.path
 
@@ -159,10 +168,22 @@ def _collect(
     return Answers(references, patients, drafts, truths if len(truths) == len(judged) else None)
 
 
+def _look(
+    config: EvaluateConfig, run_: Run, probes: Probes, drafter: Drafter, progress: Progress
+) -> dict[str, ProbeResult]:
+    """Draft again with what the model sees changed, going on where a killed evaluation stopped; judge the drafts."""
+    (run_.path / "probes").mkdir(exist_ok=True)
+    drafts = {}
+    for name, (rows, references) in probes.asked.items():
+        file = run_.path / "probes" / f"{name}.jsonl"
+        drafts[name] = draft_all(file, rows, references, probes.draft(name, drafter, config.batch_size), progress)
+    return probes.results(drafts, config.num_resamples, config.interval)
+
+
 def _score(
     config: EvaluateConfig, task: Task, judged: Sequence[Example], answers: Answers, embedder: Embedder | None
 ) -> Scorecard:
-    resampler = PatientResampler(answers.patients, config.num_resamples, config.seed, config.interval)
+    resampler = _resampler(config, answers)
     scores = score_answers(answers, resampler, measures(answers, task.metrics))
     encoder = score_encoder(judged, embedder, resampler, config.seed) if embedder else EncoderScores()
     drafts = answers.systems[MODEL]
@@ -191,6 +212,10 @@ def _score(
         truth_support=truth_support,
         diversity=diversity(answers),
     )
+
+
+def _resampler(config: EvaluateConfig, answers: Answers) -> PatientResampler:
+    return PatientResampler(answers.patients, config.num_resamples, config.seed, config.interval)
 
 
 @dataclass(frozen=True)

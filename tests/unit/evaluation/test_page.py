@@ -7,10 +7,10 @@ import pytest
 
 from radlet.evaluation.charts import area_bar, bar, loss_chart, row_scale
 from radlet.evaluation.lineage import UpstreamRun
-from radlet.evaluation.page import primary_metric, render_page
+from radlet.evaluation.page import looking_line, primary_metric, render_page
 from radlet.evaluation.pictures import Overlay, Picture
 from radlet.evaluation.readings import read_reports
-from radlet.evaluation.scorecard import LabelAuroc, PairedResult, Scorecard
+from radlet.evaluation.scorecard import LabelAuroc, Looking, PairedResult, ProbeResult, Scorecard
 from radlet.evaluation.scoring import Answers, diversity, measures, observation_results, score_answers
 from radlet.metrics.resampling import Estimate, PatientResampler
 
@@ -273,3 +273,49 @@ def test_labels_of_the_encoder_stand_by_frequency_and_only_where_there_are_any(m
     assert page.count('<table class="labels">') == 1
     many = {f"label {n}": LabelAuroc(value=0.5, low=0.4, high=0.6, positives=90 - n) for n in range(15)}
     assert render_page(card.model_copy(update={"encoder_auroc": many}), "m", []).count('<table class="labels">') == 2
+
+
+def test_the_panel_says_whether_the_model_looks(make_card):
+    card = make_card({"model": [LEFT, NONE] * 4, "shuffled_image": [NONE, LEFT] * 4})
+    assert "Does it look?" not in text_of(render_page(card, "m", []))
+    probes = {
+        "mirrored": ProbeResult(value=0.5, low=0.25, high=0.75, n=8, num_reports=6),
+        "occluded": ProbeResult(
+            value=0.9,
+            low=0.8,
+            high=1.0,
+            n=8,
+            num_reports=8,
+            control=Estimate(0.1, 0.0, 0.2),
+            difference=Estimate(0.8, 0.6, 1.0),
+        ),
+        "noise": ProbeResult(value=None, low=None, high=None, n=0, num_reports=0),
+    }
+    for looks, answer in ((True, "looks"), (False, "does not look"), (None, "unclear")):
+        looking = Looking(
+            looks=looks, share_explained={"observation_f1_micro_13": Estimate(0.4, 0.3, 0.5)}, probes=probes
+        )
+        page = render_page(card.model_copy(update={"looking": looking}), "m", [])
+        assert parse(page).open == []
+        text = text_of(page)
+        assert f"Does it look? The model {answer} +1.000" in text
+        assert "Score due to the film 40 % 30 to 50" in text
+        assert "one-sided findings that change side 0.50 0.25–0.75 8 near 1" in text
+        assert "0.10 with a box elsewhere; difference +0.60 to +1.00" in text
+        assert "no draft or film was fit for it" in text
+    below = looking.model_copy(update={"share_explained": {"observation_f1_micro_13": Estimate(-0.1, -0.3, 0.1)}})
+    assert "−10 % −30 to 10" in text_of(render_page(card.model_copy(update={"looking": below}), "m", []))
+    line = looking_line(card.model_copy(update={"looking": looking}))
+    assert line.startswith("looks at the film: unclear; 40 % (30 to 50) of observation_f1_micro_13 is due to the film")
+    assert "mirrored 0.50" in line
+
+
+def test_the_panel_of_a_model_without_a_score(make_card):
+    card = make_card({"model": [""] * 8, "shuffled_image": [""] * 8})
+    looking = Looking(looks=None, share_explained={"observation_f1_micro_13": Estimate(None, None, None)})
+    card = card.model_copy(update={"looking": looking})
+    page = render_page(card, "m", [])
+    assert parse(page).open == []
+    assert "there was no score to explain" in page
+    assert "None" not in text_of(page)
+    assert looking_line(card) == "looks at the film: unclear"

@@ -1,13 +1,17 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from tests.fixtures.tiny import SETTINGS
 
 from radlet.core.errors import CheckpointError, DataError
-from radlet.data.images import ImageSettings, load_pixel_values
+from radlet.data.images import ImageSettings, load_pixel_values, read_film
 from radlet.inference.drafter import Drafter, DraftRequest, processor_options
 from radlet.inference.engines.base import Sampling
 from radlet.models.prompts import PromptConfig, encode_prompt
@@ -167,3 +171,46 @@ def test_attention_leaves_the_model_as_it_was(tiny_report_model: ReportModel, ti
     before = drafter.draft(requests, SHORT)
     drafter.attention(requests[0], "The heart is enlarged.")
     assert drafter.draft(requests, SHORT) == before
+
+
+def test_a_changed_film_is_drafted_as_if_the_file_held_it(
+    tiny_report_model: ReportModel, tiny_films: list[Path], tmp_path: Path
+) -> None:
+    """The other films of the batch, and the same film asked for again, stay as they are."""
+    drafter = Drafter(tiny_report_model)
+
+    def turned(film: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return 255 - film
+
+    plain = requests_of(tiny_films)
+    changed = [replace(request, changes=(turned,)) if n % 2 else request for n, request in enumerate(plain)]
+    written = []
+    for number, request in enumerate(plain):
+        path = tmp_path / f"turned-{number}.png"
+        Image.fromarray(turned(read_film(request.image_paths[0]).pixels)).save(path)
+        written.append(replace(request, image_paths=(path,)) if number % 2 else request)
+    drafts = drafter.draft(changed, SHORT)
+    assert drafts == drafter.draft(written, SHORT)
+    own = drafter.draft(plain, SHORT)
+    assert drafts != own
+    assert drafts[::2] == own[::2]
+
+
+def test_every_film_needs_its_change(tiny_report_model: ReportModel, tiny_films: list[Path]) -> None:
+    request = DraftRequest(tuple(tiny_films[:2]), changes=(np.flipud,))
+    with pytest.raises(ValueError, match="argument 2"):
+        Drafter(tiny_report_model).draft([request], SHORT)
+
+
+def test_other_words_for_the_question_keep_template_and_indication(
+    tiny_report_model: ReportModel, tiny_films: list[Path]
+) -> None:
+    wording = ("What is seen?", "What is seen, given {indication}?")
+    prompt = tiny_report_model.card.prompt.reworded(wording)
+    card = tiny_report_model.card.model_copy(update={"prompt": prompt})
+    trained = ReportModel(tiny_report_model.model, tiny_report_model.tokenizer, card)
+    requests = requests_of(tiny_films)
+    asked = [replace(request, wording=wording) for request in requests]
+    drafts = Drafter(tiny_report_model).draft(asked, SHORT)
+    assert drafts == Drafter(trained).draft(requests, SHORT)
+    assert drafts != Drafter(tiny_report_model).draft(requests, SHORT)

@@ -1,0 +1,79 @@
+"""Whether the model looks at the film: the share of its score that the film explains, and a verdict by a stated rule.
+
+The verdict rests on the model against itself with another patient's film (`shuffled_image`), which differs in nothing
+but the film. The probes stand beside it and show what it looks for.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from radlet.evaluation.readings import read_reports
+from radlet.evaluation.scorecard import Looking, PairedResult, ProbeResult, Scorecard
+from radlet.evaluation.scoring import MODEL, Answers, Measure, measures
+from radlet.metrics import METRICS
+from radlet.metrics.base import Floats
+from radlet.metrics.resampling import Estimate, PatientResampler
+
+LOOKING_METRICS = ("truth_f1_micro", "observation_f1_micro_13")
+"""The metrics that the verdict is read off; "No Finding" is left out, as it is right without a look for most."""
+SHUFFLED = "shuffled_image"
+UNSEEING = ("no_image", SHUFFLED)
+NEGLIGIBLE_SHARE, NEGLIGIBLE_MARGIN = 0.2, 0.05
+"""Where at most this share of the score, or this much F1, can be due to the film, the model is said not to look. The
+second is for scores near 0, a fifth of which is less than any interval can tell."""
+
+
+def describe_looking(
+    card: Scorecard, answers: Answers, resampler: PatientResampler, probes: Mapping[str, ProbeResult]
+) -> Looking:
+    """Return the verdict, the share of the score that the film explains, and the probes.
+
+    Args:
+        card: The scores of `answers`.
+        answers: Drafts of the model and its baselines.
+        resampler: Draws of the same reports.
+        probes: Results of the probes.
+    """
+    margins, scores, shares = {}, {}, {}
+    names = [name for name in LOOKING_METRICS if name in METRICS]
+    for measure in measures(answers, names):
+        if measure.name not in LOOKING_METRICS:
+            continue
+        margin = card.paired_all.get(measure.name, {}).get(SHUFFLED)
+        if margin is not None:
+            margins[measure.name] = margin
+        scores[measure.name] = card.metrics[measure.name].value or 0.0
+        shares[measure.name] = explained(measure, answers, resampler)
+    return Looking(looks=verdict(margins, scores), share_explained=shares, probes=dict(probes))
+
+
+def verdict(margins: Mapping[str, PairedResult], scores: Mapping[str, float]) -> bool | None:
+    """Say whether the model looks, from its margin over the same model with another patient's film.
+
+    It looks where the 95 % interval of the margin lies above 0 on one of the metrics. It does not where, on every
+    metric, the interval reaches no further than a fifth of the model's score or 0.05, whichever is more. Else, and
+    where nothing can be compared, this set cannot tell: None.
+    """
+    if any(margin.low > 0 for margin in margins.values()):
+        return True
+    negligible = {name: max(NEGLIGIBLE_SHARE * scores[name], NEGLIGIBLE_MARGIN) for name in margins}
+    if margins and all(margin.high <= negligible[name] for name, margin in margins.items()):
+        return False
+    return None
+
+
+def explained(measure: Measure, answers: Answers, resampler: PatientResampler) -> Estimate:
+    """Return (model - better of those that do not see the film) / model, in each resample the better one of it."""
+    texts = [answers.systems[name] for name in (MODEL, *UNSEEING) if name in answers.systems]
+    rows = [measure.metric.statistics(measure.expected, read_reports(t, measure.metric.reads)) for t in texts]
+    width = rows[0].shape[1]
+
+    def share(totals: Floats) -> Floats:
+        parts = [measure.metric.score_judged(totals[..., i : i + width]) for i in range(0, len(rows) * width, width)]
+        others = np.fmax.reduce(parts[1:])
+        shares = np.full(np.shape(others), np.nan)
+        np.divide(parts[0] - others, parts[0], out=shares, where=parts[0] > 0)
+        return shares
+
+    return resampler.estimate(np.concatenate(rows, axis=1), share)
