@@ -89,6 +89,7 @@ def test_accepted_texts_reach_the_examples(tmp_path):
     built = build.run(config, Console(file=io.StringIO()))
     targets = {example.study_id: example.target for example in read_examples(built)}
     assert targets == {"s0": PRESENT, "s1": "Clear lungs. No effusion."}
+    assert json.loads((built / "card.json").read_text())["hashes"]["structure"] == run_digest(run_dir)
 
 
 BAD_ANSWERS = {
