@@ -6,7 +6,7 @@ are displayed facing the patient, the patient's LEFT side has the LARGER x on a 
 """
 
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -188,8 +188,3 @@ class Prediction(Record):
     patient_id: str
     text: str
     reference: str | None = None
-
-
-def json_safe(record: Record) -> dict[str, Any]:
-    """Return the record as plain JSON types."""
-    return record.model_dump(mode="json")

@@ -48,7 +48,7 @@ def check_burned_in(film: Film) -> None:
     """
     if film.burned_in:
         raise QuarantineError(f"{REASON}: Burned In Annotation (0028,0301) is YES")
-    words, numbers = (sum(counts) for counts in zip((0, 0), *map(_suspicious, _read_text(film.pixels)), strict=True))
+    words, numbers = (sum(counts) for counts in zip((0, 0), *map(suspicious, _read_text(film.pixels)), strict=True))
     if words or numbers:
         raise QuarantineError(f"{REASON}: {words} words and {numbers} numbers on the film are no markers")
 
@@ -62,12 +62,7 @@ def require_reader() -> None:
     require("rapidocr", "onnxruntime")
 
 
-def may_identify(text: str) -> bool:
-    """Tell whether one line of text on a film is more than a marker."""
-    return any(_suspicious(text))
-
-
-def _suspicious(text: str) -> tuple[int, int]:
+def suspicious(text: str) -> tuple[int, int]:
     """Return how many words and how many numbers of a line are none that a film usually carries."""
     if _EXPOSURE.match(text):
         return 0, 0

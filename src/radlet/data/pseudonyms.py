@@ -76,11 +76,7 @@ def load_or_make_key(path: Path, may_make: bool) -> bytes:
     """
     if may_make and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(secrets.token_hex(32) + "\n")
-        except FileExistsError:
-            pass  # another run made it in the meantime; there is one key
+        _make_key(path)
     try:
         key = path.read_bytes().strip()
     except OSError as error:
@@ -90,6 +86,23 @@ def load_or_make_key(path: Path, may_make: bool) -> bytes:
     if len(key) < _MIN_KEY_BYTES:
         raise ConfigError(f"pseudonym_key_file {path}: holds {len(key)} bytes; a key needs at least {_MIN_KEY_BYTES}.")
     return key
+
+
+def _make_key(path: Path) -> None:
+    """Write a random key, whole or not at all; where another run makes one in the meantime, that one stays."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(secrets.token_hex(32) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links
+        if not path.exists():
+            temporary.replace(path)
+    temporary.unlink(missing_ok=True)
 
 
 def _renamed(finding: Finding, image_ids: dict[str, str]) -> Finding:

@@ -4,7 +4,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from radlet.core.errors import ConfigError
 from radlet.data import extra
-from radlet.data.burned_in import check_burned_in, may_identify, require_reader
+from radlet.data.burned_in import check_burned_in, require_reader, suspicious
 from radlet.data.film import Film
 from radlet.data.refusal import QuarantineError
 from radlet.data.sources.synthetic import SyntheticSource
@@ -33,7 +33,7 @@ from radlet.data.sources.synthetic import SyntheticSource
     ],
 )
 def test_markers_may_stand_on_a_film(text):
-    assert not may_identify(text)
+    assert suspicious(text) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_markers_may_stand_on_a_film(text):
     ["QUEZALDA", "Wimpole^Ann", "L QUEZALDA", "1937-04-12", "12/04/37", "7731905", "MRN 77 31 905", "KIM LEE", "1234"],
 )
 def test_names_and_numbers_may_not(text):
-    assert may_identify(text)
+    assert suspicious(text) != (0, 0)
 
 
 def film_with(text, height_px):

@@ -1,3 +1,4 @@
+import os
 import stat
 
 import pytest
@@ -36,6 +37,31 @@ def test_a_key_is_made_once_for_its_owner_alone(tmp_path):
     assert load_or_make_key(path, may_make=True) == key
     assert len(key) >= 32
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_first_of_two_makers_of_a_key_wins(tmp_path, monkeypatch):
+    path = tmp_path / "key"
+    made = []
+
+    def link(_, target):
+        target.write_text("b" * 64 + "\n")  # another run was faster
+        made.append(target)
+        raise FileExistsError
+
+    monkeypatch.setattr(os, "link", link)
+    assert load_or_make_key(path, may_make=True) == b"b" * 64
+    assert made == [path]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_key_is_made_where_there_are_no_hard_links(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)
+    key = load_or_make_key(tmp_path / "key", may_make=True)
+    assert load_or_make_key(tmp_path / "key", may_make=False) == key
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
 
 
 def test_a_missing_or_short_key_is_refused(tmp_path):

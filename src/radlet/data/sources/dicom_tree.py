@@ -110,6 +110,9 @@ class DicomTreeSource(ListedSource):
             for group in index.studies():
                 yield _study(self, index, group)
             yield from index.rejected()
+            # One item for all of them: the table of a whole hospital may stand beside the export of one ward.
+            if self.reports and (left := index.count_without("report", "used")):
+                yield Rejected(self.reports.path.name, f"{left} reports are of no study that has a film in the tree")
         finally:
             index.close()
 
@@ -273,7 +276,10 @@ def _told(value: str, known: tuple[str, ...]) -> str:
 
 def _study(source: DicomTreeSource, index: StudyIndex, group: Grouped) -> RawStudy:
     tags = group.parts[0]["tags"]
-    text = index.get("report", tags[source.reports.tag]) if source.reports else None
+    key = tags[source.reports.tag] if source.reports else ""
+    text = index.get("report", key) if key else None
+    if text is not None:
+        index.put("used", key)
     row: Row = json.loads(text) if text else {}
     return RawStudy(
         Study(

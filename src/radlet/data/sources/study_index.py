@@ -74,6 +74,12 @@ class StudyIndex:
         found = self._base.execute("select value from entries where kind = ? and key = ?", (kind, key)).fetchone()
         return None if found is None else str(found[0])
 
+    def count_without(self, kind: str, other: str) -> int:
+        """Return how many keys of a kind are no keys of another."""
+        query = """select count(*) from entries as e where kind = ?
+                   and not exists (select 1 from entries where kind = ? and key = e.key)"""
+        return int(self._base.execute(query, (kind, other)).fetchone()[0])
+
     def study(self, study_id: str) -> tuple[int, dict[str, Any]] | None:
         """Return number and head of a study, None where it is new."""
         found = self._base.execute("select number, head from studies where study = ?", (study_id,)).fetchone()

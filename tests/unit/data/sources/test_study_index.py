@@ -54,3 +54,11 @@ def test_what_a_kill_left_is_removed(tmp_path):
     index = StudyIndex(tmp_path)
     assert list(index.studies()) == []
     index.close()
+
+
+def test_keys_that_were_never_used_are_counted(index):
+    for key in "abc":
+        index.put("report", key, "text")
+    index.put("used", "b")
+    index.put("used", "z")
+    assert index.count_without("report", "used") == 2
