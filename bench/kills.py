@@ -11,15 +11,15 @@ import argparse
 import contextlib
 import hashlib
 import json
-import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import psutil
 
 LONGEST_S = 1800.0
 
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="for both, such as num_workers=2 or executor=ray")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     moments = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -68,11 +68,12 @@ def _kill_often(
             time.sleep(0.02)
         if child.poll() is not None:
             break
-        workers = _descendants(child.pid)
+        workers = psutil.Process(child.pid).children(recursive=True)
         if kills % 2 and workers:
-            _kill(moments.choice(workers))
+            with contextlib.suppress(psutil.NoSuchProcess):
+                moments.choice(workers).kill()
         else:
-            _kill(child.pid)
+            child.kill()
             child.wait()
             child = _start(stage, arguments, runs)
         kills -= 1
@@ -89,20 +90,6 @@ def _finish(child: subprocess.Popen[str]) -> str:
     if child.returncode:
         raise SystemExit(err)
     return out.strip()
-
-
-def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-
-
-def _descendants(pid: int) -> list[int]:
-    try:
-        tasks = Path(f"/proc/{pid}/task").iterdir()
-        children = [int(word) for task in tasks for word in (task / "children").read_text().split()]
-    except OSError:
-        return []
-    return children + [below for one in children for below in _descendants(one)]
 
 
 def _contents(run_dir: str) -> str:

@@ -7,6 +7,7 @@ a second, and the command's own share of it.
 """
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import psutil
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
@@ -72,28 +74,24 @@ def run(stage: str, recipe: Path, root: Path, *overrides: str) -> tuple[str, Spe
 
 
 def _watch(child: subprocess.Popen[str], peaks: dict[str, float]) -> None:
+    watched = psutil.Process(child.pid)
     while child.poll() is None:
-        own = _pss_mb(child.pid)
+        own = _pss_mb(watched)
         peaks["own"] = max(peaks["own"], own)
-        peaks["all"] = max(peaks["all"], own + sum(_pss_mb(pid) for pid in _descendants(child.pid)))
+        peaks["all"] = max(peaks["all"], own + sum(map(_pss_mb, _children(watched))))
         time.sleep(0.1)
 
 
-def _descendants(pid: int) -> list[int]:
-    try:
-        tasks = Path(f"/proc/{pid}/task").iterdir()
-        children = [int(word) for task in tasks for word in (task / "children").read_text().split()]
-    except OSError:
-        return []
-    return children + [below for one in children for below in _descendants(one)]
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.Error):
+        return process.children(recursive=True)
+    return []
 
 
-def _pss_mb(pid: int) -> float:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+def _pss_mb(process: psutil.Process) -> float:
+    with contextlib.suppress(psutil.Error):
+        return float(process.memory_full_info().pss) / 2**20
+    return 0.0
 
 
 def _show(number: int, stage: str, spent: Spent) -> None:

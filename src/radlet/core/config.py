@@ -68,12 +68,14 @@ def of_its_kind(registry: Registry, value: Any) -> Any:
     For the validators of fields that hold any entry of a registry.
 
     Raises:
-        ConfigError: A value or key of the table is not allowed.
+        ConfigError: The table tells no kind, or a value or key of it is not allowed.
         UnknownNameError: The registry does not know the kind.
     """
     if not isinstance(value, dict):
         return value
-    return load_config(registry[str(value.get("kind"))], None, **value)
+    if "kind" not in value:
+        raise ConfigError(f"a table of {registry.kind} needs its 'kind'.{nearest('', list(registry))}")
+    return load_config(registry[str(value["kind"])], None, **value)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

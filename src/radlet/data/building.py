@@ -25,8 +25,6 @@ from radlet.data.quality.selection import read_selection
 from radlet.data.structured import lay_over
 from radlet.data.supervision import Poisoned
 
-JOURNAL = "journal"
-
 
 @dataclass(frozen=True, kw_only=True)
 class BuildShard:

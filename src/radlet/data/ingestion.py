@@ -24,7 +24,7 @@ from radlet.core.records import Finding, ImageRecord, Study, View
 from radlet.data.burned_in import check_burned_in
 from radlet.data.film import Film
 from radlet.data.images import read_film
-from radlet.data.journals import append_line, recover_lines
+from radlet.data.journals import JOURNAL, append_line, recover_lines
 from radlet.data.listing import read_piece
 from radlet.data.pseudonyms import Pseudonyms, load_or_make_key
 from radlet.data.sources import SOURCES
@@ -68,7 +68,7 @@ class Shard:
     @property
     def journal(self) -> Path:
         """The journal of this shard."""
-        return self.run_dir / "journal" / (self.listing.name if self.listing else f"{self.index:04d}.jsonl")
+        return self.run_dir / JOURNAL / (self.listing.name if self.listing else f"{self.index:04d}.jsonl")
 
     def items(self) -> Iterator[RawStudy | Rejected]:
         """Yield the raw studies of this shard, and what the source refused."""

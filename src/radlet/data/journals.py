@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+JOURNAL = "journal"
+"""Folder of an unfinished run in which its shards keep what they have done."""
+
 
 def recover_lines(journal: BinaryIO) -> Iterator[bytes]:
     """Yield the whole lines of a journal open for appending, then cut off one that a kill left unfinished."""

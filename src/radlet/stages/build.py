@@ -28,8 +28,9 @@ from radlet.core.runs import (
     write_atomically,
 )
 from radlet.data.assembly import ExampleSettings, split_of
-from radlet.data.building import JOURNAL, BuildShard, ShardCounts, build_shard, read_report
+from radlet.data.building import BuildShard, ShardCounts, build_shard, read_report
 from radlet.data.card import CardCounts, SourceNote
+from radlet.data.journals import JOURNAL
 from radlet.data.manifests import EXAMPLES, STUDIES, count_row_groups, join_records
 from radlet.data.names import require_model
 from radlet.data.quality.selection import FILMS, write_selection

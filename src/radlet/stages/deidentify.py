@@ -25,12 +25,12 @@ from radlet.data.deidentified_tree import FILMS, TreeShard, deidentify_shard
 from radlet.data.deidentify import Names
 from radlet.data.extra import require
 from radlet.data.ingestion import short_reason
-from radlet.data.journals import read_journal
+from radlet.data.journals import JOURNAL, read_journal
 from radlet.data.names import require_model
 from radlet.data.pseudonyms import load_or_make_key
 from radlet.data.sources.dicom_tree import DicomTreeSource
 from radlet.stages.executors import ExecutorSettings, run_tasks
-from radlet.stages.raw_listing import JOURNAL, forget, list_shown, make_folders
+from radlet.stages.raw_listing import forget, list_shown, make_folders
 
 
 class DeidentifyConfig(StageConfig, ExecutorSettings):

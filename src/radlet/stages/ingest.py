@@ -21,13 +21,13 @@ from radlet.core.runs import Run, open_run, write_atomically
 from radlet.data.burned_in import require_reader
 from radlet.data.distinct import count_distinct
 from radlet.data.ingestion import IMAGES, MASKS, Shard, ingest_shard, short_reason
-from radlet.data.journals import read_journal
+from radlet.data.journals import JOURNAL, read_journal
 from radlet.data.manifests import STUDIES, write_records
 from radlet.data.pseudonyms import load_or_make_key
 from radlet.data.sources import SOURCES
 from radlet.data.sources.base import ListedSource, Source
 from radlet.stages.executors import ExecutorSettings, run_tasks
-from radlet.stages.raw_listing import JOURNAL, forget, list_shown, make_folders
+from radlet.stages.raw_listing import forget, list_shown, make_folders
 
 _NUM_SHARDS = 32
 """How finely a source without a listing is cut. Fixed: the order must not depend on the number of workers."""

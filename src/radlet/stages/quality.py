@@ -18,6 +18,7 @@ from radlet import __version__
 from radlet.core.config import StageConfig, load_config
 from radlet.core.errors import DataError
 from radlet.core.runs import Run, check_stage, open_run, write_atomically
+from radlet.data.journals import JOURNAL
 from radlet.data.manifests import STUDIES, write_records
 from radlet.data.quality import QUALITY_CHECKS
 from radlet.data.quality.base import Group, QualityCheck, SetCheck
@@ -29,7 +30,6 @@ from radlet.stages.executors import ExecutorSettings, run_tasks
 
 _NUM_SHARDS = 32
 """How finely the work is cut. Fixed, so that a run taken up with other workers finds its journals."""
-_JOURNAL = "journal"
 
 
 class QualityConfig(StageConfig, ExecutorSettings):
@@ -82,7 +82,7 @@ def run(config: QualityConfig, console: Console | None = None) -> Path:
     summary, showcase = _judge(config, run, shards, groups)
     _check(config, run, summary)
     _write_page(config, run, summary, showcase)
-    shutil.rmtree(run.path / _JOURNAL)
+    shutil.rmtree(run.path / JOURNAL)
     run.finish()
     _print_summary(console, summary)
     console.print(f"quality: {run.path}", soft_wrap=True)
@@ -90,7 +90,7 @@ def run(config: QualityConfig, console: Console | None = None) -> Path:
 
 
 def _shards(config: QualityConfig, run: Run) -> list[QualityShard]:
-    (run.path / _JOURNAL).mkdir(exist_ok=True)
+    (run.path / JOURNAL).mkdir(exist_ok=True)
     checks = {name: check.model_dump_json() for name, check in config.checks.items()}
     return [
         QualityShard(config.ingest.resolve(), run.path.resolve(), index, _NUM_SHARDS, checks, config.view_confidence)
@@ -106,7 +106,7 @@ def _measure(config: QualityConfig, shards: list[QualityShard], console: Console
 
 
 def _find_groups(config: QualityConfig, run: Run, shards: list[QualityShard]) -> list[Group]:
-    scratch = run.path / _JOURNAL
+    scratch = run.path / JOURNAL
     finders = [check.finder(scratch) for check in config.checks.values() if isinstance(check, SetCheck)]
     for study, films in measured_studies(shards):
         # What goes for itself shall not be the copy that stays.

@@ -10,10 +10,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from radlet.data.journals import JOURNAL
 from radlet.data.listing import list_source
 from radlet.data.sources.base import ListedSource
-
-JOURNAL = "journal"
 
 
 def list_shown(source: ListedSource, folder: Path, stage: str, console: Console) -> list[Path]:

@@ -1,6 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
+from radlet.core.config import load_config
+from radlet.core.errors import ConfigError
 from radlet.core.records import Finding, ImageRecord, Question, State, Study
 from radlet.data.assembly import SIDED, ExampleSettings, make_example, make_examples, missing_target
 from radlet.data.priors import PriorTally
@@ -179,3 +181,8 @@ def test_a_caption_is_a_target_and_the_text_that_the_film_is_paired_with():
     assert "caption" not in (both.report or "")
     bare = make_study(sections={"findings": TEXT})
     assert missing_target(bare, make(bare, section="caption")) == "no caption"
+
+
+def test_a_labeller_without_its_kind_is_told_which_there_are():
+    with pytest.raises(ConfigError, match=r"labellers needs its 'kind'\. Known: chexbert, rules"):
+        load_config(ExampleSettings, None, labeller={"path": "chexbert"})

@@ -11,7 +11,7 @@ from radlet.core.errors import DataError
 from radlet.core.locks import lock_file
 from radlet.core.records import ImageRecord, Study
 from radlet.data.images import read_film
-from radlet.data.journals import append_line, read_journal, recover_lines
+from radlet.data.journals import JOURNAL, append_line, read_journal, recover_lines
 from radlet.data.manifests import STUDIES, read_studies
 from radlet.data.quality import QUALITY_CHECKS
 from radlet.data.quality.base import FilmCheck, MeasuredFilm, QualityCheck
@@ -42,7 +42,7 @@ class QualityShard:
     @property
     def journal(self) -> Path:
         """The journal of this shard."""
-        return self.run_dir / "journal" / f"{self.index:04d}.jsonl"
+        return self.run_dir / JOURNAL / f"{self.index:04d}.jsonl"
 
 
 def measure_shard(shard: QualityShard, poisoned: Poisoned) -> Iterator[str | None]:
