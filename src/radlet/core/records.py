@@ -141,6 +141,8 @@ class Study(Record):
     sex: Literal["F", "M"] | None = None
     age_years: int | None = None
     site: str | None = None
+    scanner: str | None = None
+    """Maker and model of what took the (first) film."""
     prior_study_id: str | None = None
 
 
@@ -173,6 +175,7 @@ class Example(Record):
     sex: Literal["F", "M"] | None = None
     age_years: int | None = None
     site: str | None = None
+    scanner: str | None = None
 
     @model_validator(mode="after")
     def _one_view_an_image(self) -> Self:

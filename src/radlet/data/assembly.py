@@ -130,6 +130,7 @@ def make_example(
         sex=study.sex,
         age_years=study.age_years,
         site=study.site,
+        scanner=study.scanner,
     )
 
 

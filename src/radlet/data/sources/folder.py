@@ -86,6 +86,8 @@ class Columns(Config):
     sex: Names = ()
     age_years: Names = ()
     site: Names = ()
+    scanner: Names = ()
+    """Maker and model of what took the film."""
 
     @model_validator(mode="after")
     def _asked_and_answered(self) -> Self:
@@ -261,6 +263,7 @@ def _study(row: Row, source: FolderSource, table: Table, default_id: str) -> Stu
         sex=read_sex(_text(row, columns.sex) or ""),
         age_years=read_age_years(_text(row, columns.age_years) or ""),
         site=_text(row, columns.site),
+        scanner=_text(row, columns.scanner),
     )
 
 
