@@ -1,5 +1,7 @@
 """Render a scorecard as one self-contained HTML file: no script, no font, no image and no request from outside.
 
+The page has tabs, which the address chooses: ``scorecard.html#findings``. A tab is one template in ``templates/tabs``
+that lists its sections, one template each; a tab without a section that has anything to show is left out.
 Cases are named by their row in ``predictions.jsonl`` and runs by their folder's name, so that the page holds no
 identifier and no path.
 """
@@ -8,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from jinja2 import Environment
 
 from radlet.core.records import OBSERVATIONS_5
 from radlet.evaluation.charts import HEIGHT, WIDTH, Bar, area_bar, bar, loss_chart, row_scale
@@ -23,6 +27,16 @@ from radlet.metrics import METRICS
 from radlet.metrics.resampling import Estimate
 from radlet.metrics.retrieval import RECALL_AT
 
+TABS = {
+    "overview": "Overview",
+    "scores": "Scores",
+    "findings": "Findings",
+    "looking": "Looking",
+    "encoder": "Retrieval and encoder",
+    "cases": "Cases",
+    "training": "Training and lineage",
+}
+"""Tab, which is also its template's name and its place in the address -> title."""
 SYSTEM_TITLES = {
     "constant": "Constant",
     "no_image": "No image",
@@ -83,6 +97,16 @@ SIDES = ("truth_laterality", "laterality")
 _FEW_LABELS = 6
 """So many labels stand in one column."""
 NOTABLE_PACKAGES = ("torch", "transformers", "peft", "numpy", "pydicom", "sacrebleu", "rouge-score")
+
+
+@dataclass(frozen=True)
+class Tab:
+    """One tab of the page."""
+
+    name: str
+    title: str
+    content: str
+    """HTML of its sections."""
 
 
 @dataclass(frozen=True)
@@ -158,25 +182,32 @@ def render_page(
     environment.globals |= {"mark_draft": mark_draft, "mark_reference": mark_reference, "chart_size": (WIDTH, HEIGHT)}
     environment.filters |= {"score": _score, "signed": _signed, "p_value": _p_value, "system": _title}
     environment.filters |= {"bar": bar, "area_bar": area_bar, "percentage": _percentage}
-    return environment.get_template("page.html.j2").render(
-        card=card,
-        model_name=model_name,
-        date=datetime.now(UTC).date().isoformat(),
-        headline=_headline(card),
-        systems=[(name, SYSTEM_TITLES.get(name, name), SYSTEM_HINTS.get(name, "")) for name in card.baselines],
-        looking=_looking(card),
-        groups=_groups(card),
-        observations=_observation_rows(card),
-        against_truth=bool(card.truth_support),
-        retrieval=_retrieval(card),
-        label_columns=_label_columns(card),
-        min_studies=MIN_STUDIES,
-        charts=[chart for run in upstream if (chart := loss_chart(run))],
-        typical=typical,
-        worst=worst,
-        upstream=upstream,
-        environment=_environment(upstream),
-    )
+    shown = {
+        "card": card,
+        "model_name": model_name,
+        "date": datetime.now(UTC).date().isoformat(),
+        "headline": _headline(card),
+        "systems": [(name, SYSTEM_TITLES.get(name, name), SYSTEM_HINTS.get(name, "")) for name in card.baselines],
+        "looking": _looking(card),
+        "groups": _groups(card),
+        "observations": _observation_rows(card),
+        "against_truth": bool(card.truth_support),
+        "retrieval": _retrieval(card),
+        "label_columns": _label_columns(card),
+        "min_studies": MIN_STUDIES,
+        "charts": [chart for run in upstream if (chart := loss_chart(run))],
+        "typical": typical,
+        "worst": worst,
+        "upstream": upstream,
+        "environment": _environment(upstream),
+    }
+    return environment.get_template("page.html.j2").render(shown, tabs=_tabs(environment, shown))
+
+
+def _tabs(environment: Environment, shown: dict[str, Any]) -> list[Tab]:
+    """Return the tabs that have anything to show."""
+    contents = {name: environment.get_template(f"tabs/{name}.html.j2").render(shown).strip() for name in TABS}
+    return [Tab(name, TABS[name], content) for name, content in contents.items() if content]
 
 
 def primary_metric(card: Scorecard) -> str:
