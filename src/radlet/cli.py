@@ -236,6 +236,7 @@ def explain(
 ) -> None:
     """Draw where the model looked while it wrote a word of its draft."""
     from radlet.data.images import read_film, resize_film
+    from radlet.inference.attention import find_phrase
     from radlet.inference.drafter import DraftRequest
     from radlet.inference.overlay import draw_explanation
 
@@ -256,10 +257,10 @@ def explain(
     if word.strip().lower() not in draft.lower():
         typer.echo(f"{draft} {DRAFT_MARK}")
         raise DataError("The word does not occur in the draft above; choose one that does.")
-    weights = drafter.attention(request, draft).for_text(word)
+    maps = drafter.attention(request, draft, [find_phrase(draft, word)])
     film = resize_film(read_film(file).pixels, drafter.image_settings)
     out.parent.mkdir(parents=True, exist_ok=True)
-    draw_explanation(film, weights, word, draft, drafter.card.notice).save(out)
+    draw_explanation(film, maps[0].weighted, word, draft, drafter.card.notice).save(out)
     typer.echo(f"{draft} {DRAFT_MARK}")
     typer.echo(str(out))
 

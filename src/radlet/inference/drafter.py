@@ -18,7 +18,7 @@ from radlet.data.images import (
     load_pixel_values,
     read_film,
 )
-from radlet.inference.attention import AttentionMap, attend
+from radlet.inference.attention import AttentionMaps, Span, attend
 from radlet.inference.engines import ENGINES
 from radlet.inference.engines.base import Sampling
 from radlet.inference.likelihoods import Continuation, continuation_log_likelihoods
@@ -149,16 +149,16 @@ class Drafter:
         """
         read_film(path)
 
-    def attention(self, request: DraftRequest, text: str) -> AttentionMap:
-        """Return where the model looked while writing `text` for the first film of the request.
+    def attention(self, request: DraftRequest, text: str, spans: Sequence[Span]) -> list[AttentionMaps]:
+        """Return where the model looks in the first film of the request for each span of `text`, its draft.
 
         Raises:
-            DataError: The request has no film.
+            DataError: The request has no film, or the text no words.
         """
         pixel_values = self._pixel_values([request])
         if pixel_values is None:
             raise DataError("There is no film to look at: attention needs a request with an image.")
-        return attend(self.report_model, self._prompt(request), pixel_values, text)
+        return attend(self.report_model, self._prompt(request), pixel_values, text, spans)
 
     def _answer(self, text: str, ended: bool) -> list[int]:
         ids = encode_target(self.report_model.tokenizer, text)
