@@ -385,24 +385,34 @@ def judge(
         Path,
         typer.Argument(help="JSONL {id, reference, prediction, age?, indication?}.", show_default=False),
     ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Another judge and its settings: kind=llm server.url=URL model.name=NAME samples=3", show_default=False
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="JSONL to write: score, counts and errors of each report.")] = Path(
         "judged.jsonl"
     ),
 ) -> None:
-    """Count six kinds of errors in drafts against references, significant or not, by rules."""
+    """Count six kinds of errors in drafts against references, significant or not: by rules, or by a language model.
+
+    What stays without a judgement is told by reason and makes the exit status 1.
+    """
+    from radlet.core.config import load_config
     from radlet.core.runs import write_atomically
-    from radlet.evaluation.judging import judge_file, mean_score, totals
+    from radlet.evaluation.judging import JudgeSettings, judge_file, summary_lines
 
     _check_file(out)
-    reports = judge_file(file, Progress())
+    chosen = load_config(JudgeSettings, None, [f"judge.{setting}" for setting in settings or []])
+    reports = judge_file(file, chosen.judge, Progress())
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, "".join(report.model_dump_json() + "\n" for report in reports))
-    typer.echo(f"{'errors':<20} {'significant':>12} {'insignificant':>14}")
-    for kind, count in totals(reports).items():
-        typer.echo(f"{kind:<20} {count.significant:>12} {count.insignificant:>14}")
-    score, num_scored = mean_score(reports)
-    typer.echo(f"{'mean score':<20} {'none' if score is None else f'{score:.4f}':>12}  ({num_scored} reports)")
+    for line in summary_lines(reports):
+        typer.echo(line)
     typer.echo(str(out))
+    if missing := sum(report.counts is None for report in reports):
+        raise typer.Exit(1 if missing < len(reports) else 2)
 
 
 def _check_file(out: Path) -> None:
