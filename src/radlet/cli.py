@@ -380,6 +380,38 @@ def list_metrics(
 
 
 @app.command(rich_help_panel="Judge texts")
+def compare(
+    systems: Annotated[
+        list[str],
+        typer.Argument(
+            help="Evaluate runs, scorecards or prediction files, or NAME=PATH; the first is the reference.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for comparison.json and comparison.html.")] = Path("comparison"),
+    metrics: Annotated[
+        str | None, typer.Option(help="Names of metrics, comma between; the first heads the page.", show_default=False)
+    ] = None,
+    baselines: Annotated[
+        bool, typer.Option("--with-baselines/--without-baselines", help="Show the baselines of evaluate runs.")
+    ] = True,
+    bootstrap: Annotated[int, typer.Option(min=1, help="Resamples of the patients.")] = 1000,
+    interval: Annotated[
+        Literal["percentile", "bca"], typer.Option(help="Percentiles, or bias-corrected and accelerated.")
+    ] = "percentile",
+) -> None:
+    """Hold systems against each other on the same reports: paired tests, one table, one page."""
+    from radlet.evaluation.comparison import ComparisonSettings
+    from radlet.stages.compare import COMPARISON_HTML, print_comparison, run_compare
+
+    _check_folder(out)
+    names = tuple(name.strip() for name in (metrics or "").split(",") if name.strip())
+    settings = ComparisonSettings(names, bootstrap, interval)
+    print_comparison(run_compare(systems, out, settings, baselines, make_console()), make_console(stderr=False))
+    typer.echo(str(out / COMPARISON_HTML))
+
+
+@app.command(rich_help_panel="Judge texts")
 def judge(
     file: Annotated[
         Path,
