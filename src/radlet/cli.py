@@ -402,6 +402,37 @@ def judge(
         raise typer.Exit(1 if missing < len(reports) else 2)
 
 
+@app.command(name="judge-study", rich_help_panel="Judge texts")
+def judge_study(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Counts by experts, and what judges (radlet judge) or metrics {id, value} made of the same drafts.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="JSON to write; a page of the same name goes beside it.")] = Path(
+        "judge-study.json"
+    ),
+    bootstrap: Annotated[int, typer.Option(min=1, help="Resamples of the patients.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
+) -> None:
+    """Compare judges with experts, beside how well each expert agrees with the others."""
+    from radlet.core.runs import write_atomically
+    from radlet.evaluation.judge_study import study_files
+    from radlet.evaluation.judge_study_page import render_study_page, study_lines
+
+    _check_file(out)
+    _check_file(out.with_suffix(".html"))
+    study = study_files(files, bootstrap, seed, Progress())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, study.model_dump_json(indent=2) + "\n")
+    write_atomically(out.with_suffix(".html"), render_study_page(study))
+    for line in study_lines(study):
+        typer.echo(line)
+    typer.echo(str(out.with_suffix(".html")))
+
+
 def _check_file(out: Path) -> None:
     """Refuse, before the work starts, a place where no file can be written at its end."""
     if out.is_dir():
