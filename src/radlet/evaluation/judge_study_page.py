@@ -56,11 +56,14 @@ def render_study_page(study: JudgeStudy) -> str:
     environment = page_environment()
     environment.filters |= {"number": number_text, "interval": _interval}
     shown = study.judges or {"Experts alone": study.experts}
+    yardsticks = study.experts.agreement[TOTAL]
+    level = next((level for level in LEVELS if _defined(yardsticks[level]["tau"].experts)), LEVELS[-1])
     return environment.get_template("judge_study.html.j2").render(
         study=study,
         panels=[(name, result, _panel(result)) for name, result in shown.items()],
-        headline=[(name, result.agreement[TOTAL]["significant"]) for name, result in study.judges.items()],
-        yardstick=study.experts.agreement[TOTAL]["significant"],
+        headline=[(name, result.agreement[TOTAL][level]) for name, result in study.judges.items()],
+        yardstick=yardsticks[level],
+        level=LEVEL_TITLES[level].lower(),
         figures=FIGURE_TITLES,
     )
 
@@ -78,6 +81,10 @@ def _panel(result: JudgeResult) -> list[tuple[str, list[PanelRow]]]:
         )
         for level in LEVELS
     ]
+
+
+def _defined(estimate: Estimate | None) -> bool:
+    return estimate is not None and estimate.value is not None
 
 
 def _bar(estimate: Estimate | None) -> Bar | None:
