@@ -116,7 +116,7 @@ def _compare(files: StudyFiles, judge: str | None, resampler: PatientResampler) 
     of_judge = None if judged is None else _judged_table(judged, reports)
     agreement = {
         kind: {
-            level: _figures(
+            level: agree(
                 _quantity(counted, kind, level),
                 _series(of_judge, kind, level),
                 resampler,
@@ -159,9 +159,17 @@ def _series(table: Floats | None, kind: str, level: str) -> Floats | None:
     return table if table is None or table.ndim == 1 else _quantity(table, kind, level)
 
 
-def _figures(
-    experts: Floats, judge: Floats | None, resampler: PatientResampler, is_metric: bool
+def agree(
+    experts: Floats, judge: Floats | None, resampler: PatientResampler, is_metric: bool = False
 ) -> dict[str, Agreement]:
+    """Return every figure of one quantity.
+
+    Args:
+        experts: Counts by each expert, shape (experts, n), NaN where there is none.
+        judge: Those of the judge (n,), NaN where there is none; None for the experts alone.
+        resampler: Of the same n reports.
+        is_metric: Whether the judge's numbers are no counts, and can be ranked only.
+    """
     targets = _targets(experts, judge)
     alone = not any(target.left_out is not None for target in targets)
     of_experts = [Ranked(target.left_out, target.others) for target in targets if target.left_out is not None]

@@ -20,11 +20,14 @@ function blank() {
   return { preference: null, counted: false, left: counts, right: structuredClone(counts), comment: "", seconds: 0 };
 }
 
+function recall(reader) {
+  try { return storage && JSON.parse(storage.getItem(place(reader))); } catch { return null; }
+}
+
 function begin(reader) {
-  const kept = storage && storage.getItem(place(reader));
   const cases = content.cases.map((one) => ({ case: one.case, ...blank() }));
-  state = kept ? JSON.parse(kept)
-    : { form: "radlet reader study", version: 1, study: content.study, reader, begun: new Date().toISOString(), cases };
+  state = recall(reader)
+    || { form: "radlet reader study", version: 1, study: content.study, reader, begun: new Date().toISOString(), cases };
   const open = state.cases.findIndex((one) => one.preference === null);
   find("start").hidden = true;
   find("foot").hidden = false;
