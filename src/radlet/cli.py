@@ -472,6 +472,77 @@ def judge(
         raise typer.Exit(1 if missing < len(reports) else 2)
 
 
+@app.command(name="judge-study", rich_help_panel="Judge texts")
+def judge_study(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Counts by experts, and what judges (radlet judge) or metrics {id, value} made of the same drafts.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="JSON to write; a page of the same name goes beside it.")] = Path(
+        "judge-study.json"
+    ),
+    bootstrap: Annotated[int, typer.Option(min=1, help="Resamples of the patients.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
+) -> None:
+    """Compare judges with experts, beside how well each expert agrees with the others."""
+    from radlet.core.runs import write_atomically
+    from radlet.evaluation.judge_study import study_files
+    from radlet.evaluation.judge_study_page import render_study_page, study_lines
+
+    _check_file(out)
+    _check_file(out.with_suffix(".html"))
+    study = study_files(files, bootstrap, seed, Progress())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, study.model_dump_json(indent=2) + "\n")
+    write_atomically(out.with_suffix(".html"), render_study_page(study))
+    for line in study_lines(study):
+        typer.echo(line)
+    typer.echo(str(out.with_suffix(".html")))
+
+
+@app.command(name="reader-study", rich_help_panel="Judge texts")
+def reader_study(
+    drafts: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Two runs of evaluate, or JSONL {id, reference, prediction, image?}.", show_default=False),
+    ] = None,
+    results: Annotated[
+        list[Path] | None, typer.Option(help="File that a reader saved; once for each reader.", show_default=False)
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="The key; by default beside the page.", show_default=False)] = None,
+    out: Annotated[
+        Path, typer.Option(help="Page to write; with --results, the folder for the summary and the counts.")
+    ] = Path("reader-study.html"),
+    cases: Annotated[int | None, typer.Option(min=1, help="So many cases, drawn by the seed.")] = None,
+    references: Annotated[bool, typer.Option("--references", help="Show the reference reports too.")] = False,
+    film_px: Annotated[int, typer.Option(min=64, max=4096, help="Longer side of the films.")] = 768,
+    seed: Annotated[int, typer.Option(help="Seed of cases, order and sides, or of the resamples.")] = 0,
+) -> None:
+    """Make a blinded page of two systems' drafts to read offline; or, with --results, sum up what readers saved."""
+    from radlet.evaluation.reader_files import sum_up, write_study
+    from radlet.evaluation.reader_study import StudyOptions, make_study
+
+    if results:
+        if drafts or key is None:
+            raise ConfigError("--results: needs --key, the key of the page, and no drafts beside it.")
+        folder = out if out.suffix != ".html" else out.with_suffix("")
+        _check_folder(folder)
+        for line in sum_up(results, key, folder, seed):
+            typer.echo(line)
+        return
+    if drafts is None or len(drafts) != 2:
+        raise ConfigError("Give the drafts of two systems, or --results with what readers saved.")
+    key = key or out.with_suffix(".key.json")
+    _check_file(out)
+    _check_file(key)
+    study = make_study(drafts[0], drafts[1], StudyOptions(cases, references, film_px, seed), Progress())
+    for line in write_study(study, out, key):
+        typer.echo(line)
+
+
 def _check_file(out: Path) -> None:
     """Refuse, before the work starts, a place where no file can be written at its end."""
     if out.is_dir():
