@@ -395,6 +395,18 @@ def score(
     typer.echo(str(out))
 
 
+@app.command(name="metrics", rich_help_panel="Judge texts")
+def list_metrics(
+    name: Annotated[str | None, typer.Argument(help="Tell all of this one.", show_default=False)] = None,
+) -> None:
+    """List the metrics: range, which way is better, version; of one also source and what an empty text gives."""
+    from rich.console import Console
+
+    from radlet.evaluation.metric_table import metric_facts, metrics_table
+
+    Console().print(metric_facts(name) if name else metrics_table())
+
+
 @app.command(rich_help_panel="Judge texts")
 def compare(
     systems: Annotated[

@@ -83,13 +83,13 @@ def score_answers(answers: Answers, resampler: PatientResampler, chosen: Sequenc
             judged = measure.metric.judged(rows.sum(axis=0))
             if judged is not None:
                 scores.judged.setdefault(measure.name, {})[system] = int(judged)
-        if measure.metric.best is not None:
+        if measure.metric.direction is not None:
             _compare(scores, measure, statistics, resampler)
-    _correct(scores)
+    _correct(scores, {measure.name: measure.metric.sign for measure in chosen})
     return scores
 
 
-def _correct(scores: Scores) -> None:
+def _correct(scores: Scores, signs: Mapping[str, int]) -> None:
     """Correct the p-values for the number of metrics, and choose each metric's best baseline."""
     for system in scores.estimates:
         results = {metric: others[system] for metric, others in scores.paired_all.items() if system in others}
@@ -97,7 +97,7 @@ def _correct(scores: Scores) -> None:
         for (metric, result), p_value in zip(results.items(), corrected, strict=True):
             scores.paired_all[metric][system] = result.model_copy(update={"p_corrected": p_value})
     for metric, others in scores.paired_all.items():
-        scores.paired[metric] = min(others.values(), key=lambda result: result.difference)
+        scores.paired[metric] = min(others.values(), key=lambda result: signs[metric] * result.difference)
 
 
 def _compare(scores: Scores, measure: Measure, statistics: Mapping[str, Floats], resampler: PatientResampler) -> None:

@@ -29,7 +29,9 @@ class CiderD(Metric):
     """
 
     reads = "text"
-    best = _SCALE
+    high = _SCALE
+    empty = "an empty draft or reference scores 0 and counts as a report"
+    source = "Vedantam et al. 2015, section 5, with the arithmetic of the COCO caption evaluation (pycocoevalcap 1.2)"
     weighs_by_set = True
 
     def statistics(self, references: Sequence[str], predictions: Sequence[str]) -> Floats:

@@ -24,6 +24,8 @@ class Bleu(Metric):
     """
 
     reads = "text"
+    empty = "an empty draft matches nothing; 0 where no draft is as long as the longest n-gram"
+    source = "Papineni et al. 2002, corpus BLEU as sacrebleu counts it"
 
     def __init__(self, max_order: int) -> None:
         self.max_order = max_order
@@ -61,6 +63,8 @@ class Rouge(Metric):
     """
 
     reads = "text"
+    empty = "an empty draft or reference scores 0 and counts as a report"
+    source = "Lin 2004, F-measure as rouge_score 0.1.2 computes it"
 
     def __init__(self, variant: Literal["1", "2", "L"]) -> None:
         self._name = f"rouge{variant}"

@@ -36,6 +36,10 @@ class ObservationAgreement(Metric):
     with_uncertain: bool = False
 
     reads = "observations"
+    empty = "an empty draft states nothing: all of its reference is missed; undefined where nothing is positive"
+    source = (
+        "scikit-learn's F1, precision and recall on the observations of Irvin et al. 2019; macro over those that occur"
+    )
 
     def statistics(self, references: Sequence[Observations], predictions: Sequence[Observations]) -> Floats:
         """Count the decisions on each pair, shape (n, 3 * number of observations)."""

@@ -4,6 +4,7 @@ A model that writes one sentence for everyone can score well on words; a unique 
 """
 
 from collections.abc import Sequence
+from math import inf
 
 import numpy as np
 
@@ -14,7 +15,10 @@ class MeanLength(Metric):
     """Mean number of words of a draft (unbounded; a description, not a mark)."""
 
     reads = "text"
-    best = None
+    high = inf
+    direction = None
+    empty = "an empty draft has 0 words"
+    source = "words are what white space parts"
 
     def statistics(self, references: Sequence[str], predictions: Sequence[str]) -> Floats:
         """Return the draft's words and a count of one, shape (n, 2)."""
@@ -30,7 +34,10 @@ class LengthRatio(Metric):
     """Words drafted over words in the references (1 = as long; a description, not a mark)."""
 
     reads = "text"
-    best = None
+    high = inf
+    direction = None
+    empty = "an empty draft has 0 words; 0 where no reference has a word"
+    source = "words are what white space parts; sum over sum"
 
     def statistics(self, references: Sequence[str], predictions: Sequence[str]) -> Floats:
         """Return the words of draft and reference, shape (n, 2)."""
