@@ -11,6 +11,7 @@ from radlet.core.records import Record
 from radlet.evaluation.compared_systems import System, align
 from radlet.evaluation.comparison import Comparison, ComparisonSettings, compare_systems
 from radlet.evaluation.scorecard import PairedResult
+from radlet.metrics.resampling import holm
 
 ABLATION_VERSION = 1
 
@@ -32,6 +33,7 @@ class CellResult(Record):
 
     variant: str
     settings: dict[str, str]
+    """Axis -> setting."""
     seed: int | None = None
     state: Literal["finished", "failed", "waiting"]
     reason: str | None = None
@@ -56,7 +58,7 @@ class Ablation(Record):
     """The variants held against each other; null while none has finished."""
     effects: dict[str, dict[str, PairedResult]] = Field(default_factory=dict)
     """Axis -> setting -> its effect on the headline: that setting minus the recipe's own (of a grid: minus that, or the
-    first, over all cells that differ in nothing else)."""
+    first, over all cells that differ in nothing else); p-values corrected for the number of effects."""
 
     @property
     def stage_seconds(self) -> dict[str, tuple[int, float]]:
@@ -107,7 +109,15 @@ def axis_effects(
                 with_it, without_it = ([drafted[pair[i]] for pair in pairs] for i in (0, 1))
                 result = _pooled(with_it, without_it, comparison.headline, settings)
                 effects[axis] |= {name: result} if result else {}
-    return effects
+    return _corrected(effects)
+
+
+def _corrected(effects: Mapping[str, Mapping[str, PairedResult]]) -> dict[str, dict[str, PairedResult]]:
+    p_values = iter(holm([one.p_value for settings in effects.values() for one in settings.values()]))
+    return {
+        axis: {name: one.model_copy(update={"p_corrected": next(p_values)}) for name, one in settings.items()}
+        for axis, settings in effects.items()
+    }
 
 
 def _pairs(variants: Mapping[str, Mapping[str, str]], axis: str, name: str, own: str | None) -> list[tuple[str, str]]:

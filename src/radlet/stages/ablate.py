@@ -96,13 +96,13 @@ def print_effects(ablation: Ablation, console: "Console") -> None:
         head = ablation.comparison.metrics[ablation.comparison.headline]
         title = f"effect on {ablation.comparison.headline}"
         table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for column in ("axis", "setting", "difference", "p"):
+        for column in ("axis", "setting", "difference", "p corr."):
             table.add_column(column)
         for axis, settings in ablation.effects.items():
             for name, one in settings.items():
                 colour = {"good": "green", "bad": "red"}.get(head.verdict(one), "default")
                 text = f"[{colour}]{one.difference:+.3f} ({one.low:+.3f}, {one.high:+.3f})[/]"
-                table.add_row(escape(axis), escape(name), text, f"{one.p_value:.3f}")
+                table.add_row(escape(axis), escape(name), text, f"{one.p_corrected:.3f}")
         console.print(table)
     times = (f"{recipe} {seconds:.0f} s in {runs}" for recipe, (runs, seconds) in ablation.stage_seconds.items())
     console.print(f"time by stage, and runs: {', '.join(times)}")
@@ -174,7 +174,7 @@ def _judge(ablation: Ablation, grid: Grid, done: _Done, out: Path, console: "Con
     everyone = [*systems, *with_baselines(systems[:1])[1:]]
     lineup = align(everyone)
     comparison = compare_systems(everyone, lineup, settings, Progress(console))
-    missing = [result.variant for result in ablation.cells if result.state != "finished"]
+    missing = [cell.name for cell, one in zip(grid.cells, ablation.cells, strict=True) if one.state == "failed"]
     notes = [f"{name} cannot be held against {systems[0].name}: {reason}" for name, reason in reasons.items()]
     notes += [f"{len(missing)} of {len(ablation.cells)} cells failed: {'; '.join(missing)}"] if missing else []
     if systems[0].name != DEFAULT:
