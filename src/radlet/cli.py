@@ -124,8 +124,37 @@ def run_recipe_folder(
 
 
 @app.command(rich_help_panel="Whole pipelines")
+def ablate(
+    recipe_dir: Annotated[Path, typer.Argument(help="Folder with one recipe for each stage.", show_default=False)],
+    grid: Annotated[Path, typer.Argument(help="TOML file with the axes of the ablation.", show_default=False)],
+    overrides: Overrides = None,
+    out: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path("ablation"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the cells and stages, run nothing.")] = False,
+) -> None:
+    """Run a recipe folder under many changes, one cell after another, and tell what each change does."""
+    from radlet.stages.ablate import ABLATION_HTML, print_effects, print_plan, run_ablation
+    from radlet.stages.compare import print_comparison
+    from radlet.stages.grid import read_grid
+
+    _check_folder(out)
+    cells = read_grid(grid, recipe_dir, out, overrides or [])
+    tables = make_console(stderr=False)
+    if dry_run:
+        print_plan(cells, tables)
+        return
+    ablation = run_ablation(cells, recipe_dir, out, make_console())
+    if ablation.comparison:
+        print_comparison(ablation.comparison, tables)
+    print_effects(ablation, tables)
+    typer.echo(str(out / ABLATION_HTML))
+
+
+@app.command(rich_help_panel="Whole pipelines")
 def check(
-    recipes: Annotated[list[Path], typer.Argument(help="Recipe files or folders.", show_default=False)],
+    recipes: Annotated[
+        list[Path],
+        typer.Argument(help="Recipe files or folders, and grids of an ablation of the folder.", show_default=False),
+    ],
 ) -> None:
     """Validate recipes without running anything."""
     from radlet.stages.check import check as check_recipes

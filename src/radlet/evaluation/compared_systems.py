@@ -74,13 +74,28 @@ def read_system(given: str) -> System:
     """
     name, path = _named(given)
     if path.is_dir():
-        return _read_run(name or path.resolve().name, path)
+        return read_run(name or path.resolve().name, path)
     if path.suffix.lower() == ".json":
         beside = path.parent / PREDICTIONS
         if path.name == SCORECARD and beside.is_file():
-            return _read_run(name or path.resolve().parent.name, path.parent)
+            return read_run(name or path.resolve().parent.name, path.parent)
         return System(name or _file_name(path, "scorecard"), scorecard=Scorecard.load(path))
     return System(name or _file_name(path, "predictions"), (read_predictions(path),))
+
+
+def read_run(name: str, folder: Path) -> System:
+    """Read an evaluate run, or the folder that `radlet run` leaves.
+
+    Raises:
+        DataError: It is neither, or is unfinished or was changed.
+    """
+    run_dir = _evaluate_run(folder)
+    if (run_dir / "inputs.json").is_file() or (run_dir / DONE).is_file():
+        run_digest(run_dir)
+        check_stage(run_dir, "evaluate", SCORECARD)
+    scorecard = Scorecard.load(run_dir / SCORECARD)
+    predictions = run_dir / PREDICTIONS
+    return System(name, (read_predictions(predictions),) if predictions.is_file() else (), scorecard, run_dir)
 
 
 def read_systems(given: Sequence[str]) -> list[System]:
@@ -162,38 +177,6 @@ def align(systems: Sequence[System]) -> Lineup | None:
     )
 
 
-def _named(given: str) -> tuple[str, Path]:
-    """Split ``NAME=PATH``; a path that exists as it stands has no name in front of it."""
-    name, equals, path = given.partition("=")
-    if equals and name and path and not Path(given).exists():
-        return name, Path(path)
-    return "", Path(given)
-
-
-def _file_name(path: Path, usual: str) -> str:
-    """Call a file after itself, or after its folder where every file of its kind is called the same."""
-    return path.resolve().parent.name if path.stem == usual else path.stem
-
-
-def _read_run(name: str, folder: Path) -> System:
-    run_dir = _evaluate_run(folder)
-    if (run_dir / "inputs.json").is_file() or (run_dir / DONE).is_file():
-        run_digest(run_dir)
-        check_stage(run_dir, "evaluate", SCORECARD)
-    scorecard = Scorecard.load(run_dir / SCORECARD)
-    predictions = run_dir / PREDICTIONS
-    return System(name, (read_predictions(predictions),) if predictions.is_file() else (), scorecard, run_dir)
-
-
-def _evaluate_run(folder: Path) -> Path:
-    """Return the run itself, or the one whose scorecard `radlet run` copied into this folder."""
-    if (folder / PREDICTIONS).is_file() or (folder / "inputs.json").is_file() or not (folder / SCORECARD).is_file():
-        return folder
-    copied = (folder / SCORECARD).read_bytes()
-    runs = sorted((folder / "runs" / "evaluate").glob(f"*/{SCORECARD}"))
-    return next((path.parent for path in runs if path.read_bytes() == copied), folder)
-
-
 def check_alike(systems: Sequence[System]) -> Iterator[str]:
     """Yield what a reader has to know of how the systems were evaluated.
 
@@ -213,6 +196,28 @@ def check_alike(systems: Sequence[System]) -> Iterator[str]:
     sizes = {system.name: system.scorecard.num_reports for system in systems if system.scorecard and not system.drafts}
     for name, size in sizes.items():
         yield f"{name} is a scorecard alone ({size} reports): it stands beside the others, unpaired and without tests"
+
+
+def _named(given: str) -> tuple[str, Path]:
+    """Split ``NAME=PATH``; a path that exists as it stands has no name in front of it."""
+    name, equals, path = given.partition("=")
+    if equals and name and path and not Path(given).exists():
+        return name, Path(path)
+    return "", Path(given)
+
+
+def _file_name(path: Path, usual: str) -> str:
+    """Call a file after itself, or after its folder where every file of its kind is called the same."""
+    return path.resolve().parent.name if path.stem == usual else path.stem
+
+
+def _evaluate_run(folder: Path) -> Path:
+    """Return the run itself, or the one whose scorecard `radlet run` copied into this folder."""
+    if (folder / PREDICTIONS).is_file() or (folder / "inputs.json").is_file() or not (folder / SCORECARD).is_file():
+        return folder
+    copied = (folder / SCORECARD).read_bytes()
+    runs = sorted((folder / "runs" / "evaluate").glob(f"*/{SCORECARD}"))
+    return next((path.parent for path in runs if path.read_bytes() == copied), folder)
 
 
 def _left_out(tables: Sequence[tuple[str, Mapping[str, Prediction]]], num_common: int) -> Iterator[str]:

@@ -19,11 +19,11 @@ from radlet.core.records import OBSERVATIONS, Record, State
 from radlet.core.registry import nearest
 from radlet.evaluation import TASKS
 from radlet.evaluation.compared_systems import Lineup, System, check_alike
-from radlet.evaluation.readings import read_reports, truth_observations
+from radlet.evaluation.readings import truth_observations
 from radlet.evaluation.scorecard import PairedResult
 from radlet.evaluation.scoring import Answers, Measure, measures, occurring_observations
 from radlet.metrics import METRICS
-from radlet.metrics.base import Floats, Metric, Reading
+from radlet.metrics.base import Direction, Floats, Reading
 from radlet.metrics.observations import ObservationAgreement
 from radlet.metrics.resampling import Estimate, Interval, PatientResampler, holm
 
@@ -31,8 +31,6 @@ COMPARISON_VERSION = 1
 HEADLINES = ("truth_f1_micro", "observation_f1_micro_14")
 """The metric that heads a comparison, where it was not chosen: the first of these that is there."""
 _MAX_DISAGREEMENTS = 10
-
-Direction = Literal["higher", "lower"]
 
 
 class Standing(Record):
@@ -68,9 +66,8 @@ class MetricComparison(Record):
 
     @property
     def best(self) -> str | None:
-        """The system with the best score, baselines left out."""
-        placed = {name: one.rank for name, one in self.standings.items() if one.rank is not None}
-        return min(placed, key=lambda name: placed[name]) if placed else None
+        """The system with the best score, baselines left out; None where several share it."""
+        return next((name for name, one in self.standings.items() if one.rank == 1), None)
 
     def verdict(self, difference: PairedResult | None) -> Literal["good", "bad", ""]:
         """Say which way a difference points, where its interval leaves out 0."""
@@ -178,7 +175,7 @@ def compare_systems(
     if lineup is None:
         return _side_by_side(systems, settings)
     work = _Work(lineup, settings)
-    chosen = _chosen(lineup, settings.metrics)
+    chosen = _chosen(work.answers, systems, settings.metrics)
     metrics = {measure.name: work.compare(measure) for measure in progress.track(chosen, "metrics", len(chosen))}
     metrics = _with_scorecards(_corrected(metrics), systems)
     headline = _headline(metrics, settings)
@@ -205,18 +202,18 @@ def compare_systems(
 
 
 class _Work:
-    """The statistics of one lineup; readings of texts are kept, as most metrics share them."""
+    """The statistics of one lineup."""
 
     def __init__(self, lineup: Lineup, settings: ComparisonSettings) -> None:
         self._lineup = lineup
+        self.answers = Answers(lineup.references, lineup.patients, {}, lineup.truth)
         self.resampler = PatientResampler(lineup.patients, settings.num_resamples, settings.seed, settings.interval)
         self._placed = [system.name for system in lineup.systems if system.baseline_of is None]
         self._reference = self._placed[0]
-        self._readings: dict[tuple[str, Reading], list[list[Any]]] = {}
 
     def compare(self, measure: Measure) -> MetricComparison:
         """Score every system by one metric, place those that are no baselines, and compare with the reference."""
-        metric, direction = measure.metric, metric_direction(measure.metric)
+        metric, direction = measure.metric, measure.metric.direction
         rows = {name: self._statistics(measure, name) for name in self._lineup.texts}
         standings = {name: _standing(self.resampler.estimate(one, metric.score_judged)) for name, one in rows.items()}
         if direction is not None and len(self._placed) > 1:
@@ -275,7 +272,7 @@ class _Work:
     @cached_property
     def _expected(self) -> list[Mapping[str, State]]:
         if self._lineup.truth is None:
-            return read_reports(self._lineup.references, "observations")
+            return self.answers.readings.of(self._lineup.references, "observations")
         return [truth_observations(findings) for findings in self._lineup.truth]
 
     @property
@@ -283,9 +280,7 @@ class _Work:
         return OBSERVATIONS if self._lineup.truth is None else occurring_observations(self._lineup.truth)
 
     def _read(self, system: str, reading: Reading) -> list[list[Any]]:
-        if (system, reading) not in self._readings:
-            self._readings[system, reading] = [read_reports(texts, reading) for texts in self._lineup.texts[system]]
-        return self._readings[system, reading]
+        return [self.answers.readings.of(texts, reading) for texts in self._lineup.texts[system]]
 
     def _statistics(self, measure: Measure, system: str) -> Floats:
         drafted = self._read(system, measure.metric.reads)
@@ -299,11 +294,6 @@ class _Work:
         totals = [measure.metric.statistics(measure.expected, one).sum(axis=0) for one in drafted]
         scores = [float(measure.metric.score_judged(total)) for total in totals]
         return standing.model_copy(update={"by_seed": tuple(None if np.isnan(one) else one for one in scores)})
-
-
-def metric_direction(metric: Metric) -> Direction | None:
-    """Return which end of a metric is better; None for one that is no mark."""
-    return None if metric.best is None else "higher"
 
 
 def place(
@@ -339,10 +329,9 @@ def place(
     }
 
 
-def _chosen(lineup: Lineup, names: Sequence[str]) -> list[Measure]:
+def _chosen(answers: Answers, systems: Sequence[System], names: Sequence[str]) -> list[Measure]:
     """Return the metrics asked for, or those of the systems' task, or all; the ones against the truth where known."""
-    cards = [system.scorecard for system in lineup.systems if system.scorecard]
-    answers = Answers(lineup.references, lineup.patients, {}, lineup.truth)
+    cards = [system.scorecard for system in systems if system.scorecard]
     task = TASKS[cards[0].task] if cards and cards[0].task in TASKS else None
     if not names:
         usual = measures(answers, task.metrics if task else None)
@@ -412,7 +401,8 @@ def _with_scorecards(metrics: Mapping[str, MetricComparison], systems: Sequence[
 
 def _known_direction(name: str) -> Direction | None:
     if name in METRICS:
-        return metric_direction(METRICS[name])
+        direction: Direction | None = METRICS[name].direction
+        return direction
     return "higher" if name.startswith("truth_") or "recall_at" in name else None
 
 

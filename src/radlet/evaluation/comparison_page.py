@@ -1,5 +1,6 @@
 """Render a comparison as one self-contained HTML file, with the texts of the reports the systems differ on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -89,26 +90,26 @@ def comparison_parts(comparison: Comparison, lineup: Lineup | None) -> dict[str,
 def _forest(comparison: Comparison) -> list[ForestRow]:
     head = comparison.metrics[comparison.headline]
     scale = row_scale([standing.estimate for standing in head.standings.values()])
-    reach = _reach(comparison, head)
+    end = reach(_shown(comparison, head))
     rows = []
     for system in comparison.systems:
         standing, difference = head.standings.get(system.name), head.differences.get(system.name)
         place = bar(standing.estimate, scale) if standing else None
-        beside = _around_zero(difference, reach)
+        beside = around_zero(difference, end)
         rows.append(ForestRow(system, standing, place, difference, beside, head.verdict(difference)))
     return rows
 
 
 def _metric_row(comparison: Comparison, name: str, one: MetricComparison) -> MetricRow:
     scale = row_scale([standing.estimate for standing in one.standings.values()])
-    reach = _reach(comparison, one)
+    end = reach(_shown(comparison, one))
     cells: list[MetricCell | None] = []
     for system in comparison.systems:
         standing, difference = one.standings.get(system.name), one.differences.get(system.name)
         if standing is None:
             cells.append(None)
             continue
-        beside = _around_zero(difference, reach)
+        beside = around_zero(difference, end)
         place = bar(standing.estimate, scale)
         cells.append(MetricCell(standing, place, system.name == one.best, difference, beside, one.verdict(difference)))
     return MetricRow(name, one.direction, tuple(cells))
@@ -126,19 +127,23 @@ def _cases(comparison: Comparison, lineup: Lineup) -> list[Case]:
     return cases
 
 
-def _reach(comparison: Comparison, metric: MetricComparison) -> float:
-    """Return how far an axis around 0 has to go: as far as the systems do, as baselines would flatten them all."""
+def _shown(comparison: Comparison, metric: MetricComparison) -> list[PairedResult]:
+    """Return the differences that an axis has to hold: those of the systems, as baselines would flatten them all."""
     named = [metric.differences.get(system.name) for system in comparison.contenders]
-    shown = [one for one in named if one] or list(metric.differences.values())
-    return max((max(abs(one.low), abs(one.high)) for one in shown), default=0.0) or 1.0
+    return [one for one in named if one] or list(metric.differences.values())
 
 
-def _around_zero(difference: PairedResult | None, reach: float) -> Bar | None:
+def reach(differences: Sequence[PairedResult]) -> float:
+    """Return how far an axis around 0 has to go to hold some differences."""
+    return max((max(abs(one.low), abs(one.high)) for one in differences), default=0.0) or 1.0
+
+
+def around_zero(difference: PairedResult | None, end: float) -> Bar | None:
     """Place a difference on an axis from 0 to 100 whose middle is no difference."""
     if difference is None:
         return None
     ends = (difference.difference, difference.low, difference.high)
-    return bar(Estimate(*((number / reach + 1) / 2 for number in ends)))
+    return bar(Estimate(*((number / end + 1) / 2 for number in ends)))
 
 
 def score_text(value: float | None, digits: int = 3) -> str:
