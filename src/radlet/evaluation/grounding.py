@@ -74,11 +74,13 @@ class GroundingSettings:
 
     Attributes:
         max_reports: Most reports looked into.
+        max_followed: Most of them whose patches are greyed out and shown.
         seed: Of the reports drawn, of the other patients' films and of chance.
         batch_size: Changed films read at once.
     """
 
     max_reports: int
+    max_followed: int
     seed: int
     batch_size: int
 
@@ -107,19 +109,25 @@ class Grounder:
         self._priors: dict[tuple[str, Part, int], Floats] = {}
 
     def look(self, gazer: Gazer, progress: Progress) -> list[Gaze]:
-        """Return what was found for each case, reports in order; the first case of a report has curves.
+        """Return what was found for each case, reports in order; the first case of some reports has curves.
 
         Raises:
             DataError: A film cannot be read.
         """
         cases = self._cases(gazer)
+        if not cases:
+            return []
         partners = other_patients([example.patient_id for example in self._judged], self._settings.seed)
         gazes: list[Gaze] = []
+        followed = set(self._draws(list(cases))[: self._settings.max_followed])
         for row, own in progress.track(cases.items(), "grounding", len(cases)):
-            gazes += self._look(gazer, own, int(partners[row]))
+            gazes += self._look(gazer, own, int(partners[row]), row in followed)
         return gazes
 
-    def _look(self, gazer: Gazer, cases: Sequence[Case], partner: int) -> Iterator[Gaze]:
+    def _draws(self, rows: Sequence[int]) -> list[int]:
+        return [int(row) for row in np.random.default_rng(self._settings.seed).permutation(np.array(rows, np.int64))]
+
+    def _look(self, gazer: Gazer, cases: Sequence[Case], partner: int, followed: bool) -> Iterator[Gaze]:
         row = cases[0].row
         example, draft = self._judged[row], self._drafts[row]
         request = self._task.request(example, example.image_paths)
@@ -139,18 +147,17 @@ class Grounder:
                 "random": chance.reshape(side, side),
             }
             curves: dict[str, Curves] = {}
-            if number == 0:
+            if followed and number == 0:
                 phrase = Phrase(draft[: case.span[0]].rstrip(), draft[: case.span[1]])
-                followed = {name: maps[name] for name in FOLLOWED}
-                curves = follow(gazer, request, phrase, followed, self._settings.batch_size)
+                some = {name: maps[name] for name in FOLLOWED}
+                curves = follow(gazer, request, phrase, some, self._settings.batch_size)
             yield Gaze(case, maps, {name: _point(name, one, case.boxes) for name, one in maps.items()}, curves)
 
     def _cases(self, gazer: Gazer) -> dict[int, list[Case]]:
         """Return the cases of each report, of so many reports at most."""
         candidates = [row for row, example in enumerate(self._judged) if any(self._named(row, example))]
-        draws = np.random.default_rng(self._settings.seed).permutation(np.array(candidates, np.int64))
         found: dict[int, list[Case]] = {}
-        for row in (int(row) for row in draws):
+        for row in self._draws(candidates):
             if len(found) == self._settings.max_reports:
                 break
             if cases := list(self._shown(row, gazer)):
