@@ -16,6 +16,7 @@ from radlet.core.errors import CheckpointError, ConfigError, DataError, RadletEr
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from radlet.core.labeller import Labeller
     from radlet.inference.drafter import Drafter
 
 app = typer.Typer(
@@ -46,6 +47,11 @@ Overrides = Annotated[
 Checkpoint = Annotated[Path, typer.Argument(help="Checkpoint folder, or the run that holds one.", show_default=False)]
 Files = Annotated[
     list[Path], typer.Argument(help="Films (DICOM, PNG, JPEG), folders, or JSONL manifests.", show_default=False)
+]
+
+LabellerSettings = Annotated[
+    list[str] | None,
+    typer.Argument(help="Another labeller and its settings: kind=chexbert path=DIR", show_default=False),
 ]
 
 
@@ -290,24 +296,26 @@ def label(
         Path,
         typer.Argument(help="JSONL {id?, text} if the first line starts with {, else a report a line; - reads stdin."),
     ],
-    labeller: Annotated[
-        list[str] | None,
-        typer.Argument(help="Another labeller and its settings: kind=chexbert path=DIR", show_default=False),
-    ] = None,
+    labeller: LabellerSettings = None,
 ) -> None:
     """Read the 14 CheXpert observations off reports, one JSON line each; without text, all are UNMENTIONED."""
-    from radlet.core.config import load_config
     from radlet.core.jsonl import read_lines
-    from radlet.data.assembly import ExampleSettings
     from radlet.evaluation.readings import label_texts
 
-    settings = load_config(ExampleSettings, None, [f"labeller.{setting}" for setting in labeller or []])
+    chosen = _labeller(labeller)
     lines = read_lines(file)
     if not lines:
         raise DataError(f"{file}: is empty. Give JSONL rows with a text, or a report a line.")
     reports = list(_reports(file, lines))  # nothing is written when a later line is wrong
-    for report_id, states in label_texts(reports, settings.labeller):
+    for report_id, states in label_texts(reports, chosen):
         typer.echo(json.dumps({"id": report_id, "observations": states}, ensure_ascii=False))
+
+
+def _labeller(settings: list[str] | None) -> "Labeller":
+    from radlet.core.config import load_config
+    from radlet.data.assembly import ExampleSettings
+
+    return load_config(ExampleSettings, None, [f"labeller.{setting}" for setting in settings or []]).labeller
 
 
 def _reports(file: Path, lines: list[tuple[int, str]]) -> Iterator[tuple[str, str]]:
@@ -350,15 +358,32 @@ def score(
     interval: Annotated[
         Literal["percentile", "bca"], typer.Option(help="Percentiles, or bias-corrected and accelerated.")
     ] = "percentile",
+    metrics: Annotated[
+        str | None, typer.Option(help="Score by these alone: bleu_4,rouge_l (see radlet metrics).", show_default=False)
+    ] = None,
+    per_report: Annotated[
+        Path | None, typer.Option(help="JSONL to write: the scores of each report alone.", show_default=False)
+    ] = None,
+    labeller: LabellerSettings = None,
     out: Annotated[Path, typer.Option(help="Scorecard to write.")] = Path("scorecard.json"),
 ) -> None:
     """Score drafts against references, with intervals resampled by patient."""
     from radlet.core.runs import write_atomically
-    from radlet.evaluation.prediction_files import score_file
+    from radlet.evaluation.prediction_files import score_each, score_file
+    from radlet.evaluation.readings import Readings
     from radlet.evaluation.scorecard import number_text
 
-    _check_file(out)
-    scorecard = score_file(file, bootstrap, interval=interval)
+    for path in (out, *([per_report] if per_report else [])):
+        _check_file(path)
+    names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
+    if names == []:
+        raise ConfigError("--metrics: names no metric. Give names from radlet metrics with commas, or leave it out.")
+    readings = Readings(_labeller(labeller), Progress())
+    scorecard = score_file(file, bootstrap, interval=interval, metric_names=names, readings=readings)
+    if per_report:
+        per_report.parent.mkdir(parents=True, exist_ok=True)
+        rows = score_each(file, names, readings)
+        write_atomically(per_report, "".join(json.dumps(row) + "\n" for row in rows))
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, scorecard.model_dump_json(indent=2) + "\n")
     for name, estimate in scorecard.metrics.items():
@@ -367,30 +392,84 @@ def score(
     typer.echo(str(out))
 
 
+@app.command(name="metrics", rich_help_panel="Judge texts")
+def list_metrics(
+    name: Annotated[str | None, typer.Argument(help="Tell all of this one.", show_default=False)] = None,
+) -> None:
+    """List the metrics: range, which way is better, version; of one also source and what an empty text gives."""
+    from rich.console import Console
+
+    from radlet.evaluation.metric_table import metric_facts, metrics_table
+
+    Console().print(metric_facts(name) if name else metrics_table())
+
+
+@app.command(rich_help_panel="Judge texts")
+def compare(
+    systems: Annotated[
+        list[str],
+        typer.Argument(
+            help="Evaluate runs, scorecards or prediction files, or NAME=PATH; the first is the reference.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for comparison.json and comparison.html.")] = Path("comparison"),
+    metrics: Annotated[
+        str | None, typer.Option(help="Names of metrics, comma between; the first heads the page.", show_default=False)
+    ] = None,
+    baselines: Annotated[
+        bool, typer.Option("--with-baselines/--without-baselines", help="Show the baselines of evaluate runs.")
+    ] = True,
+    bootstrap: Annotated[int, typer.Option(min=1, help="Resamples of the patients.")] = 1000,
+    interval: Annotated[
+        Literal["percentile", "bca"], typer.Option(help="Percentiles, or bias-corrected and accelerated.")
+    ] = "percentile",
+) -> None:
+    """Hold systems against each other on the same reports: paired tests, one table, one page."""
+    from radlet.evaluation.comparison import ComparisonSettings
+    from radlet.stages.compare import COMPARISON_HTML, print_comparison, run_compare
+
+    _check_folder(out)
+    names = tuple(name.strip() for name in (metrics or "").split(",") if name.strip())
+    settings = ComparisonSettings(names, bootstrap, interval)
+    print_comparison(run_compare(systems, out, settings, baselines, make_console()), make_console(stderr=False))
+    typer.echo(str(out / COMPARISON_HTML))
+
+
 @app.command(rich_help_panel="Judge texts")
 def judge(
     file: Annotated[
         Path,
         typer.Argument(help="JSONL {id, reference, prediction, age?, indication?}.", show_default=False),
     ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Another judge and its settings: kind=llm server.url=URL model.name=NAME samples=3", show_default=False
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="JSONL to write: score, counts and errors of each report.")] = Path(
         "judged.jsonl"
     ),
 ) -> None:
-    """Count six kinds of errors in drafts against references, significant or not, by rules."""
+    """Count six kinds of errors in drafts against references, significant or not: by rules, or by a language model.
+
+    What stays without a judgement is told by reason and makes the exit status 1.
+    """
+    from radlet.core.config import load_config
     from radlet.core.runs import write_atomically
-    from radlet.evaluation.judging import judge_file, mean_score, totals
+    from radlet.evaluation.judging import JudgeSettings, judge_file, summary_lines
 
     _check_file(out)
-    reports = judge_file(file, Progress())
+    chosen = load_config(JudgeSettings, None, [f"judge.{setting}" for setting in settings or []])
+    reports = judge_file(file, chosen.judge, Progress())
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, "".join(report.model_dump_json() + "\n" for report in reports))
-    typer.echo(f"{'errors':<20} {'significant':>12} {'insignificant':>14}")
-    for kind, count in totals(reports).items():
-        typer.echo(f"{kind:<20} {count.significant:>12} {count.insignificant:>14}")
-    score, num_scored = mean_score(reports)
-    typer.echo(f"{'mean score':<20} {'none' if score is None else f'{score:.4f}':>12}  ({num_scored} reports)")
+    for line in summary_lines(reports):
+        typer.echo(line)
     typer.echo(str(out))
+    if missing := sum(report.counts is None for report in reports):
+        raise typer.Exit(1 if missing < len(reports) else 2)
 
 
 def _check_file(out: Path) -> None:

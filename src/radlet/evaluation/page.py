@@ -1,5 +1,7 @@
 """Render a scorecard as one self-contained HTML file: no script, no font, no image and no request from outside.
 
+The page has tabs, which the address chooses: ``scorecard.html#findings``. A tab is one template in ``templates/tabs``
+that lists its sections, one template each; a tab without a section that has anything to show is left out.
 Cases are named by their row in ``predictions.jsonl`` and runs by their folder's name, so that the page holds no
 identifier and no path.
 """
@@ -8,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from jinja2 import Environment
 
 from radlet.core.records import OBSERVATIONS_5
 from radlet.evaluation.charts import HEIGHT, WIDTH, Bar, area_bar, bar, loss_chart, row_scale
@@ -23,6 +27,16 @@ from radlet.metrics import METRICS
 from radlet.metrics.resampling import Estimate
 from radlet.metrics.retrieval import RECALL_AT
 
+TABS = {
+    "overview": "Overview",
+    "scores": "Scores",
+    "findings": "Findings",
+    "looking": "Looking",
+    "encoder": "Retrieval and encoder",
+    "cases": "Cases",
+    "training": "Training and lineage",
+}
+"""Tab, which is also its template's name and its place in the address -> title."""
 SYSTEM_TITLES = {
     "constant": "Constant",
     "no_image": "No image",
@@ -65,6 +79,24 @@ GROUPS: dict[str, dict[str, str]] = {
         "observation_f1_micro_14_with_uncertain": "F1, micro, 14, uncertain counts",
         "observation_f1_macro_14_with_uncertain": "F1, macro, 14, uncertain counts",
         "laterality": "Right side, of one-sided findings",
+        "severity_agreement": "Right degree, of graded findings",
+        "negation_agreement": "Presence agreed, of what both name",
+    },
+    "Statements, by the rule judge": {
+        "rule_judge_credit": "Weight of findings accounted for",
+        "rule_judge_errors": "Errors a report",
+        "rule_judge_significant_errors": "Significant errors a report",
+        "statement_f1_simple": "Statement F1, simple",
+        "statement_f1_partial": "Statement F1, partial",
+        "statement_f1_complete": "Statement F1, complete",
+        "statement_f1_at_equal_length": "Statement F1, simple, at equal length",
+    },
+    "What must not happen": {
+        "critical_misses": "Reports with a critical finding missed",
+        "critical_misses_pneumothorax": "Pneumothorax missed",
+        "critical_misses_malposition": "Misplaced tube or line missed",
+        "critical_misses_large_effusion": "Large effusion missed",
+        "prior_hallucination": "Earlier exam made up",
     },
     "Words": {
         "bleu_1": "BLEU-1",
@@ -74,15 +106,40 @@ GROUPS: dict[str, dict[str, str]] = {
         "rouge_1": "ROUGE-1",
         "rouge_2": "ROUGE-2",
         "rouge_l": "ROUGE-L",
+        "meteor_exact_stem": "METEOR without synonyms",
         "cider": "CIDEr-D, of 10",
+        "edit_distance_words": "Words to change, of the longer text",
     },
-    "Shape of the text": {"length_words": "Words a draft", "length_ratio": "Length over reference"},
+    "Shape of the text": {
+        "length_words": "Words a draft",
+        "length_ratio": "Length over reference",
+        "repetition_4": "Runs of four words said twice",
+    },
 }
 SIDES = ("truth_laterality", "laterality")
+FEW_CASES = (
+    *SIDES,
+    "severity_agreement",
+    "negation_agreement",
+    "critical_misses",
+    "critical_misses_pneumothorax",
+    "critical_misses_malposition",
+    "critical_misses_large_effusion",
+)
 """Shares that may be of few cases, or of none, so that the number of cases stands beside them."""
 _FEW_LABELS = 6
 """So many labels stand in one column."""
 NOTABLE_PACKAGES = ("torch", "transformers", "peft", "numpy", "pydicom", "sacrebleu", "rouge-score")
+
+
+@dataclass(frozen=True)
+class Tab:
+    """One tab of the page."""
+
+    name: str
+    title: str
+    content: str
+    """HTML of its sections."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +162,15 @@ class TableRow:
     baselines: tuple[Cell | None, ...]
     paired: PairedResult | None
     scale: float
+    sign: int
+    """1 where higher is better, -1 where lower is, 0 for a description."""
+
+    @property
+    def verdict(self) -> str:
+        """Return "good" or "bad" where the model is clearly better or worse than the best baseline."""
+        if self.paired is None or self.paired.low <= 0 <= self.paired.high:
+            return ""
+        return "good" if self.sign * self.paired.difference > 0 else "bad"
 
 
 @dataclass(frozen=True)
@@ -149,31 +215,43 @@ def render_page(
     environment.globals |= {"mark_draft": mark_draft, "mark_reference": mark_reference, "chart_size": (WIDTH, HEIGHT)}
     environment.filters |= {"score": _score, "signed": _signed, "p_value": _p_value, "system": _title}
     environment.filters |= {"bar": bar, "area_bar": area_bar, "percentage": _percentage}
-    return environment.get_template("page.html.j2").render(
-        card=card,
-        model_name=model_name,
-        date=datetime.now(UTC).date().isoformat(),
-        headline=_headline(card),
-        systems=[(name, SYSTEM_TITLES.get(name, name), SYSTEM_HINTS.get(name, "")) for name in card.baselines],
-        looking=_looking(card),
-        groups=_groups(card),
-        observations=_observation_rows(card),
-        against_truth=bool(card.truth_support),
-        retrieval=_retrieval(card),
-        label_columns=_label_columns(card),
-        min_studies=MIN_STUDIES,
-        charts=[chart for run in upstream if (chart := loss_chart(run))],
-        typical=typical,
-        worst=worst,
-        upstream=upstream,
-        environment=_environment(upstream),
-    )
+    shown = {
+        "card": card,
+        "model_name": model_name,
+        "date": datetime.now(UTC).date().isoformat(),
+        "headline": _headline(card),
+        "systems": [(name, SYSTEM_TITLES.get(name, name), SYSTEM_HINTS.get(name, "")) for name in card.baselines],
+        "looking": _looking(card),
+        "groups": _groups(card),
+        "observations": _observation_rows(card),
+        "against_truth": bool(card.truth_support),
+        "retrieval": _retrieval(card),
+        "label_columns": _label_columns(card),
+        "min_studies": MIN_STUDIES,
+        "charts": [chart for run in upstream if (chart := loss_chart(run))],
+        "typical": typical,
+        "worst": worst,
+        "upstream": upstream,
+        "environment": _environment(upstream),
+    }
+    return environment.get_template("page.html.j2").render(shown, tabs=_tabs(environment, shown))
+
+
+def _tabs(environment: Environment, shown: dict[str, Any]) -> list[Tab]:
+    """Return the tabs that have anything to show."""
+    contents = {name: environment.get_template(f"tabs/{name}.html.j2").render(shown).strip() for name in TABS}
+    return [Tab(name, TABS[name], content) for name, content in contents.items() if content]
 
 
 def primary_metric(card: Scorecard) -> str:
     """Return the metric that heads the page: F1 against the truth where it is known, else against the references."""
     names = [name for name in ("truth_f1_micro", "observation_f1_micro_14", *card.metrics) if name in card.metrics]
-    return next((name for name in names if card.metrics[name].defined), names[0])
+    return next((name for name in names if card.metrics[name].defined and _sign(name) > 0), names[0])
+
+
+def _sign(name: str) -> int:
+    """Return which way a metric is better; those outside of the registry (truth, retrieval) are better when higher."""
+    return int(METRICS[name].sign) if name in METRICS else 1
 
 
 def looking_line(card: Scorecard) -> str:
@@ -277,11 +355,11 @@ def _table_rows(card: Scorecard, names: dict[str, str]) -> list[TableRow]:
             continue
         shown = {system: scores[name] for system, scores in card.baselines.items() if name in scores}
         scale = row_scale([card.metrics[name], *shown.values()])
-        judged = card.judged.get(name, {}) if name in SIDES else {}
+        judged = card.judged.get(name, {}) if name in FEW_CASES else {}
         cells = {system: Cell(one, bar(one, scale), judged.get(system)) for system, one in shown.items()}
         model = Cell(card.metrics[name], bar(card.metrics[name], scale), judged.get(MODEL))
         baselines = tuple(cells.get(system) for system in card.baselines)
-        rows.append(TableRow(name, label, model, baselines, card.paired.get(name), scale))
+        rows.append(TableRow(name, label, model, baselines, card.paired.get(name), scale, _sign(name)))
     return rows
 
 

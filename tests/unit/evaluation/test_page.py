@@ -7,7 +7,7 @@ import pytest
 
 from radlet.evaluation.charts import area_bar, bar, loss_chart, row_scale
 from radlet.evaluation.lineage import UpstreamRun
-from radlet.evaluation.page import looking_line, primary_metric, render_page
+from radlet.evaluation.page import TABS, looking_line, primary_metric, render_page
 from radlet.evaluation.pictures import Overlay, Picture
 from radlet.evaluation.readings import read_reports
 from radlet.evaluation.scorecard import LabelAuroc, Looking, PairedResult, ProbeResult, Scorecard
@@ -72,10 +72,11 @@ class Collector(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.tags, self.addresses, self.open = [], [], []
+        self.tags, self.addresses, self.open, self.ids = [], [], [], []
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
+        self.ids += [value for name, value in attributes if name == "id"]
         self.addresses += [value for name, value in attributes if name in {"src", "href", "srcset", "action", "data"}]
         if tag not in self.VOID:
             self.open.append(tag)
@@ -99,11 +100,28 @@ def parse(page):
 def test_the_page_is_whole_and_asks_for_nothing_from_outside(page):
     parsed = parse(page)
     assert parsed.open == []
-    assert set(parsed.addresses) == {PIXEL}
+    assert {address for address in parsed.addresses if not address.startswith("#")} == {PIXEL}
     assert not {"script", "link", "iframe", "object"} & set(parsed.tags)
     assert "http" not in page
     assert "@import" not in page
     assert "url(" not in page
+
+
+def test_every_tab_has_an_address_and_only_tabs_with_something_to_show_are_there(make_card, upstream):
+    card = make_card({"model": [LEFT, NONE] * 4})
+
+    def tabs(page):
+        parsed = parse(page)
+        assert len(set(parsed.ids)) == len(parsed.ids)
+        assert {address[1:] for address in parsed.addresses if address.startswith("#")} <= set(parsed.ids)
+        return [name for name in TABS if name in parsed.ids]
+
+    assert tabs(render_page(card, "m", [])) == ["overview", "scores", "findings"]
+    picture = Picture(3, PIXEL, NONE, LEFT)
+    assert tabs(render_page(card, "m", upstream, [picture])) == ["overview", "scores", "findings", "cases", "training"]
+    probed = Looking(looks=None, probes={"blank": ProbeResult(value=1.0, low=1.0, high=1.0, n=1, num_reports=1)})
+    looked = tabs(render_page(card.model_copy(update={"looking": probed}), "m", []))
+    assert looked == ["overview", "scores", "findings", "looking"]
 
 
 def test_the_page_tells_the_section_and_whether_the_model_was_trained_on_another(make_card):
@@ -161,6 +179,17 @@ def test_the_verdict_follows_the_interval(make_card):
     assert "worse than constant" in render_page(bad, "m", [])
     assert "not clearly better" in render_page(same, "m", [])
     assert "No baseline was run" in render_page(make_card({"model": [LEFT] * 8}), "m", [])
+
+
+def test_where_less_is_better_a_model_with_fewer_errors_is_the_good_one(make_card):
+    good, poor = [LEFT, NONE] * 4, [HEART, HEART] * 4
+    for model, constant, verdict in ((good, poor, "good"), (poor, good, "bad")):
+        page = render_page(make_card({"model": model, "constant": constant}), "tiny", [])
+        row = page[page.index('<th scope="row">Errors a report') :]
+        assert row.index('title="lower is better"') < row.index("</th>")
+        assert re.search(r'class="paired"><b class="(\w*)">', row)[1] == verdict
+    row = page[page.index('<th scope="row">BLEU-1') :]
+    assert "lower is better" not in row[: row.index("</th>")]
 
 
 def test_retrieval_is_shown_when_there_is_one(make_card):
