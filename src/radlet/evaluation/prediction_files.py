@@ -11,14 +11,21 @@ from radlet.core.jsonl import read_rows
 from radlet.core.records import Prediction
 from radlet.evaluation.readings import read_reports
 from radlet.evaluation.scorecard import Scorecard
+from radlet.evaluation.scorers.loading import Scorers, text_metrics, weights_lineage
 from radlet.evaluation.scoring import MODEL, Answers, diversity, measures, observation_results, score_answers
 from radlet.metrics.resampling import Interval, PatientResampler
 
 _FORM = 'one JSON object a line: {"id": ..., "patient_id": optional, "reference": ..., "prediction": ...}'
 
 
-def score_file(path: Path, num_resamples: int = 1000, seed: int = 0, interval: Interval = "percentile") -> Scorecard:
-    """Score the predictions of a file.
+def score_file(
+    path: Path,
+    num_resamples: int = 1000,
+    seed: int = 0,
+    interval: Interval = "percentile",
+    scorers: Scorers | None = None,
+) -> Scorecard:
+    """Score the predictions of a file, by the metrics that run no model and by those of `scorers`.
 
     Without `patient_id` every report counts as its own patient, which makes the intervals too narrow where patients
     have several.
@@ -33,7 +40,8 @@ def score_file(path: Path, num_resamples: int = 1000, seed: int = 0, interval: I
     drafts = [prediction.text for prediction in predictions]
     answers = Answers(references, [prediction.patient_id for prediction in predictions], {MODEL: drafts})
     resampler = PatientResampler(answers.patients, num_resamples, seed, interval)
-    scores = score_answers(answers, resampler, measures(answers))
+    names = [*text_metrics(), *(scorers.names if scorers else ())]
+    scores = score_answers(answers, resampler, measures(answers, names, scorers))
     return Scorecard(
         task="file",
         split=None,
@@ -44,9 +52,10 @@ def score_file(path: Path, num_resamples: int = 1000, seed: int = 0, interval: I
         interval=interval,
         metrics=scores.estimates[MODEL],
         judged=scores.judged,
+        unscored=scores.unscored,
         support=observation_results(read_reports(references, "observations"), drafts, resampler),
         diversity=diversity(answers),
-        lineage={"file": path.name},
+        lineage={"file": path.name} | weights_lineage(scorers),
     )
 
 
