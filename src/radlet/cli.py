@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from radlet.evaluation.scorers.loading import Scorers
+    from radlet.core.labeller import Labeller
     from radlet.inference.drafter import Drafter
 
 app = typer.Typer(
@@ -56,6 +57,10 @@ Weights = Annotated[
 Pythons = Annotated[
     list[str] | None,
     typer.Option(help="FAMILY=PATH: the Python that has the package of these weights.", show_default=False),
+]
+LabellerSettings = Annotated[
+    list[str] | None,
+    typer.Argument(help="Another labeller and its settings: kind=chexbert path=DIR", show_default=False),
 ]
 
 
@@ -299,24 +304,26 @@ def label(
         Path,
         typer.Argument(help="JSONL {id?, text} if the first line starts with {, else a report a line; - reads stdin."),
     ],
-    labeller: Annotated[
-        list[str] | None,
-        typer.Argument(help="Another labeller and its settings: kind=chexbert path=DIR", show_default=False),
-    ] = None,
+    labeller: LabellerSettings = None,
 ) -> None:
     """Read the 14 CheXpert observations off reports, one JSON line each; without text, all are UNMENTIONED."""
-    from radlet.core.config import load_config
     from radlet.core.jsonl import read_lines
-    from radlet.data.assembly import ExampleSettings
     from radlet.evaluation.readings import label_texts
 
-    settings = load_config(ExampleSettings, None, [f"labeller.{setting}" for setting in labeller or []])
+    chosen = _labeller(labeller)
     lines = read_lines(file)
     if not lines:
         raise DataError(f"{file}: is empty. Give JSONL rows with a text, or a report a line.")
     reports = list(_reports(file, lines))  # nothing is written when a later line is wrong
-    for report_id, states in label_texts(reports, settings.labeller):
+    for report_id, states in label_texts(reports, chosen):
         typer.echo(json.dumps({"id": report_id, "observations": states}, ensure_ascii=False))
+
+
+def _labeller(settings: list[str] | None) -> "Labeller":
+    from radlet.core.config import load_config
+    from radlet.data.assembly import ExampleSettings
+
+    return load_config(ExampleSettings, None, [f"labeller.{setting}" for setting in settings or []]).labeller
 
 
 def _reports(file: Path, lines: list[tuple[int, str]]) -> Iterator[tuple[str, str]]:
@@ -359,22 +366,35 @@ def score(
     interval: Annotated[
         Literal["percentile", "bca"], typer.Option(help="Percentiles, or bias-corrected and accelerated.")
     ] = "percentile",
+    metrics: Annotated[
+        str | None, typer.Option(help="Score by these alone: bleu_4,rouge_l (see radlet metrics).", show_default=False)
+    ] = None,
+    per_report: Annotated[
+        Path | None, typer.Option(help="JSONL to write: the scores of each report alone.", show_default=False)
+    ] = None,
+    labeller: LabellerSettings = None,
     out: Annotated[Path, typer.Option(help="Scorecard to write.")] = Path("scorecard.json"),
     weights: Weights = None,
     python: Pythons = None,
-    model_metric: Annotated[
-        list[str] | None,
-        typer.Option(help="Of the metrics that run a model, this one; all that can be without.", show_default=False),
-    ] = None,
 ) -> None:
     """Score drafts against references, with intervals resampled by patient."""
     from radlet.core.runs import write_atomically
-    from radlet.evaluation.prediction_files import score_file
+    from radlet.evaluation.prediction_files import score_each, score_file
+    from radlet.evaluation.readings import Readings
     from radlet.evaluation.scorecard import number_text
 
-    _check_file(out)
-    with _scorers(weights, python, model_metric) as scorers:
-        scorecard = score_file(file, bootstrap, interval=interval, scorers=scorers)
+    for path in (out, *([per_report] if per_report else [])):
+        _check_file(path)
+    names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
+    if names == []:
+        raise ConfigError("--metrics: names no metric. Give names from radlet metrics with commas, or leave it out.")
+    with _scorers(weights, python) as scorers:
+        readings = Readings(_labeller(labeller), Progress(), scorers)
+        scorecard = score_file(file, bootstrap, interval=interval, metric_names=names, readings=readings)
+        if per_report:
+            per_report.parent.mkdir(parents=True, exist_ok=True)
+            rows = score_each(file, names, readings)
+            write_atomically(per_report, "".join(json.dumps(row) + "\n" for row in rows))
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, scorecard.model_dump_json(indent=2) + "\n")
     for name, estimate in scorecard.metrics.items():
@@ -386,7 +406,7 @@ def score(
     typer.echo(str(out))
 
 
-def _scorers(weights: Path | None, python: list[str] | None, metrics: list[str] | None = None) -> "Scorers":
+def _scorers(weights: Path | None, python: list[str] | None) -> "Scorers":
     from radlet.evaluation.scorers.base import ScorerSettings
     from radlet.evaluation.scorers.loading import Scorers
 
@@ -398,8 +418,7 @@ def _scorers(weights: Path | None, python: list[str] | None, metrics: list[str] 
                 f"--python {given}: is not of the form FAMILY=PATH, for example radgraph=/opt/env/bin/python."
             )
         pythons[family] = Path(path)
-    asked = tuple(metrics) if metrics else None
-    return Scorers(weights, ScorerSettings(metrics=asked, python=pythons), Progress())
+    return Scorers(weights, ScorerSettings(python=pythons), Progress())
 
 
 @app.command(name="metrics", rich_help_panel="Judge texts")

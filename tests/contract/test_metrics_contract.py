@@ -7,6 +7,7 @@ from radlet.core.records import OBSERVATIONS, State
 from radlet.core.statements import Statement
 from radlet.evaluation.scorers.loading import text_metrics
 from radlet.metrics import METRICS
+from radlet.metrics.base import PlacedStatements
 
 P, N, U = State.POSITIVE, State.NEGATIVE, State.UNCERTAIN
 
@@ -30,9 +31,14 @@ REFERENCES = {
     "statements": [
         [Statement("pleural effusion", P, "left", severity="mild"), Statement("edema", N)],
         [Statement("mass", P, "right", ("upper",), size_mm=40)],
-        [Statement("endotracheal tube", P, position="satisfactory"), Statement("pneumothorax", N)],
-        [Statement("cardiomegaly", P, severity="severe", change="unchanged")],
+        [Statement("endotracheal tube", P, position="satisfactory"), Statement("picc", P, position="malpositioned")],
+        [
+            Statement("cardiomegaly", P, severity="severe", change="unchanged"),
+            Statement("pneumothorax", P, "left"),
+            Statement("pleural effusion", P, "left", severity="severe"),
+        ],
     ],
+    "priors": [True, False, False, False],
 }
 DISJOINT = {
     "text": ["zzz qqq www vvv kkk jjj"] * 4,
@@ -46,16 +52,27 @@ DISJOINT = {
         {"Pneumothorax": ["right"]},
     ],
     "statements": [[Statement("rib fracture", P, "left")]] * 4,
+    "priors": [False, True, True, True],
 }
 ALTERED = DISJOINT | {
+    "text": [f"{text} {text}" for text in REFERENCES["text"]],
     "statements": [
         [Statement("pleural effusion", P, "right", severity="severe", change="new"), Statement("edema", N)],
         [Statement("mass", P, "right", ("lower",), size_mm=40)],
-        [Statement("endotracheal tube", P, position="malpositioned"), Statement("pneumothorax", N)],
-        [Statement("cardiomegaly", P, severity="severe")],
+        [Statement("endotracheal tube", P, position="malpositioned"), Statement("picc", P, position="satisfactory")],
+        [Statement("cardiomegaly", P, severity="severe"), Statement("pleural effusion", P, "left", severity="mild")],
     ],
 }
-EMPTY = {"text": "", "observations": {}, "sides": {}, "statements": []}
+EMPTY = {"text": "", "observations": {}, "sides": {}, "statements": [], "priors": False}
+
+
+def placed(statements):
+    return PlacedStatements(4 * len(statements), statements, [4 * i for i in range(len(statements))])
+
+
+for texts in (REFERENCES, DISJOINT, ALTERED):
+    texts["placed_statements"] = [placed(statements) for statements in texts["statements"]]
+EMPTY["placed_statements"] = placed([])
 
 
 @pytest.fixture(params=sorted(text_metrics()))
@@ -96,7 +113,7 @@ def test_perfect_drafts_are_best(metric):
     perfect = metric(references, references)
     bound = metric.high if metric.direction == "higher" else metric.low
     if np.isfinite(bound):
-        assert perfect == pytest.approx(bound)
+        assert perfect == pytest.approx(bound, abs=2e-3)  # METEOR takes a little off one unbroken run of words
     drafted = (disjoint, [*references[:2], *disjoint[2:]], ALTERED[metric.reads], empty)
     wrong, half, altered, silent = (metric.sign * (perfect - metric(references, drafts)) for drafts in drafted)
     assert min(half, altered, silent) >= 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from radlet.core.records import OBSERVATIONS, Finding
-from radlet.evaluation.readings import read_reports, truth_observations, truth_sides
+from radlet.evaluation.readings import Readings, truth_observations, truth_sides
 from radlet.evaluation.scorecard import ObservationResult, PairedResult
 from radlet.evaluation.scorers.base import ModelMetric
 from radlet.evaluation.scorers.loading import Scorers, text_metrics
@@ -18,7 +18,7 @@ from radlet.metrics.base import Floats, Metric
 from radlet.metrics.laterality import LATERALITY
 from radlet.metrics.observations import ObservationAgreement
 from radlet.metrics.resampling import Estimate, PatientResampler, holm
-from radlet.metrics.text_shape import distinct_ngrams, unique_share
+from radlet.metrics.text_shape import DISTINCT_2, UNIQUE_SHARE
 
 MODEL = "model"
 BASELINES = ("constant", "no_image", "shuffled_image", "nearest_neighbour")
@@ -33,12 +33,14 @@ class Answers:
         patients: Patient of each report.
         systems: System name -> its drafts in the same order; `MODEL` is one of them.
         truth: The true findings of each report, or None where nobody knows.
+        readings: What reads the texts.
     """
 
     references: Sequence[str]
     patients: Sequence[str]
     systems: Mapping[str, Sequence[str]]
     truth: Sequence[Sequence[Finding]] | None = None
+    readings: Readings = field(default_factory=Readings)
 
 
 @dataclass(frozen=True)
@@ -61,27 +63,25 @@ class Measure:
     expected: Sequence[Any]
 
 
-def measures(
-    answers: Answers, metric_names: Sequence[str] | None = None, scorers: Scorers | None = None
-) -> list[Measure]:
-    """Return the named metrics (default: all that run no model) and, where the truth is known, those held against it.
+def measures(answers: Answers, metric_names: Sequence[str] | None = None) -> list[Measure]:
+    """Return the named metrics and, where the truth is known, those held against it.
 
     Args:
-        answers: The texts.
-        metric_names: From the metrics registry.
-        scorers: The models of those that run one.
+        answers: The texts, and what reads them.
+        metric_names: From the metrics registry; default: all that run no model, and those that the readings' scorers
+            can compute.
 
     Raises:
         UnknownNameError: A name is not in the metrics registry.
         ConfigError: One runs a model that is not there.
     """
-    scorers = scorers or Scorers(None)
-    names = text_metrics() if metric_names is None else metric_names
+    scorers = answers.readings.scorers or Scorers(None)
+    names = [*text_metrics(), *scorers.names] if metric_names is None else metric_names
     chosen = [
         (name, scorers.metric(name) if isinstance(METRICS[name], ModelMetric) else METRICS[name]) for name in names
     ]
     return [
-        Measure(name, metric, read_reports(answers.references, metric.reads)) for name, metric in chosen
+        Measure(name, metric, answers.readings.of(answers.references, metric.reads)) for name, metric in chosen
     ] + _truth_measures(answers.truth)
 
 
@@ -90,7 +90,7 @@ def score_answers(answers: Answers, resampler: PatientResampler, chosen: Sequenc
     scores = Scores(estimates={system: {} for system in answers.systems})
     for measure in chosen:
         statistics = {
-            system: measure.metric.statistics(measure.expected, read_reports(texts, measure.metric.reads))
+            system: measure.metric.statistics(measure.expected, answers.readings.of(texts, measure.metric.reads))
             for system, texts in answers.systems.items()
         }
         for system, rows in statistics.items():
@@ -137,7 +137,11 @@ def _compare(scores: Scores, measure: Measure, statistics: Mapping[str, Floats],
 
 
 def observation_results(
-    expected: Sequence[Any], drafts: Sequence[str], resampler: PatientResampler, names: Sequence[str] = OBSERVATIONS
+    expected: Sequence[Any],
+    drafts: Sequence[str],
+    resampler: PatientResampler,
+    names: Sequence[str] = OBSERVATIONS,
+    readings: Readings | None = None,
 ) -> dict[str, ObservationResult]:
     """Judge each observation on its own.
 
@@ -146,8 +150,9 @@ def observation_results(
         drafts: The model's texts.
         resampler: Draws of the same reports.
         names: The observations to judge.
+        readings: What reads the drafts; by default the rules.
     """
-    drafted = read_reports(drafts, "observations")
+    drafted = (readings or Readings()).of(drafts, "observations")
     results = {}
     for name in names:
         parts = {m: ObservationAgreement((name,), measure=m) for m in ("f1", "precision", "recall")}
@@ -166,7 +171,7 @@ def observation_results(
 def diversity(answers: Answers) -> dict[str, dict[str, float]]:
     """Return how much the texts of each system, and the references, vary."""
     return {
-        name: {"unique_share": unique_share(texts), "distinct_2": distinct_ngrams(texts, 2)}
+        name: {"unique_share": UNIQUE_SHARE(texts, texts), "distinct_2": DISTINCT_2(texts, texts)}
         for name, texts in {"reference": answers.references, **answers.systems}.items()
     }
 

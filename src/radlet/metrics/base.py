@@ -9,22 +9,32 @@ Nothing to judge (0/0) scores 0: silence earns no mark. Where scores are publish
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from math import isfinite
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radlet.core.records import Side, State
+from radlet.core.statements import Statement
 
 Floats = NDArray[np.float64]
-Reading = Literal["text", "observations", "sides", "statements"]
-"""What a metric reads of a report: its words, its observations' states, the sides of its positive mentions, or all that
-it states."""
+Reading = Literal["text", "observations", "sides", "statements", "placed_statements", "priors"]
+"""What a metric reads of a report: its words, its observations' states, the sides of its positive mentions, all that it
+states, that with its place in the text, or whether it refers to an earlier exam."""
 Direction = Literal["higher", "lower"]
 Observations = Mapping[str, State]
 """State of each observation; one that is missing counts as UNMENTIONED."""
 Sides = Mapping[str, Collection[Side]]
 """The sides named for each positive observation, one entry a mention."""
+
+
+class PlacedStatements(NamedTuple):
+    """What a text states, and how far into it each statement begins."""
+
+    num_words: int
+    statements: Sequence[Statement]
+    words_before: Sequence[int]
+    """For each statement, how many words of the text stand before it."""
 
 
 class Metric(ABC):

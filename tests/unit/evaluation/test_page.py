@@ -167,7 +167,7 @@ def test_where_less_is_better_a_model_with_fewer_errors_is_the_good_one(make_car
     good, poor = [LEFT, NONE] * 4, [HEART, HEART] * 4
     for model, constant, verdict in ((good, poor, "good"), (poor, good, "bad")):
         page = render_page(make_card({"model": model, "constant": constant}), "tiny", [])
-        row = page[page.index('<th scope="row">rule_judge_errors') :]
+        row = page[page.index('<th scope="row">Errors a report') :]
         assert row.index('title="lower is better"') < row.index("</th>")
         assert re.search(r'class="paired"><b class="(\w*)">', row)[1] == verdict
     row = page[page.index('<th scope="row">BLEU-1') :]
