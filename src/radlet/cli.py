@@ -16,8 +16,8 @@ from radlet.core.errors import CheckpointError, ConfigError, DataError, RadletEr
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from radlet.evaluation.scorers.loading import Scorers
     from radlet.core.labeller import Labeller
+    from radlet.evaluation.scorers.loading import Scorers
     from radlet.inference.drafter import Drafter
 
 app = typer.Typer(

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from tests.fixtures.scorer_weights import APART
 
 from radlet.core.errors import ConfigError
 from radlet.evaluation.scorers.base import ScorerSettings
 from radlet.evaluation.scorers.loading import Scorers, model_metrics
 from radlet.metrics import METRICS
-from tests.fixtures.scorer_weights import APART
 
 NAMES = sorted(name for name, _ in model_metrics())
 REFERENCES = [

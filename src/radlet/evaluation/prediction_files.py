@@ -39,7 +39,8 @@ def score_file(
         num_resamples: Bootstrap resamples of the patients.
         seed: Of the resamples.
         interval: Kind of the intervals.
-        metric_names: Names from the metrics registry; default: all that run no model, and those of the readings' scorers.
+        metric_names: Names from the metrics registry; default: all that run no model, and those of
+            the readings' scorers.
         readings: What reads the texts; by default the rules.
 
     Raises:

@@ -153,8 +153,7 @@ class PairMean(ModelMetric):
     def statistics(self, references: Sequence[Any], predictions: Sequence[Any]) -> Floats:
         """Return the value of each pair and a count of one, zeros where there is none, shape (n, 2)."""
         out = np.zeros((len(references), 2))
-        values = self.values(list(zip(references, predictions, strict=True)))
-        for row, value in zip(out, values, strict=True):
+        for row, value in zip(out, self.values(_pairs(references, predictions)), strict=True):
             if not isinstance(value, str):
                 row[:] = value, 1.0
         return out
@@ -169,5 +168,14 @@ class PairMean(ModelMetric):
 
     def unscored(self, references: Sequence[str], predictions: Sequence[str]) -> Counter[str]:
         """Count the pairs without a score by the reason why."""
-        values = self.values(list(zip(references, predictions, strict=True)))
+        values = self.values(_pairs(references, predictions))
         return Counter(value for value in values if isinstance(value, str))
+
+
+def readable(text: str) -> str:
+    """Return a text without the halves of characters that JSON lets through and no tokenizer takes."""
+    return text.encode("utf-8", errors="replace").decode("utf-8")
+
+
+def _pairs(references: Sequence[str], predictions: Sequence[str]) -> list[Pair]:
+    return [(readable(reference), readable(draft)) for reference, draft in zip(references, predictions, strict=True)]

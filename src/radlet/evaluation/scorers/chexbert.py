@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radlet.core.records import OBSERVATIONS_5, State
-from radlet.evaluation.scorers.base import ModelMetric, PairMean, PairScorer, ScorerSettings, Weights
+from radlet.evaluation.scorers.base import ModelMetric, PairMean, PairScorer, ScorerSettings, Weights, readable
 from radlet.evaluation.scorers.embeddings import CosineScorer
 from radlet.metrics.base import Floats
 from radlet.metrics.observations import ObservationAgreement
@@ -86,10 +86,11 @@ class CheXbertF1(ModelMetric):
         """Count the decisions on each pair, shape (n, 3 * number of observations)."""
         scorers = self._loaded
         scorer = cast("CheXbertScorer", scorers.opened(CHEXBERT))
-        texts = {text for text in (*references, *predictions) if text.strip()}
+        sides = [[readable(text) for text in texts] for texts in (references, predictions)]
+        texts = {text for side in sides for text in side if text.strip()}
         for batch in scorers.batches(sorted(texts, key=lambda text: (len(text), text)), CHEXBERT):
             scorer.read(batch)
-        expected, drafted = ([scorer.states(text) for text in texts] for texts in (references, predictions))
+        expected, drafted = ([scorer.states(text) for text in side] for side in sides)
         return self.agreement.statistics(expected, drafted)
 
     def score(self, totals: Floats) -> Floats:
