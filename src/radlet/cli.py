@@ -236,6 +236,7 @@ def explain(
 ) -> None:
     """Draw where the model looked while it wrote a word of its draft."""
     from radlet.data.images import read_film, resize_film
+    from radlet.inference.attention import find_phrase
     from radlet.inference.drafter import DraftRequest
     from radlet.inference.overlay import draw_explanation
 
@@ -256,10 +257,10 @@ def explain(
     if word.strip().lower() not in draft.lower():
         typer.echo(f"{draft} {DRAFT_MARK}")
         raise DataError("The word does not occur in the draft above; choose one that does.")
-    weights = drafter.attention(request, draft).for_text(word)
+    maps = drafter.attention(request, draft, [find_phrase(draft, word)])
     film = resize_film(read_film(file).pixels, drafter.image_settings)
     out.parent.mkdir(parents=True, exist_ok=True)
-    draw_explanation(film, weights, word, draft, drafter.card.notice).save(out)
+    draw_explanation(film, maps[0].weighted, word, draft, drafter.card.notice).save(out)
     typer.echo(f"{draft} {DRAFT_MARK}")
     typer.echo(str(out))
 
@@ -366,30 +367,84 @@ def score(
     typer.echo(str(out))
 
 
+@app.command(name="metrics", rich_help_panel="Judge texts")
+def list_metrics(
+    name: Annotated[str | None, typer.Argument(help="Tell all of this one.", show_default=False)] = None,
+) -> None:
+    """List the metrics: range, which way is better, version; of one also source and what an empty text gives."""
+    from rich.console import Console
+
+    from radlet.evaluation.metric_table import metric_facts, metrics_table
+
+    Console().print(metric_facts(name) if name else metrics_table())
+
+
+@app.command(rich_help_panel="Judge texts")
+def compare(
+    systems: Annotated[
+        list[str],
+        typer.Argument(
+            help="Evaluate runs, scorecards or prediction files, or NAME=PATH; the first is the reference.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for comparison.json and comparison.html.")] = Path("comparison"),
+    metrics: Annotated[
+        str | None, typer.Option(help="Names of metrics, comma between; the first heads the page.", show_default=False)
+    ] = None,
+    baselines: Annotated[
+        bool, typer.Option("--with-baselines/--without-baselines", help="Show the baselines of evaluate runs.")
+    ] = True,
+    bootstrap: Annotated[int, typer.Option(min=1, help="Resamples of the patients.")] = 1000,
+    interval: Annotated[
+        Literal["percentile", "bca"], typer.Option(help="Percentiles, or bias-corrected and accelerated.")
+    ] = "percentile",
+) -> None:
+    """Hold systems against each other on the same reports: paired tests, one table, one page."""
+    from radlet.evaluation.comparison import ComparisonSettings
+    from radlet.stages.compare import COMPARISON_HTML, print_comparison, run_compare
+
+    _check_folder(out)
+    names = tuple(name.strip() for name in (metrics or "").split(",") if name.strip())
+    settings = ComparisonSettings(names, bootstrap, interval)
+    print_comparison(run_compare(systems, out, settings, baselines, make_console()), make_console(stderr=False))
+    typer.echo(str(out / COMPARISON_HTML))
+
+
 @app.command(rich_help_panel="Judge texts")
 def judge(
     file: Annotated[
         Path,
         typer.Argument(help="JSONL {id, reference, prediction, age?, indication?}.", show_default=False),
     ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Another judge and its settings: kind=llm server.url=URL model.name=NAME samples=3", show_default=False
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="JSONL to write: score, counts and errors of each report.")] = Path(
         "judged.jsonl"
     ),
 ) -> None:
-    """Count six kinds of errors in drafts against references, significant or not, by rules."""
+    """Count six kinds of errors in drafts against references, significant or not: by rules, or by a language model.
+
+    What stays without a judgement is told by reason and makes the exit status 1.
+    """
+    from radlet.core.config import load_config
     from radlet.core.runs import write_atomically
-    from radlet.evaluation.judging import judge_file, mean_score, totals
+    from radlet.evaluation.judging import JudgeSettings, judge_file, summary_lines
 
     _check_file(out)
-    reports = judge_file(file, Progress())
+    chosen = load_config(JudgeSettings, None, [f"judge.{setting}" for setting in settings or []])
+    reports = judge_file(file, chosen.judge, Progress())
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, "".join(report.model_dump_json() + "\n" for report in reports))
-    typer.echo(f"{'errors':<20} {'significant':>12} {'insignificant':>14}")
-    for kind, count in totals(reports).items():
-        typer.echo(f"{kind:<20} {count.significant:>12} {count.insignificant:>14}")
-    score, num_scored = mean_score(reports)
-    typer.echo(f"{'mean score':<20} {'none' if score is None else f'{score:.4f}':>12}  ({num_scored} reports)")
+    for line in summary_lines(reports):
+        typer.echo(line)
     typer.echo(str(out))
+    if missing := sum(report.counts is None for report in reports):
+        raise typer.Exit(1 if missing < len(reports) else 2)
 
 
 def _check_file(out: Path) -> None:

@@ -358,3 +358,14 @@ def test_synthesize_writes_dicom(tmp_path: Path) -> None:
     assert films
     assert done.stdout == f"{len(films)} films in {tmp_path}\n"
     assert dcmread(films[0]).Modality == "DX"
+
+
+def test_metrics_are_listed_with_what_they_state():
+    listed = radlet("metrics").stdout
+    assert re.search(r"^rule_judge_errors +from 0 +↓ lower +\d+$", listed, re.MULTILINE)
+    one = radlet("metrics", "cider").stdout
+    assert "0 to 10" in one
+    assert "Vedantam" in one
+    wrong = radlet("metrics", "cidre")
+    assert wrong.returncode == 2
+    assert "Did you mean 'cider'?" in wrong.stderr

@@ -17,7 +17,7 @@ from radlet.data.images import ImageSettings
 from radlet.data.manifests import EXAMPLES, write_records
 from radlet.evaluation.prediction_files import score_file
 from radlet.evaluation.scorecard import Scorecard
-from radlet.inference.attention import AttentionMap
+from radlet.inference.attention import AttentionMaps
 from radlet.stages import evaluate
 from radlet.stages.evaluate import EvaluateConfig
 
@@ -51,9 +51,9 @@ class FakeDrafter:
         paths = [request.image_paths for request in requests]
         return [text_of(int(path[0].stem)) if path else text_of(0) for path in paths]
 
-    def attention(self, request, text):
-        tokens = [f"{word} " for word in text.split()]
-        return AttentionMap(tokens, np.random.default_rng(0).random((len(tokens), 4, 4), dtype=np.float32))
+    def attention(self, request, text, spans):
+        weights = np.random.default_rng(0).random((4, 4), dtype=np.float32)
+        return [AttentionMaps(weights, weights, weights) for _ in spans]
 
 
 class FakeEmbedder:

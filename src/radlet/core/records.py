@@ -104,6 +104,8 @@ class Question(Record):
     """``closed``: the answer is one of a few that the question leaves (yes, no, left, right); ``open``: any other."""
     topic: str | None = None
     """The set's own word for the type of question."""
+    options: tuple[str, ...] = ()
+    """The answers to choose from, where the question offers any; `answer` is one of them."""
     image_ids: tuple[str, ...] = ()
     """The films it is about; none means all films of the study."""
 
@@ -165,6 +167,10 @@ class Example(Record):
     """What `target` answers, where the model is asked something of its own."""
     answer_kind: AnswerKind | None = None
     """Kind of `question`."""
+    topic: str | None = None
+    """The set's own word for the type of `question`."""
+    options: tuple[str, ...] = ()
+    """The answers that `question` leaves to choose from; none where it offers none."""
     report: str | None = None
     """Findings and impression together, else the caption: the text that contrastive training pairs with the film."""
     observations: dict[str, State] = {}

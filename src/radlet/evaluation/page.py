@@ -129,6 +129,15 @@ class TableRow:
     baselines: tuple[Cell | None, ...]
     paired: PairedResult | None
     scale: float
+    sign: int
+    """1 where higher is better, -1 where lower is, 0 for a description."""
+
+    @property
+    def verdict(self) -> str:
+        """Return "good" or "bad" where the model is clearly better or worse than the best baseline."""
+        if self.paired is None or self.paired.low <= 0 <= self.paired.high:
+            return ""
+        return "good" if self.sign * self.paired.difference > 0 else "bad"
 
 
 @dataclass(frozen=True)
@@ -204,7 +213,12 @@ def _tabs(environment: Environment, shown: dict[str, Any]) -> list[Tab]:
 def primary_metric(card: Scorecard) -> str:
     """Return the metric that heads the page: F1 against the truth where it is known, else against the references."""
     names = [name for name in ("truth_f1_micro", "observation_f1_micro_14", *card.metrics) if name in card.metrics]
-    return next((name for name in names if card.metrics[name].defined), names[0])
+    return next((name for name in names if card.metrics[name].defined and _sign(name) > 0), names[0])
+
+
+def _sign(name: str) -> int:
+    """Return which way a metric is better; those outside of the registry (truth, retrieval) are better when higher."""
+    return int(METRICS[name].sign) if name in METRICS else 1
 
 
 def looking_line(card: Scorecard) -> str:
@@ -312,7 +326,7 @@ def _table_rows(card: Scorecard, names: dict[str, str]) -> list[TableRow]:
         cells = {system: Cell(one, bar(one, scale), judged.get(system)) for system, one in shown.items()}
         model = Cell(card.metrics[name], bar(card.metrics[name], scale), judged.get(MODEL))
         baselines = tuple(cells.get(system) for system in card.baselines)
-        rows.append(TableRow(name, label, model, baselines, card.paired.get(name), scale))
+        rows.append(TableRow(name, label, model, baselines, card.paired.get(name), scale, _sign(name)))
     return rows
 
 

@@ -114,8 +114,13 @@ class PatientResampler:
         """
         sums = self._per_patient(statistics)
         total = statistics.sum(axis=0)
-        resamples = np.concatenate([score(w @ sums) for w in self._weights()])
+        resamples = self.scores(statistics, score)
         return _estimate(score(total), resamples, self._left_out(lambda part: score(total - sums[part])))
+
+    def scores(self, statistics: Floats, score: Score) -> Floats:
+        """Return the score of every resample of patients, the same resamples for every caller, shape (r,)."""
+        sums = self._per_patient(statistics)
+        return np.concatenate([score(w @ sums) for w in self._weights()])
 
     def estimate_weighted(self, score: Score) -> Estimate:
         """Score all reports, and every resample of patients, by a score that no sums can give (a rank statistic).

@@ -43,6 +43,7 @@ from radlet.evaluation.scoring import (
 )
 from radlet.evaluation.systems import Systems
 from radlet.evaluation.tasks import Task
+from radlet.inference.attention import find_phrase
 from radlet.inference.drafter import Drafter
 from radlet.metrics.resampling import Interval, PatientResampler
 from radlet.retrieval.embedding import Embedder
@@ -236,8 +237,11 @@ class _Artist:
         overlays: list[Overlay] = []
         phrases = marked_phrases(mark_draft(draft, reference))[:_MAX_OVERLAYS] if with_attention else []
         if phrases:
-            attention = self.drafter.attention(self.task.request(example, example.image_paths), draft)
-            overlays = [Overlay(phrase, overlay_uri(pixels, attention.for_text(phrase))) for phrase in phrases]
+            spans = [find_phrase(draft, phrase) for phrase in phrases]
+            maps = self.drafter.attention(self.task.request(example, example.image_paths), draft, spans)
+            overlays = [
+                Overlay(phrase, overlay_uri(pixels, one.weighted)) for phrase, one in zip(phrases, maps, strict=True)
+            ]
         return Picture(row + 1, film_uri(pixels), reference, draft, tuple(overlays))
 
 
