@@ -3,6 +3,7 @@
 The pure side of `radlet score FILE`; also reads the files of the evaluate stage.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,12 @@ from radlet.core.records import Prediction
 from radlet.evaluation.readings import read_reports
 from radlet.evaluation.scorecard import Scorecard
 from radlet.evaluation.scoring import MODEL, Answers, diversity, measures, observation_results, score_answers
+from radlet.evaluation.subgroups import AGE_BANDS, Attribute, age_attribute, describe_subgroups, observed, one_each
 from radlet.metrics.resampling import Interval, PatientResampler
 
+KNOWN = ("sex", "age", "age_years", "view", "site", "scanner")
+"""Columns that make groups of reports unasked."""
+_OWN = ("id", "patient_id", "reference", "prediction")
 _FORM = 'one JSON object a line: {"id": ..., "patient_id": optional, "reference": ..., "prediction": ...}'
 
 
@@ -50,17 +55,24 @@ def score_file(path: Path, num_resamples: int = 1000, seed: int = 0, interval: I
     )
 
 
-def read_predictions(path: Path) -> list[Prediction]:
+def read_predictions(path: Path, by: Sequence[str] = ()) -> list[Prediction]:
     """Read every prediction of a file.
 
+    Args:
+        path: The file.
+        by: Columns to keep as attributes beside the `KNOWN` ones.
+
     Raises:
-        DataError: The file cannot be read, is empty, or a row is wrong (the message gives its line).
+        DataError: The file cannot be read, is empty, or a row is wrong (the message gives its line), or no row has a
+            column of `by`.
     """
+    if own := sorted(set(by) & set(_OWN)):
+        raise DataError(f"the column '{own[0]}' makes no groups of reports. Give one that tells something of them.")
     predictions: list[Prediction] = []
     lines: dict[str, int] = {}
     with_patient: set[bool] = set()
     for number, row in read_rows(path, _FORM):
-        prediction = _prediction(path, number, row)
+        prediction = _prediction(path, number, row, by)
         if prediction.example_id in lines:
             raise DataError(f"{path}, line {number}: its id is also that of line {lines[prediction.example_id]}.")
         lines[prediction.example_id] = number
@@ -70,10 +82,24 @@ def read_predictions(path: Path) -> list[Prediction]:
         predictions.append(prediction)
     if not predictions:
         raise DataError(f"{path}: holds no predictions. Give {_FORM}.")
+    for name in by:
+        if not any(name in prediction.attributes for prediction in predictions):
+            raise DataError(f"{path}: no row has a value in a column '{name}'.")
     return predictions
 
 
-def _prediction(path: Path, number: int, row: dict[str, Any]) -> Prediction:
+def file_attributes(predictions: Sequence[Prediction]) -> dict[str, Attribute]:
+    """Return what the columns of the rows, and the observations of the references, part the reports by."""
+    names = dict.fromkeys(name for prediction in predictions for name in prediction.attributes)
+    columns = {name: [prediction.attributes.get(name) for prediction in predictions] for name in names}
+    ages = columns.pop("age_years", None) or columns.pop("age", None)
+    attributes = {name: one_each(values, free=True) for name, values in columns.items()}
+    if ages:
+        attributes["age"] = age_attribute([None if age is None else read_age_years(age) for age in ages], AGE_BANDS)
+    return attributes
+
+
+def _prediction(path: Path, number: int, row: dict[str, Any], by: Sequence[str]) -> Prediction:
     for key in ("id", "reference", "prediction"):
         if key not in row:
             raise DataError(f"{path}, line {number}: has no '{key}'. Give {_FORM}.")
@@ -85,4 +111,14 @@ def _prediction(path: Path, number: int, row: dict[str, Any]) -> Prediction:
             raise DataError(f"{path}, line {number}: '{key}' must be a text, not {type(row[key]).__name__}.")
     name = str(row["id"])
     patient = str(row.get("patient_id", name))
-    return Prediction(example_id=name, patient_id=patient, text=row["prediction"], reference=row["reference"])
+    told = {key: row[key] for key in (*KNOWN, *by) if row.get(key) not in (None, "")}
+    for key, value in told.items():
+        if not isinstance(value, str | int | float):
+            raise DataError(f"{path}, line {number}: '{key}' must be a text or a number to make groups of reports.")
+    return Prediction(
+        example_id=name,
+        patient_id=patient,
+        text=row["prediction"],
+        reference=row["reference"],
+        attributes={key: str(value) for key, value in told.items()},
+    )

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radlet.core.records import OBSERVATIONS, Example, State
-from radlet.evaluation.readings import read_reports
 from radlet.evaluation.scorecard import AttributeResult, GapResult, GroupResult, Subgroups
 from radlet.evaluation.scoring import MODEL, Answers, measures
 from radlet.metrics import METRICS
@@ -124,23 +123,24 @@ class _Judged:
     def __init__(self, answers: Answers, resampler: PatientResampler, min_patients: int) -> None:
         self._resampler, self._min_patients = resampler, min_patients
         self._patients = np.array(answers.patients)
-        drafts = answers.systems[MODEL]
-        order = {name: place for place, name in enumerate(HEAD_METRICS)}
-        chosen = measures(answers, [name for name in HEAD_METRICS if name in METRICS])
+        chosen = {one.name: one for one in measures(answers, [name for name in HEAD_METRICS if name in METRICS])}
         self._measured = [
-            (one, one.metric.statistics(one.expected, read_reports(drafts, one.metric.reads)))
-            for one in sorted((one for one in chosen if one.name in HEAD_METRICS), key=lambda one: order[one.name])
+            (one, one.metric.statistics(one.expected, answers.readings.of(answers.systems[MODEL], one.metric.reads)))
+            for one in (chosen[name] for name in HEAD_METRICS if name in chosen)
         ]
 
     def describe(self, attribute: Attribute) -> AttributeResult:
         """Score the groups of one attribute."""
         known = np.array([values is not None for values in attribute.values])
-        members = {name: np.array([name in (values or ()) for values in attribute.values]) for name in attribute.names}
-        sizes = {name: self._num_patients(inside) for name, inside in members.items()}
-        large = [name for name, size in sizes.items() if size >= self._min_patients]
-        small = tuple(name for name, size in sizes.items() if 0 < size < self._min_patients)
+        of_group: dict[str, set[str]] = {name: set() for name in attribute.names}
+        for patient, values in zip(self._patients, attribute.values, strict=True):
+            for name in values or ():
+                of_group[name].add(str(patient))
+        large = [name for name, patients in of_group.items() if len(patients) >= self._min_patients]
+        small = tuple(name for name, patients in of_group.items() if 0 < len(patients) < self._min_patients)
+        members = {name: np.array([name in (values or ()) for values in attribute.values]) for name in large}
         results = {
-            name: GroupResult(num_reports=int(members[name].sum()), num_patients=sizes[name], metrics={})
+            name: GroupResult(num_reports=int(members[name].sum()), num_patients=len(of_group[name]), metrics={})
             for name in large
         }
         apart = [name for name in large if self._num_patients(known & ~members[name]) >= self._min_patients]
