@@ -351,19 +351,28 @@ def score(
         Literal["percentile", "bca"], typer.Option(help="Percentiles, or bias-corrected and accelerated.")
     ] = "percentile",
     out: Annotated[Path, typer.Option(help="Scorecard to write.")] = Path("scorecard.json"),
+    by: Annotated[
+        list[str] | None,
+        typer.Option(help="Column whose values make groups, beside sex, age, view, site, scanner.", show_default=False),
+    ] = None,
+    min_subgroup: Annotated[int, typer.Option(min=2, help="Groups of fewer patients have no number.")] = 20,
 ) -> None:
     """Score drafts against references, with intervals resampled by patient."""
     from radlet.core.runs import write_atomically
     from radlet.evaluation.prediction_files import score_file
     from radlet.evaluation.scorecard import number_text
+    from radlet.evaluation.subgroups import Grouping, subgroup_lines
 
     _check_file(out)
-    scorecard = score_file(file, bootstrap, interval=interval)
+    grouping = Grouping(min_subgroup, by=tuple(by or ()))
+    scorecard = score_file(file, bootstrap, interval=interval, grouping=grouping)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, scorecard.model_dump_json(indent=2) + "\n")
     for name, estimate in scorecard.metrics.items():
         value, low, high = (number_text(number, 4) for number in (estimate.value, estimate.low, estimate.high))
         typer.echo(f"{name:<40} {value}  [{low}, {high}]")
+    for line in subgroup_lines(scorecard.subgroups):
+        typer.echo(line)
     typer.echo(str(out))
 
 

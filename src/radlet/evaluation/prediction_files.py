@@ -10,19 +10,27 @@ from typing import Any
 from radlet.core.errors import DataError
 from radlet.core.jsonl import read_rows
 from radlet.core.records import Prediction
+from radlet.data.sources.cells import read_age_years
 from radlet.evaluation.readings import read_reports
 from radlet.evaluation.scorecard import Scorecard
 from radlet.evaluation.scoring import MODEL, Answers, diversity, measures, observation_results, score_answers
-from radlet.evaluation.subgroups import AGE_BANDS, Attribute, age_attribute, describe_subgroups, observed, one_each
+from radlet.evaluation.subgroups import Attribute, Grouping, age_attribute, describe_subgroups, one_each
 from radlet.metrics.resampling import Interval, PatientResampler
 
 KNOWN = ("sex", "age", "age_years", "view", "site", "scanner")
 """Columns that make groups of reports unasked."""
+_AGE = {"age_years": "age"}
 _OWN = ("id", "patient_id", "reference", "prediction")
 _FORM = 'one JSON object a line: {"id": ..., "patient_id": optional, "reference": ..., "prediction": ...}'
 
 
-def score_file(path: Path, num_resamples: int = 1000, seed: int = 0, interval: Interval = "percentile") -> Scorecard:
+def score_file(
+    path: Path,
+    num_resamples: int = 1000,
+    seed: int = 0,
+    interval: Interval = "percentile",
+    grouping: Grouping | None = None,
+) -> Scorecard:
     """Score the predictions of a file.
 
     Without `patient_id` every report counts as its own patient, which makes the intervals too narrow where patients
@@ -33,12 +41,21 @@ def score_file(path: Path, num_resamples: int = 1000, seed: int = 0, interval: I
     """
     if num_resamples < 1:
         raise DataError(f"{num_resamples} bootstrap resamples were asked for; at least 1 is needed, 1000 is usual.")
-    predictions = read_predictions(path)
+    grouping = grouping or Grouping()
+    predictions = read_predictions(path, grouping.by)
     references = [prediction.reference or "" for prediction in predictions]
     drafts = [prediction.text for prediction in predictions]
     answers = Answers(references, [prediction.patient_id for prediction in predictions], {MODEL: drafts})
     resampler = PatientResampler(answers.patients, num_resamples, seed, interval)
     scores = score_answers(answers, resampler, measures(answers))
+    attributes = file_attributes(predictions, grouping.age_bands)
+    subgroups = describe_subgroups(attributes, answers, resampler, grouping.min_patients)
+    for name in grouping.by:
+        if subgroups is None or _AGE.get(name, name) not in subgroups.attributes:
+            raise DataError(
+                f"{path}: the column '{name}' makes no group of {grouping.min_patients} patients beside others. "
+                "Name another one, or set a smaller --min-subgroup."
+            )
     return Scorecard(
         task="file",
         split=None,
@@ -50,6 +67,7 @@ def score_file(path: Path, num_resamples: int = 1000, seed: int = 0, interval: I
         metrics=scores.estimates[MODEL],
         judged=scores.judged,
         support=observation_results(read_reports(references, "observations"), drafts, resampler),
+        subgroups=subgroups,
         diversity=diversity(answers),
         lineage={"file": path.name},
     )
@@ -88,14 +106,14 @@ def read_predictions(path: Path, by: Sequence[str] = ()) -> list[Prediction]:
     return predictions
 
 
-def file_attributes(predictions: Sequence[Prediction]) -> dict[str, Attribute]:
-    """Return what the columns of the rows, and the observations of the references, part the reports by."""
+def file_attributes(predictions: Sequence[Prediction], age_bands: Sequence[int]) -> dict[str, Attribute]:
+    """Return what the columns of the rows tell of the reports; `age_bands` as of `Grouping`."""
     names = dict.fromkeys(name for prediction in predictions for name in prediction.attributes)
     columns = {name: [prediction.attributes.get(name) for prediction in predictions] for name in names}
     ages = columns.pop("age_years", None) or columns.pop("age", None)
     attributes = {name: one_each(values, free=True) for name, values in columns.items()}
     if ages:
-        attributes["age"] = age_attribute([None if age is None else read_age_years(age) for age in ages], AGE_BANDS)
+        attributes["age"] = age_attribute([None if age is None else read_age_years(age) for age in ages], age_bands)
     return attributes
 
 
@@ -111,10 +129,10 @@ def _prediction(path: Path, number: int, row: dict[str, Any], by: Sequence[str])
             raise DataError(f"{path}, line {number}: '{key}' must be a text, not {type(row[key]).__name__}.")
     name = str(row["id"])
     patient = str(row.get("patient_id", name))
-    told = {key: row[key] for key in (*KNOWN, *by) if row.get(key) not in (None, "")}
-    for key, value in told.items():
-        if not isinstance(value, str | int | float):
+    for key in by:
+        if not isinstance(row.get(key, ""), str | int | float | None):
             raise DataError(f"{path}, line {number}: '{key}' must be a text or a number to make groups of reports.")
+    told = {key: row[key] for key in (*KNOWN, *by) if isinstance(row.get(key), str | int | float) and row[key] != ""}
     return Prediction(
         example_id=name,
         patient_id=patient,

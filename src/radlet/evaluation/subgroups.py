@@ -5,7 +5,7 @@ Groups come from what is known of the examples (`example_attributes`) or from co
 something of the patients.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radlet.core.records import OBSERVATIONS, Example, State
-from radlet.evaluation.scorecard import AttributeResult, GapResult, GroupResult, Subgroups
+from radlet.evaluation.readings import truth_observations
+from radlet.evaluation.scorecard import AttributeResult, GapResult, GroupResult, Subgroups, number_text
 from radlet.evaluation.scoring import MODEL, Answers, measures
 from radlet.metrics import METRICS
 from radlet.metrics.resampling import Gap, PatientResampler, holm
@@ -26,10 +27,23 @@ HEAD_METRICS = (
     "rule_judge_credit",
 )
 """What groups are compared by; against the truth where it is known, else against the references."""
-AGE_BANDS = (18, 40, 60, 80)
-"""First ages, in years, of the bands but the youngest."""
 _FREE = frozenset(("site",))
 """Attributes of the examples whose values are free words of the data."""
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """How reports are grouped.
+
+    Attributes:
+        min_patients: Smaller groups have no number.
+        age_bands: First ages, in years, of the bands of age but the youngest.
+        by: Columns of a file of predictions that make groups, beside those that do unasked.
+    """
+
+    min_patients: int = 20
+    age_bands: tuple[int, ...] = (18, 40, 60, 80)
+    by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,30 +84,21 @@ def age_band(age_years: int | None, bands: Sequence[int]) -> str | None:
     )
 
 
-def example_attributes(
-    examples: Sequence[Example], observed: Sequence[Mapping[str, State]], age_bands: Sequence[int] = AGE_BANDS
-) -> dict[str, Attribute]:
-    """Return what is known of examples.
-
-    Args:
-        examples: The judged rows.
-        observed: States of the observations of each, by the truth or by its reference.
-        age_bands: As `AGE_BANDS`.
-    """
+def example_attributes(examples: Sequence[Example], age_bands: Sequence[int]) -> dict[str, Attribute]:
+    """Return what is known of the judged rows beside their texts; `age_bands` as of `Grouping`."""
     attributes = {
         "sex": one_each([example.sex for example in examples], ("F", "M")),
         "age": age_attribute([example.age_years for example in examples], age_bands),
         "view": one_each([_views(example) for example in examples], ("PA", "AP", "LATERAL")),
         "indication": one_each(["given" if example.indication else "none" for example in examples]),
-        "observation": Attribute([_present(states) for states in observed], OBSERVATIONS),
     }
     for name in ("site", "scanner"):
         attributes[name] = one_each([getattr(example, name) for example in examples], free=name in _FREE)
     return attributes
 
 
-def age_attribute(ages: Sequence[int | None], bands: Sequence[int] = AGE_BANDS) -> Attribute:
-    """Return the attribute of bands of age."""
+def age_attribute(ages: Sequence[int | None], bands: Sequence[int]) -> Attribute:
+    """Return the attribute of bands of age; `bands` as of `Grouping`."""
     return one_each([age_band(age, bands) for age in ages], _band_names(bands))
 
 
@@ -102,19 +107,32 @@ def describe_subgroups(
 ) -> Subgroups | None:
     """Score the model in each group of at least `min_patients` patients; None where nothing parts the reports.
 
-    An attribute parts them where there is a group and reports that are not in it. A gap is told where the others are as
-    many patients too.
+    The observations that are present, by the truth or by the reference, make groups of their own. An attribute parts
+    the reports where there is a group and reports that are not in it. A gap is told where the others are as many
+    patients too.
 
     Args:
-        attributes: What is known of the reports.
+        attributes: What is known of the reports beside their texts.
         answers: Drafts of the model.
         resampler: Draws of the same reports.
         min_patients: Smaller groups have no number.
     """
     judged = _Judged(answers, resampler, min_patients)
-    results = {name: judged.describe(attribute) for name, attribute in attributes.items() if _parts(attribute)}
+    every = {"observation": _observations(answers), **attributes}
+    results = {name: judged.describe(attribute) for name, attribute in every.items() if _parts(attribute)}
     told = {name: result for name, result in results.items() if result.groups}
     return Subgroups(min_patients=min_patients, attributes=told) if told else None
+
+
+def subgroup_lines(subgroups: Subgroups | None) -> Iterator[str]:
+    """Yield a line for each group: its score by the first head metric, and the gap to all others."""
+    for attribute, result in subgroups.attributes.items() if subgroups else ():
+        metric = next(name for name in HEAD_METRICS if any(name in group.metrics for group in result.groups.values()))
+        for name, group in result.groups.items():
+            one, gap = group.metrics[metric], group.gaps.get(metric)
+            apart = f"  {gap.difference:+.3f} to the others, p = {gap.p_corrected:.3f}" if gap else ""
+            value, low, high = (number_text(number, 4) for number in (one.value, one.low, one.high))
+            yield f"{f'{metric} {attribute}: {name}':<60} {value}  [{low}, {high}]{apart}"
 
 
 class _Judged:
@@ -184,7 +202,10 @@ def _lowest(results: Mapping[str, GroupResult]) -> dict[str, str]:
 
 
 def _corrected(gaps: Mapping[str, Gap]) -> dict[str, GapResult]:
-    p_values = holm([gap.p_value for gap in gaps.values()])
+    p_values = [gap.p_value for gap in gaps.values()]
+    # Two groups that part the reports between them are one comparison, told from both sides.
+    if len(gaps) != 2 or not np.isclose(sum(gap.difference for gap in gaps.values()), 0):
+        p_values = holm(p_values)
     return {
         name: GapResult(
             difference=gap.difference,
@@ -213,5 +234,8 @@ def _views(example: Example) -> str | None:
     return " and ".join(dict.fromkeys(views)) or None
 
 
-def _present(states: Mapping[str, State]) -> frozenset[str]:
-    return frozenset(name for name, state in states.items() if state is State.POSITIVE)
+def _observations(answers: Answers) -> Attribute:
+    truth = None if answers.truth is None else [truth_observations(findings) for findings in answers.truth]
+    states = truth or answers.readings.of(answers.references, "observations")
+    present = [frozenset(name for name, state in one.items() if state is State.POSITIVE) for one in states]
+    return Attribute(present, OBSERVATIONS)

@@ -7,11 +7,12 @@ come, so that a killed evaluation goes on.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from radlet.core.config import StageConfig
 from radlet.core.console import Progress
@@ -41,6 +42,7 @@ from radlet.evaluation.scoring import (
     occurring_observations,
     score_answers,
 )
+from radlet.evaluation.subgroups import describe_subgroups, example_attributes
 from radlet.evaluation.systems import Systems
 from radlet.evaluation.tasks import Task
 from radlet.inference.attention import find_phrase
@@ -79,12 +81,23 @@ class EvaluateConfig(StageConfig):
     """Bootstrap resamples of the patients, and swaps of the paired test."""
     interval: Interval = "percentile"
     """Kind of the bootstrap's intervals: percentiles, or bias-corrected and accelerated."""
+    min_subgroup: int = Field(default=20, ge=2)
+    """Groups of fewer patients (by sex, age, view, scanner ...) have no number."""
+    age_bands: tuple[int, ...] = Field(default=(18, 40, 60, 80), min_length=1)
+    """First ages, in years, of the groups by age but the youngest."""
     max_probe_drafts: int = Field(default=64, ge=1)
     """Each probe of whether the model looks drafts so many reports at most, drawn by the seed."""
     batch_size: int = Field(default=16, ge=1)
     """Drafts written at once."""
     num_pictures: int = Field(default=6, ge=0)
     """Films on the page, drawn at random; as many again show the worst drafts."""
+
+    @field_validator("age_bands")
+    @classmethod
+    def _rising(cls, bands: tuple[int, ...]) -> tuple[int, ...]:
+        if any(after <= first for first, after in pairwise((0, *bands))):
+            raise ValueError(f"ages must rise from above 0; they are {', '.join(map(str, bands))}")
+        return bands
 
     @property
     def inputs(self) -> dict[str, Path]:
@@ -211,6 +224,9 @@ def _score(
         encoder_auroc=encoder.aurocs,
         support=observation_results(read_reports(answers.references, "observations"), drafts, resampler),
         truth_support=truth_support,
+        subgroups=describe_subgroups(
+            example_attributes(judged, config.age_bands), answers, resampler, config.min_subgroup
+        ),
         diversity=diversity(answers),
     )
 

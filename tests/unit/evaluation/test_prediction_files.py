@@ -4,6 +4,7 @@ import pytest
 
 from radlet.core.errors import DataError
 from radlet.evaluation.prediction_files import read_predictions, score_file
+from radlet.evaluation.subgroups import Grouping
 
 ROWS = [
     {"id": "a", "patient_id": "p", "reference": "Small left pleural effusion.", "prediction": "Left pleural effusion."},
@@ -76,3 +77,48 @@ def test_refuses_a_missing_file_and_no_resamples(tmp_path, write):
         score_file(tmp_path / "none.jsonl")
     with pytest.raises(DataError, match="at least 1 is needed"):
         score_file(write(*ROWS), num_resamples=0)
+
+
+def grouped(n=40, **columns):
+    rows = [
+        {"id": i, "reference": "Left pleural effusion." if i % 2 else "The heart is enlarged.", "prediction": "Clear."}
+        for i in range(n)
+    ]
+    return [row | {name: values[i % len(values)] for name, values in columns.items()} for i, row in enumerate(rows)]
+
+
+def test_columns_of_a_file_make_groups(write):
+    rows = grouped(sex=["F", "M"], age_years=[30, 70.0, 61, 35], view=["PA", None], ward=["3b", 4])
+    card = score_file(write(*rows), 20, grouping=Grouping(10, by=("ward",)))
+    found = {name: list(result.groups) for name, result in card.subgroups.attributes.items()}
+    assert found == {
+        "observation": ["Cardiomegaly", "Pleural Effusion"],
+        "sex": ["F", "M"],
+        "ward": ["3b", "4"],
+        "age": ["18 to 39", "60 to 79"],
+    }
+    assert "ward" not in score_file(write(*rows), 20, grouping=Grouping(10)).subgroups.attributes
+
+
+def test_a_column_that_is_no_text_is_left_alone_unless_it_is_asked_for(write):
+    rows = grouped(view=[["PA"]], place=[{"name": "Jane Doe"}])
+    assert "view" not in score_file(write(*rows), 20).subgroups.attributes
+    with pytest.raises(DataError, match="line 1: 'place' must be a text or a number") as error:
+        score_file(write(*rows), 20, grouping=Grouping(by=("place",)))
+    assert "Jane" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("prediction", "makes no groups"),
+        ("nothing", "no row has a value"),
+        ("name", "makes no group of 20 patients"),
+        ("same", "makes no group of 20 patients"),
+    ],
+)
+def test_a_column_that_makes_no_groups_is_an_error(write, column, message):
+    rows = grouped(name=[f"Jane {i}" for i in range(40)], same=["x"])
+    with pytest.raises(DataError, match=message) as error:
+        score_file(write(*rows), 20, grouping=Grouping(by=(column,)))
+    assert "Jane" not in str(error.value)
