@@ -406,21 +406,30 @@ def score(
     out: Annotated[Path, typer.Option(help="Scorecard to write.")] = Path("scorecard.json"),
     weights: Weights = None,
     python: Pythons = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(help="Column whose values make groups, beside sex, age, view, site, scanner.", show_default=False),
+    ] = None,
+    min_subgroup: Annotated[int, typer.Option(min=2, help="Groups of fewer patients have no number.")] = 20,
 ) -> None:
     """Score drafts against references, with intervals resampled by patient."""
     from radlet.core.runs import write_atomically
     from radlet.evaluation.prediction_files import score_each, score_file
     from radlet.evaluation.readings import Readings
     from radlet.evaluation.scorecard import number_text
+    from radlet.evaluation.subgroups import Grouping, subgroup_lines
 
     for path in (out, *([per_report] if per_report else [])):
         _check_file(path)
     names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     if names == []:
         raise ConfigError("--metrics: names no metric. Give names from radlet metrics with commas, or leave it out.")
+    grouping = Grouping(min_subgroup, by=tuple(by or ()))
     with _scorers(weights, python) as scorers:
         readings = Readings(_labeller(labeller), Progress(), scorers)
-        scorecard = score_file(file, bootstrap, interval=interval, metric_names=names, readings=readings)
+        scorecard = score_file(
+            file, bootstrap, interval=interval, metric_names=names, readings=readings, grouping=grouping
+        )
         if per_report:
             per_report.parent.mkdir(parents=True, exist_ok=True)
             rows = score_each(file, names, readings)
@@ -433,6 +442,8 @@ def score(
     for name, systems in scorecard.unscored.items():
         for reason, count in systems["model"].items():
             typer.echo(f"{name}: {count} reports without a score: {reason}", err=True)
+    for line in subgroup_lines(scorecard.subgroups):
+        typer.echo(line)
     typer.echo(str(out))
 
 

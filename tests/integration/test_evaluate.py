@@ -140,6 +140,16 @@ def test_leaves_scorecard_page_and_drafts(world):
     assert str(path.parents[2]) not in page
 
 
+def test_groups_have_scores_and_small_ones_none(world):
+    card = Scorecard.load(evaluate.run(world(min_subgroup=6), QUIET) / "scorecard.json")
+    groups = card.subgroups.attributes["observation"].groups
+    assert {"Pleural Effusion", "Cardiomegaly", "Fracture"} <= set(groups)
+    assert groups["Fracture"].metrics["truth_f1_micro"].value == 1.0
+    assert Scorecard.load(evaluate.run(world(), QUIET) / "scorecard.json").subgroups is None
+    with pytest.raises(ValueError, match="ages must rise"):
+        world(age_bands=(40, 20))
+
+
 def test_the_files_of_every_system_can_be_scored_again(world):
     path = evaluate.run(world(), QUIET)
     card = Scorecard.load(path / "scorecard.json")

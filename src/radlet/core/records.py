@@ -197,3 +197,5 @@ class Prediction(Record):
     patient_id: str
     text: str
     reference: str | None = None
+    attributes: dict[str, str] = {}
+    """What else is known of the report: sex, age, view and so on."""

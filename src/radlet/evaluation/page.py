@@ -23,6 +23,7 @@ from radlet.evaluation.pages import page_environment
 from radlet.evaluation.pictures import Picture
 from radlet.evaluation.scorecard import LabelAuroc, ObservationResult, PairedResult, ProbeResult, Scorecard, number_text
 from radlet.evaluation.scoring import MODEL
+from radlet.evaluation.subgroup_rows import is_clear, subgroup_table
 from radlet.metrics import METRICS
 from radlet.metrics.resampling import Estimate
 from radlet.metrics.retrieval import RECALL_AT
@@ -214,7 +215,7 @@ def render_page(
     environment = page_environment()
     environment.globals |= {"mark_draft": mark_draft, "mark_reference": mark_reference, "chart_size": (WIDTH, HEIGHT)}
     environment.filters |= {"score": _score, "signed": _signed, "p_value": _p_value, "system": _title}
-    environment.filters |= {"bar": bar, "area_bar": area_bar, "percentage": _percentage}
+    environment.filters |= {"bar": bar, "area_bar": area_bar, "percentage": _percentage, "clear": is_clear}
     shown = {
         "card": card,
         "model_name": model_name,
@@ -225,6 +226,7 @@ def render_page(
         "groups": _groups(card),
         "observations": _observation_rows(card),
         "against_truth": bool(card.truth_support),
+        "subgroups": subgroup_table(card, primary_metric(card)),
         "retrieval": _retrieval(card),
         "label_columns": _label_columns(card),
         "min_studies": MIN_STUDIES,

@@ -91,6 +91,50 @@ class Looking(Record):
     probes: dict[str, ProbeResult] = Field(default_factory=dict)
 
 
+class GapResult(Record):
+    """A group's score less that of all other reports of which the attribute is known, with 95 % interval."""
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    """Two-sided, by the bootstrap."""
+    p_corrected: float
+    """The p-value corrected for the number of groups of the attribute (Holm 1979)."""
+    detectable: float
+    """The smallest true gap that a set of this size would show four times in five."""
+
+
+class GroupResult(Record):
+    """The model's scores on one group of reports."""
+
+    num_reports: int
+    num_patients: int
+    metrics: dict[str, Estimate]
+    gaps: dict[str, GapResult] = Field(default_factory=dict)
+    """Per metric; none where the others are too few patients, or one side has nothing to judge."""
+
+
+class AttributeResult(Record):
+    """The groups that one attribute makes."""
+
+    groups: dict[str, GroupResult]
+    too_few: tuple[str, ...] = ()
+    """Groups of too few patients, of which nothing but the name is told."""
+    num_unnamed: int = 0
+    """Further such groups, whose names are free words of the data and not told."""
+    lowest: dict[str, str] = Field(default_factory=dict)
+    """Per metric, the group with the worst score."""
+
+
+class Subgroups(Record):
+    """The model's scores by group: by sex, age, view and whatever else is known of the reports."""
+
+    min_patients: int
+    """Smaller groups have no number."""
+    attributes: dict[str, AttributeResult]
+
+
 class Scorecard(Record):
     """One system's scores on one task and split, beside its baselines."""
 
@@ -137,6 +181,8 @@ class Scorecard(Record):
     """Per label of the encoder with enough studies on both sides, area under the ROC curve, one score a study."""
     looking: Looking | None = None
     """Whether the model looks at the film; null for a file of predictions, where no film can be changed."""
+    subgroups: Subgroups | None = None
+    """The model's scores by sex, age, view and so on; null where nothing of that kind is known."""
     diversity: dict[str, dict[str, float]] = Field(default_factory=dict)
     """Per system (and the references), how much texts vary."""
     lineage: dict[str, Any] = Field(default_factory=dict)

@@ -7,6 +7,7 @@ come, so that a killed evaluation goes on.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
@@ -46,6 +47,7 @@ from radlet.evaluation.scoring import (
     occurring_observations,
     score_answers,
 )
+from radlet.evaluation.subgroups import describe_subgroups, example_attributes
 from radlet.evaluation.systems import Systems
 from radlet.evaluation.tasks import Task
 from radlet.inference.attention import find_phrase
@@ -90,6 +92,10 @@ class EvaluateConfig(StageConfig):
     """Bootstrap resamples of the patients, and swaps of the paired test."""
     interval: Interval = "percentile"
     """Kind of the bootstrap's intervals: percentiles, or bias-corrected and accelerated."""
+    min_subgroup: int = Field(default=20, ge=2)
+    """Groups of fewer patients (by sex, age, view, scanner ...) have no number."""
+    age_bands: tuple[int, ...] = Field(default=(18, 40, 60, 80), min_length=1)
+    """First ages, in years, of the groups by age but the youngest."""
     max_probe_drafts: int = Field(default=64, ge=1)
     """Each probe of whether the model looks drafts so many reports at most, drawn by the seed."""
     labeller: SerializeAsAny[Labeller] = RuleLabeller()
@@ -104,6 +110,13 @@ class EvaluateConfig(StageConfig):
     @classmethod
     def _of_its_kind(cls, value: Any) -> Any:
         return of_its_kind(LABELLERS, value)
+
+    @field_validator("age_bands")
+    @classmethod
+    def _rising(cls, bands: tuple[int, ...]) -> tuple[int, ...]:
+        if any(after <= first for first, after in pairwise((0, *bands))):
+            raise ValueError(f"ages must rise from above 0; they are {', '.join(map(str, bands))}")
+        return bands
 
     @property
     def inputs(self) -> dict[str, Path]:
@@ -248,6 +261,9 @@ def _score(
         labeller=config.labeller.kind,
         labeller_sha256=getattr(config.labeller, "sha256", None),
         truth_support=truth_support,
+        subgroups=describe_subgroups(
+            example_attributes(judged, config.age_bands), answers, resampler, config.min_subgroup
+        ),
         diversity=diversity(answers),
     )
 
