@@ -25,12 +25,13 @@ from rule_judge import pair
 from radlet.evaluation.expert_counts import long_rows
 from radlet.evaluation.judge_study import agree, study_files
 from radlet.evaluation.judging import judge_texts
+from radlet.metrics.judging import ErrorCount
 from radlet.metrics.resampling import PatientResampler
 from radlet.metrics.rule_judge import ERROR_KINDS
 
 
-def table(counts) -> dict[str, dict[str, int]]:
-    return {kind: {"significant": 0, "insignificant": int(counts[kind])} for kind in ERROR_KINDS}
+def table(counts) -> dict[str, ErrorCount]:
+    return {kind: ErrorCount(significant=0, insignificant=int(counts[kind])) for kind in ERROR_KINDS}
 
 
 def simulate(options: argparse.Namespace, folder: Path) -> list[Path]:
@@ -50,7 +51,9 @@ def simulate(options: argparse.Namespace, folder: Path) -> list[Path]:
             "constant": dict.fromkeys(ERROR_KINDS, 1),
         }
         for name, rows in judges.items():
-            rows.append({"id": str(number), "counts": table(counts[name])})
+            rows.append(
+                {"id": str(number), "counts": {kind: one.model_dump() for kind, one in table(counts[name]).items()}}
+            )
     files = {"experts": experts, **judges}
     for name, rows in files.items():
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from radlet.core.errors import DataError
 from radlet.core.jsonl import parse_rows, read_lines
 from radlet.metrics.base import Floats
-from radlet.metrics.judging import JudgedReport
-from radlet.metrics.rule_judge import ERROR_KINDS
+from radlet.metrics.judging import ErrorCount, JudgedReport
+from radlet.metrics.rule_judge import ERROR_KINDS, ErrorKind
 
 _LONG = ("id", "expert", "kind", "significant", "count")
 _WIDE = ("id", "expert", *(f"{kind}_{level}" for kind in ERROR_KINDS for level in ("significant", "insignificant")))
@@ -255,11 +255,9 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def long_rows(
-    name: str, patient: str, expert: str, counts: Mapping[str, Mapping[str, int]]
-) -> Iterator[dict[str, Any]]:
+def long_rows(name: str, patient: str, expert: str, counts: Mapping[ErrorKind, ErrorCount]) -> Iterator[dict[str, Any]]:
     """Yield one expert's counts of one report as rows that `read_study_files` reads."""
     for kind in ERROR_KINDS:
         for level in ("significant", "insignificant"):
             row = {"id": name, "patient_id": patient, "expert": expert, "kind": kind}
-            yield row | {"significant": level == "significant", "count": counts[kind][level]}
+            yield row | {"significant": level == "significant", "count": getattr(counts[kind], level)}

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import krippendorff
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from scipy.stats import binomtest
 
 from radlet.core.errors import DataError
@@ -14,11 +14,12 @@ from radlet.core.records import Record
 from radlet.evaluation.expert_counts import long_rows
 from radlet.evaluation.reader_study import KeyCase, Side, StudyKey
 from radlet.metrics.base import Floats
+from radlet.metrics.judging import ErrorCount
 from radlet.metrics.resampling import Estimate, PatientResampler
-from radlet.metrics.rule_judge import ErrorKind
+from radlet.metrics.rule_judge import ERROR_KINDS, ErrorKind
 
 Choice = Literal["left", "right", "tie"]
-Count = dict[Literal["significant", "insignificant"], int]
+Counts = dict[ErrorKind, ErrorCount]
 
 
 class ReadCase(Record):
@@ -28,10 +29,16 @@ class ReadCase(Record):
     preference: Choice | None
     counted: bool
     """Whether the counts mean anything; without it they are no counts, not counts of no error."""
-    left: dict[ErrorKind, Count]
-    right: dict[ErrorKind, Count]
+    left: Counts
+    right: Counts
     comment: str = ""
     seconds: float = 0
+
+    @model_validator(mode="after")
+    def _every_kind(self) -> Self:
+        if len(self.left) < len(ERROR_KINDS) or len(self.right) < len(ERROR_KINDS):
+            raise ValueError("every kind of error needs its counts")
+        return self
 
 
 class ReaderFile(Record):

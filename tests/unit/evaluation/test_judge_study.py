@@ -9,14 +9,18 @@ import pytest
 from radlet.core.errors import DataError
 from radlet.evaluation.expert_counts import long_rows, read_study_files
 from radlet.evaluation.judge_study import study_files
+from radlet.metrics.judging import ErrorCount
 from radlet.metrics.rule_judge import ERROR_KINDS
 
 
 def counts(**listed):
     """Return counts of every kind; `missing_finding=(1, 2)`: one significant, two not."""
-    return {
-        kind: dict(zip(("significant", "insignificant"), listed.get(kind, (0, 0)), strict=True)) for kind in ERROR_KINDS
-    }
+    cells = {kind: listed.get(kind, (0, 0)) for kind in ERROR_KINDS}
+    return {kind: ErrorCount(significant=cell[0], insignificant=cell[1]) for kind, cell in cells.items()}
+
+
+def plain(table):
+    return {kind: count.model_dump() for kind, count in table.items()}
 
 
 def write_rows(path, rows):
@@ -42,7 +46,7 @@ def write_judge(path, numbers):
     rows = [
         {"id": f"r{index}", "score": None, "counts": None, "missing": "timeout"}
         if number is None
-        else {"id": f"r{index}", "score": None, "counts": counts(missing_finding=(number, 0)), "errors": []}
+        else {"id": f"r{index}", "score": None, "counts": plain(counts(missing_finding=(number, 0))), "errors": []}
         for index, number in enumerate(numbers)
     ]
     return write_rows(path, rows)
@@ -138,6 +142,7 @@ def test_intervals_hold_the_value_and_one_seed_gives_one_result(tmp_path):
 def test_the_three_forms_of_counts_are_one(tmp_path):
     told = {("a", "1_bleu"): counts(wrong_place=(2, 1)), ("b", "1_bleu"): counts(false_finding=(0, 3))}
     long = write_rows(tmp_path / "l.jsonl", [r for (e, n), c in told.items() for r in long_rows(n, "1", e, c)])
+    told = {key: plain(table) for key, table in told.items()}
     wide, rexval = tmp_path / "wide.csv", tmp_path / "rexval.csv"
     cells = {(e, n): {f"{k}_{v}": c[k][v] for k in c for v in c[k]} for (e, n), c in told.items()}
     wide_rows = [{"id": n, "expert": e, "patient_id": "1", **row} for (e, n), row in cells.items()]

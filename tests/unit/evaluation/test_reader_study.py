@@ -177,6 +177,8 @@ def test_files_that_do_not_belong_are_refused(read, tmp_path):
         read(lambda key: {**reader(key), "study": "other"})
     with pytest.raises(DataError, match=r"reader0\.json: is not a file that the page"):
         read(lambda key: {**reader(key), "cases": "none"})
+    with pytest.raises(DataError, match="is not a file that the page"):  # a kind without counts is no count of none
+        read(lambda key: {**reader(key), "cases": [{**case, "left": {}} for case in reader(key)["cases"]]})
     with pytest.raises(DataError, match="No file holds a preference"):
         preferences(*read(lambda key: answers(key, "R1", lambda n: None)))
 
