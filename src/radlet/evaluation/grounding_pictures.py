@@ -39,9 +39,7 @@ class GroundedPicture:
     area: float
 
 
-def boxed_uri(
-    pixels: NDArray[np.uint8], boxes: Sequence[Box], weights: NDArray[np.floating[Any]] | None = None
-) -> str:
+def boxed_uri(pixels: NDArray[np.uint8], boxes: Sequence[Box], weights: NDArray[np.floating[Any]] | None = None) -> str:
     """Return a film (S, S) with boxes, and with a map (rows, cols) below them if given, as a JPEG data URI."""
     weighed = None if weights is None else blend_attention(pixels, np.asarray(weights, np.float32))
     image = weighed or Image.fromarray(pixels).convert("RGB")
