@@ -4,12 +4,14 @@ Takes the evidence of `finding_probabilities`. Each case is one observation of o
 intervals draw patients.
 """
 
+import json
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
 from scipy.special import expit
 
-from radlet.core.records import Split
+from radlet.core.records import Example, Split
 from radlet.evaluation.calibration_result import (
     AreaResult,
     Calibration,
@@ -55,6 +57,12 @@ class Calibrator:
             name: _probabilities(forecast.judged, self._platt[name]) for name, forecast in evidence.forecasts.items()
         }
         """Source -> probabilities (reports, observations), after scaling."""
+
+    def lines(self, rows: Sequence[Example]) -> Iterator[str]:
+        """Yield one JSON line a judged report: the model's probability of each observation."""
+        for row, values in zip(rows, self.probabilities[MODEL], strict=True):
+            told = dict(zip(self._evidence.observations, (round(float(value), 5) for value in values), strict=True))
+            yield json.dumps({"id": row.example_id, "patient_id": row.patient_id, "observations": told}) + "\n"
 
     def describe(self, fitted_on: Split, num_wordings: int) -> Calibration:
         """Return the numbers of the scorecard.

@@ -15,11 +15,19 @@ from numpy.typing import NDArray
 from radlet.metrics.base import Floats
 
 if TYPE_CHECKING:
+    from radlet.core.records import Example
     from radlet.data.images import FilmChange, ImageSettings
     from radlet.inference.drafter import DraftRequest
 
 STEPS = 8
 """Steps from the whole film to none of it."""
+
+
+class Asking(Protocol):
+    """What is needed of a task."""
+
+    def request(self, example: "Example", image_paths: Sequence[str]) -> "DraftRequest":
+        """Return what the model is given."""
 
 
 class Reader(Protocol):

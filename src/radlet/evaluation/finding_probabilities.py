@@ -18,10 +18,9 @@ from scipy.special import logit, logsumexp
 
 from radlet.core.console import Progress
 from radlet.core.records import OBSERVATIONS, Example, State
-from radlet.evaluation.faithfulness import Reader
+from radlet.evaluation.faithfulness import Asking, Reader
 from radlet.evaluation.readings import text_observations
 from radlet.evaluation.scoring import MODEL
-from radlet.evaluation.tasks import Task
 from radlet.evaluation.wordings import Wording, positive_wordings
 from radlet.metrics.base import Floats
 
@@ -35,7 +34,7 @@ _ROWS = 16
 
 
 @dataclass(frozen=True)
-class Rows:
+class JudgedRows:
     """Reports to judge, with what the model wrote for them, and reports to fit on.
 
     Attributes:
@@ -92,13 +91,13 @@ class FindingProbabilities:
         batch_size: Sentences read at once.
     """
 
-    def __init__(self, task: Task, wordings: Mapping[str, Sequence[Wording]], batch_size: int) -> None:
+    def __init__(self, task: Asking, wordings: Mapping[str, Sequence[Wording]], batch_size: int) -> None:
         self._task, self._batch_size = task, batch_size
         self.wordings = {name: wordings[name] for name in OBSERVATIONS if wordings.get(name)}
         self.observations = tuple(self.wordings)
         self._texts = list(dict.fromkeys(one.text for several in self.wordings.values() for one in several))
 
-    def gather(self, reader: Reader, rows: Rows, encoder: "Embedder | None", progress: Progress) -> Evidence:
+    def gather(self, reader: Reader, rows: JudgedRows, encoder: "Embedder | None", progress: Progress) -> Evidence:
         """Return the evidence of the model, its drafts, the frequencies and, where it knows them all, the encoder.
 
         Raises:

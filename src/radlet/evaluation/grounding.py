@@ -19,10 +19,9 @@ from radlet.core.records import Box, Example, State
 from radlet.data.images import read_run_film, shown_part
 from radlet.data.observations import find_mentions
 from radlet.evaluation.baselines import other_patients
-from radlet.evaluation.faithfulness import Curves, Phrase, Reader, follow
+from radlet.evaluation.faithfulness import Asking, Curves, Phrase, Reader, follow
 from radlet.evaluation.grounding_result import Grounding, MapResult
 from radlet.evaluation.pointing import TOLERANCE, Part, Pointing, box_prior, on_square, point
-from radlet.evaluation.tasks import Task
 from radlet.metrics.base import Floats
 from radlet.metrics.resampling import Estimate, Interval, PatientResampler, Score
 
@@ -98,7 +97,7 @@ class Grounder:
 
     def __init__(
         self,
-        task: Task,
+        task: Asking,
         judged: Sequence[Example],
         drafts: Sequence[str],
         training: Sequence[Example],

@@ -14,8 +14,11 @@ from typing import Any
 from jinja2 import Environment
 
 from radlet.core.records import OBSERVATIONS_5
+from radlet.evaluation.calibration_panel import calibration_panel
 from radlet.evaluation.charts import HEIGHT, WIDTH, Bar, area_bar, bar, loss_chart, row_scale
 from radlet.evaluation.encoder_scores import MIN_STUDIES
+from radlet.evaluation.grounding_panel import grounding_panel
+from radlet.evaluation.grounding_pictures import GroundedPicture
 from radlet.evaluation.lineage import UpstreamRun
 from radlet.evaluation.looking import LOOKING_METRICS, SHUFFLED
 from radlet.evaluation.marks import mark_draft, mark_reference
@@ -202,6 +205,7 @@ def render_page(
     upstream: Sequence[UpstreamRun],
     typical: Sequence[Picture] = (),
     worst: Sequence[Picture] = (),
+    grounded: Sequence[GroundedPicture] = (),
 ) -> str:
     """Return the page.
 
@@ -211,6 +215,7 @@ def render_page(
         upstream: The runs the model was made from, for curves, counts and lineage.
         typical: Films drawn at random, with attention.
         worst: Films of the worst drafts.
+        grounded: Boxed findings with the map of their phrase.
     """
     environment = page_environment()
     environment.globals |= {"mark_draft": mark_draft, "mark_reference": mark_reference, "chart_size": (WIDTH, HEIGHT)}
@@ -233,6 +238,9 @@ def render_page(
         "charts": [chart for run in upstream if (chart := loss_chart(run))],
         "typical": typical,
         "worst": worst,
+        "grounded": grounded,
+        "grounding": grounding_panel(card),
+        "calibration": calibration_panel(card),
         "upstream": upstream,
         "environment": _environment(upstream),
     }

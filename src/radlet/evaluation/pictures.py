@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from radlet.inference.overlay import blend_attention
 from radlet.metrics.base import ratio
 from radlet.metrics.lexical import ROUGE_L
 from radlet.metrics.observations import F1_MICRO_14
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,12 @@ class Picture:
     reference: str
     draft: str
     overlays: tuple[Overlay, ...] = ()
+
+
+def draw_rows(rows: Sequence[T], count: int, seed: int) -> list[T]:
+    """Return so many of the rows at most, drawn at random, in their order."""
+    chosen = np.random.default_rng(seed).permutation(len(rows))[:count]
+    return [rows[int(place)] for place in np.sort(chosen)]
 
 
 def typical_rows(references: Sequence[str], count: int, seed: int) -> list[int]:

@@ -11,6 +11,8 @@ from pydantic import ConfigDict, Field, ValidationError
 from radlet.core.errors import DataError
 from radlet.core.records import Record
 from radlet.core.runs import write_atomically
+from radlet.evaluation.calibration_result import Calibration
+from radlet.evaluation.grounding_result import Grounding
 from radlet.metrics.resampling import Comparison, Estimate, Interval
 
 SCORECARD_VERSION = 1
@@ -183,6 +185,10 @@ class Scorecard(Record):
     """Whether the model looks at the film; null for a file of predictions, where no film can be changed."""
     subgroups: Subgroups | None = None
     """The model's scores by sex, age, view and so on; null where nothing of that kind is known."""
+    grounding: Grounding | None = None
+    """Whether it looked where the findings are; null where no boxed finding was rightly drafted."""
+    calibration: Calibration | None = None
+    """Probabilities of findings, read off the model's own likelihoods; null where none were."""
     diversity: dict[str, dict[str, float]] = Field(default_factory=dict)
     """Per system (and the references), how much texts vary."""
     lineage: dict[str, Any] = Field(default_factory=dict)

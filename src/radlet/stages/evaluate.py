@@ -26,12 +26,19 @@ from radlet.data.labellers import LABELLERS
 from radlet.data.labellers.rules import RuleLabeller
 from radlet.data.manifests import read_examples
 from radlet.evaluation import TASKS
+from radlet.evaluation.calibration import Calibrator
+from radlet.evaluation.calibration_panel import calibration_line
+from radlet.evaluation.calibration_result import Calibration
 from radlet.evaluation.encoder_scores import EncoderScores, score_encoder
+from radlet.evaluation.finding_probabilities import FindingProbabilities, JudgedRows, training_wordings
+from radlet.evaluation.grounding import DRAWN, Gaze, Grounder, GroundingSettings, describe_grounding
+from radlet.evaluation.grounding_panel import grounding_line
+from radlet.evaluation.grounding_pictures import GroundedPicture, boxed_uri
 from radlet.evaluation.lineage import describe, upstream_runs
 from radlet.evaluation.looking import describe_looking
 from radlet.evaluation.marks import mark_draft, marked_phrases
 from radlet.evaluation.page import looking_line, primary_metric, render_page
-from radlet.evaluation.pictures import Overlay, Picture, film_uri, overlay_uri, typical_rows, worst_rows
+from radlet.evaluation.pictures import Overlay, Picture, draw_rows, film_uri, overlay_uri, typical_rows, worst_rows
 from radlet.evaluation.probes import Probes, ProbeSettings
 from radlet.evaluation.readings import Readings, truth_observations
 from radlet.evaluation.runner import Draft, draft_all
@@ -57,10 +64,13 @@ from radlet.retrieval.embedding import Embedder
 from radlet.stages.announce import announce_finished, announce_start
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from rich.console import Console
 
 _PICTURE_PX = 336
 _MAX_OVERLAYS = 2
+REPORT_TASKS = ("findings", "impression")
+"""Tasks whose drafts are reports, which name findings."""
 
 
 class EvaluateConfig(StageConfig):
@@ -101,6 +111,15 @@ class EvaluateConfig(StageConfig):
     labeller: SerializeAsAny[Labeller] = RuleLabeller()
     """What reads the observations off references and drafts for their metrics: a table with its ``kind``. All else
     (sides, statements, probes, the marks on the page) is always read by the rules."""
+    max_grounding_reports: int = Field(default=128, ge=0)
+    """Attention is held against the boxes of findings in so many reports at most, drawn by the seed; 0: in none."""
+    max_deletion_reports: int = Field(default=32, ge=0)
+    """In so many of them patches are greyed out and shown in the order of the map, the costly part."""
+    max_calibration_reports: int = Field(default=256, ge=0)
+    """Probabilities of findings are read off the likelihoods of so many reports at most, and fitted on as many of the
+    dev split; 0: they are not."""
+    num_wordings: int = Field(default=6, ge=1)
+    """So many sentences of the training reports stand for each observation in these likelihoods."""
     batch_size: int = Field(default=16, ge=1)
     """Drafts written at once."""
     num_pictures: int = Field(default=6, ge=0)
@@ -163,14 +182,23 @@ def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
     trained = drafter.card.target_section
     lineage = describe(upstream) | weights_lineage(scorers)
     card = card.model_copy(update={"lineage": lineage, "trained_section": trained, "looking": looking})
+    inspector = _Inspector(config, task, drafter, embedder, judged, training, answers, progress)
+    gazes = inspector.ground()
+    grounding = describe_grounding(gazes, answers.patients, config.num_resamples, config.seed, config.interval)
+    card = card.model_copy(update={"grounding": grounding, "calibration": inspector.calibrate(run_)})
     card.save(run_.path / "scorecard.json")
     artist = _Artist(task, drafter, judged, answers)
     typical = [artist.picture(row, True) for row in typical_rows(answers.references, config.num_pictures, config.seed)]
     failed = worst_rows(answers.references, answers.systems[MODEL], config.num_pictures)
     worst = [artist.picture(row, False) for row in failed]
-    write_atomically(run_.path / "scorecard.html", render_page(card, config.name, upstream, typical, worst))
+    shown = draw_rows(gazes, config.num_pictures, config.seed)
+    grounded = [artist.grounded(gaze) for gaze in shown]
+    page = render_page(card, config.name, upstream, typical, worst, grounded)
+    write_atomically(run_.path / "scorecard.html", page)
     _announce_score(progress.console, card)
-    progress.console.print(f"  {looking_line(card)}")
+    for line in (looking_line(card), grounding_line(card), calibration_line(card)):
+        if line:
+            progress.console.print(f"  {line}")
     run_.finish()
     return run_.path
 
@@ -273,6 +301,57 @@ def _resampler(config: EvaluateConfig, answers: Answers) -> PatientResampler:
 
 
 @dataclass(frozen=True)
+class _Inspector:
+    """Looks into the model beyond its drafts: what its words were read off, and how sure it is of them."""
+
+    config: EvaluateConfig
+    task: Task
+    drafter: Drafter
+    embedder: Embedder | None
+    judged: Sequence[Example]
+    training: Sequence[Example]
+    answers: Answers
+    progress: Progress
+
+    def ground(self) -> list[Gaze]:
+        """Hold attention against the boxes of rightly drafted findings."""
+        config = self.config
+        if config.task not in REPORT_TASKS:
+            return []
+        most = config.max_grounding_reports, config.max_deletion_reports
+        settings = GroundingSettings(*most, config.seed, config.batch_size)
+        grounder = Grounder(self.task, self.judged, self.answers.systems[MODEL], self.training, settings)
+        return grounder.look(self.drafter, self.progress)
+
+    def calibrate(self, run_: Run) -> Calibration | None:
+        """Judge probabilities of findings, and leave them in ``probabilities.jsonl``."""
+        config = self.config
+        wordings = training_wordings(self.training, config.num_wordings)
+        split, fitted = self._rows_to_fit_on()
+        if config.task not in REPORT_TASKS or not (config.max_calibration_reports and wordings and fitted):
+            return None
+        chosen = draw_rows(range(len(self.judged)), config.max_calibration_reports, config.seed)
+        drafts = [self.answers.systems[MODEL][row] for row in chosen]
+        rows = JudgedRows([self.judged[row] for row in chosen], drafts, fitted)
+        probabilities = FindingProbabilities(self.task, wordings, config.batch_size)
+        evidence = probabilities.gather(self.drafter, rows, self.embedder, self.progress)
+        patients = [row.patient_id for row in rows.judged]
+        resampler = PatientResampler(patients, config.num_resamples, config.seed, config.interval)
+        calibrator = Calibrator(evidence, resampler)
+        write_atomically(run_.path / "probabilities.jsonl", calibrator.lines(rows.judged))
+        return calibrator.describe(split, config.num_wordings)
+
+    def _rows_to_fit_on(self) -> tuple[Split, list[Example]]:
+        """Return rows that are not judged: of dev where there are any, else of train."""
+        config = self.config
+        films = config.films or _trained_films(self.drafter)
+        dev = [row for row in read_examples(config.examples) if row.split == "dev" and self.task.accepts(row)]
+        split: Split = "dev" if dev and config.split != "dev" else "train"
+        rows = select_films(dev, films) if split == "dev" else self.training
+        return split, draw_rows(rows, config.max_calibration_reports, config.seed)
+
+
+@dataclass(frozen=True)
 class _Artist:
     """Draws the page's films."""
 
@@ -281,12 +360,24 @@ class _Artist:
     judged: Sequence[Example]
     answers: Answers
 
+    def grounded(self, gaze: Gaze) -> GroundedPicture:
+        """Draw the film of a case with its boxes, and with the map that is drawn."""
+        case, pointing = gaze.case, gaze.pointing[DRAWN]
+        pixels = self._film(case.row)
+        phrase = self.answers.systems[MODEL][case.row][slice(*case.span)]
+        film, overlay = boxed_uri(pixels, case.boxes), boxed_uri(pixels, case.boxes, gaze.maps[DRAWN])
+        return GroundedPicture(case.row + 1, phrase, film, overlay, pointing.hit > 0, pointing.share, pointing.area)
+
+    def _film(self, row: int) -> "NDArray[np.uint8]":
+        """Return one row's first film, as the model saw it but larger."""
+        settings = self.drafter.image_settings.model_copy(update={"size_px": _PICTURE_PX})
+        return resize_film(read_film(Path(self.judged[row].image_paths[0])).pixels, settings)
+
     def picture(self, row: int, with_attention: bool) -> Picture:
         """Draw one row's first film, as the model saw it but larger, and where it looked."""
         example = self.judged[row]
         draft, reference = self.answers.systems[MODEL][row], self.answers.references[row]
-        settings = self.drafter.image_settings.model_copy(update={"size_px": _PICTURE_PX})
-        pixels = resize_film(read_film(Path(example.image_paths[0])).pixels, settings)
+        pixels = self._film(row)
         overlays: list[Overlay] = []
         phrases = marked_phrases(mark_draft(draft, reference))[:_MAX_OVERLAYS] if with_attention else []
         if phrases:
