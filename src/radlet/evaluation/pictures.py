@@ -34,6 +34,7 @@ class Picture:
         reference: Expected text.
         draft: The model's text.
         overlays: Attention maps over the film.
+        question: What was asked, where it is a question of its own.
     """
 
     row: int
@@ -41,6 +42,7 @@ class Picture:
     reference: str
     draft: str
     overlays: tuple[Overlay, ...] = ()
+    question: str | None = None
 
 
 def typical_rows(references: Sequence[str], count: int, seed: int) -> list[int]:

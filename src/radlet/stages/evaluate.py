@@ -27,7 +27,7 @@ from radlet.evaluation.lineage import describe, upstream_runs
 from radlet.evaluation.looking import describe_looking
 from radlet.evaluation.marks import mark_draft, marked_phrases
 from radlet.evaluation.page import looking_line, primary_metric, render_page
-from radlet.evaluation.pictures import Overlay, Picture, film_uri, overlay_uri, typical_rows, worst_rows
+from radlet.evaluation.pictures import Overlay, Picture, film_uri, overlay_uri
 from radlet.evaluation.probes import Probes, ProbeSettings
 from radlet.evaluation.readings import read_reports, truth_observations
 from radlet.evaluation.runner import Draft, draft_all
@@ -35,14 +35,14 @@ from radlet.evaluation.scorecard import ProbeResult, Scorecard, number_text
 from radlet.evaluation.scoring import (
     MODEL,
     Answers,
+    Measure,
     diversity,
-    measures,
     observation_results,
     occurring_observations,
     score_answers,
 )
 from radlet.evaluation.systems import Systems
-from radlet.evaluation.tasks import Task
+from radlet.evaluation.tasks.base import Choose, Material, ReportWriter, Rows, Task
 from radlet.inference.drafter import Drafter
 from radlet.metrics.resampling import Interval, PatientResampler
 from radlet.retrieval.embedding import Embedder
@@ -68,6 +68,9 @@ class EvaluateConfig(StageConfig):
     """Run directory of `pretrain`, for retrieval and the baseline `nearest_neighbour`."""
     task: str = "findings"
     """What is asked of the model; a name from the registry of tasks."""
+    choose: Choose = "likelihood"
+    """How the model takes one of several options: the likeliest, the one that the film makes likelier than no film
+    does (`contrast`), or the one that it writes (`generated`). Tasks without options have no use for it."""
     split: Split = "test"
     """Which patients are judged."""
     films: Films | None = None
@@ -107,22 +110,33 @@ def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
     task: Task = TASKS[config.task]()
     drafter = Drafter.load(config.checkpoint)
     embedder = Embedder.load(config.encoder) if config.encoder else None
-    judged, training = _rows(config, task, config.films or _trained_films(drafter))
+    rows, training = _rows(config, task, drafter, embedder)
+    judged = rows.judged
     progress.console.print(f"  {len(judged)} drafts of the {config.split} split by each system")
-    blind = Drafter.load(config.no_image_checkpoint) if config.no_image_checkpoint else None
-    systems = Systems(task, judged, training, config.seed, config.batch_size).table(drafter, blind, embedder)
+    for reason, count in rows.left_out.items():
+        progress.console.print(f"  {count} examples left out: {reason}")
+    model = task.writer(drafter, config.choose)
+    blind = _blind(config, task)
+    systems = Systems(task, judged, training, config.seed, config.batch_size).table(model, blind, embedder)
     answers = _collect(run_, task, judged, systems, progress)
     upstream = upstream_runs(run_.path)
     settings = ProbeSettings(config.max_probe_drafts, config.seed, drafter.image_settings.size_px)
-    probes = _look(config, run_, Probes(task, judged, answers.systems[MODEL], settings), drafter, progress)
-    card = _score(config, task, judged, answers, embedder)
-    looking = describe_looking(card, answers, _resampler(config, answers), probes)
-    trained = drafter.card.target_section
-    card = card.model_copy(update={"lineage": describe(upstream), "trained_section": trained, "looking": looking})
+    probes = _look(config, run_, Probes(task, judged, answers.systems[MODEL], settings), model, progress)
+    chosen = task.measures(judged, answers)
+    card = _score(config, task, judged, answers, chosen, embedder)
+    read_off = sorted((one for one in chosen if one.name in task.looking), key=lambda one: task.looking.index(one.name))
+    looking = describe_looking(card, answers, _resampler(config, answers), probes, read_off)
+    told = {
+        "lineage": describe(upstream),
+        "trained_section": drafter.card.target_section,
+        "looking": looking.model_copy(update={"counted": task.reads}),
+        "rows_left_out": rows.left_out,
+    }
+    card = card.model_copy(update=told | dict(task.results(judged, answers, _resampler(config, answers))))
     card.save(run_.path / "scorecard.json")
     artist = _Artist(task, drafter, judged, answers)
-    typical = [artist.picture(row, True) for row in typical_rows(answers.references, config.num_pictures, config.seed)]
-    failed = worst_rows(answers.references, answers.systems[MODEL], config.num_pictures)
+    typical = [artist.picture(row, True) for row in task.typical(judged, answers, config.num_pictures, config.seed)]
+    failed = task.worst(judged, answers, config.num_pictures)
     worst = [artist.picture(row, False) for row in failed]
     write_atomically(run_.path / "scorecard.html", render_page(card, config.name, upstream, typical, worst))
     _announce_score(progress.console, card)
@@ -131,14 +145,25 @@ def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
     return run_.path
 
 
-def _rows(config: EvaluateConfig, task: Task, films: Films) -> tuple[list[Example], list[Example]]:
+def _blind(config: EvaluateConfig, task: Task) -> ReportWriter | None:
+    if config.no_image_checkpoint is None:
+        return None
+    return task.writer(Drafter.load(config.no_image_checkpoint), config.choose)
+
+
+def _rows(
+    config: EvaluateConfig, task: Task, drafter: Drafter, embedder: Embedder | None
+) -> tuple[Rows, list[Example]]:
     """Return the rows that are judged and the training rows that baselines copy from."""
+    films = config.films or _trained_films(drafter)
     built = read_examples(config.examples)
     examples = [example for example in built if task.accepts(example)]
-    if not examples and any(example.question for example in built):
+    if not examples and built:
+        section = "answer" if any(example.question for example in built) else built[0].target_section
+        fit = [name for name in TASKS if any(TASKS[name]().accepts(example) for example in built)]
         raise DataError(
-            f"{config.examples}: holds questions (section = 'answer'), which the task '{config.task}' does not judge. "
-            "Give a build of findings; for answers, see draft_exact in the metrics.jsonl of finetune."
+            f"{config.examples}: was built with section = '{section}' and holds nothing that the task '{config.task}' "
+            f"can judge. Tasks that can: {', '.join(fit) or 'none'}."
         )
     studies = [example for example in examples if example.split == config.split]
     if config.max_studies is not None and len(studies) > config.max_studies:
@@ -150,7 +175,8 @@ def _rows(config: EvaluateConfig, task: Task, films: Films) -> tuple[list[Exampl
             f"The split '{config.split}' has no study with a text and a film of the kind '{films}'. "
             "Look into the build run's summary.json, or judge another split."
         )
-    return judged, select_films([example for example in examples if example.split == "train"], films)
+    training = select_films([example for example in examples if example.split == "train"], films)
+    return task.rows(Material(judged, training, drafter.card.target_section, embedder, config.seed)), training
 
 
 def _collect(
@@ -169,26 +195,34 @@ def _collect(
 
 
 def _look(
-    config: EvaluateConfig, run_: Run, probes: Probes, drafter: Drafter, progress: Progress
+    config: EvaluateConfig, run_: Run, probes: Probes, model: ReportWriter, progress: Progress
 ) -> dict[str, ProbeResult]:
     """Draft again with what the model sees changed, going on where a killed evaluation stopped; judge the drafts."""
     (run_.path / "probes").mkdir(exist_ok=True)
     drafts = {}
     for name, (rows, references) in probes.asked.items():
         file = run_.path / "probes" / f"{name}.jsonl"
-        drafts[name] = draft_all(file, rows, references, probes.draft(name, drafter, config.batch_size), progress)
+        drafts[name] = draft_all(file, rows, references, probes.draft(name, model, config.batch_size), progress)
     return probes.results(drafts, config.num_resamples, config.interval)
 
 
 def _score(
-    config: EvaluateConfig, task: Task, judged: Sequence[Example], answers: Answers, embedder: Embedder | None
+    config: EvaluateConfig,
+    task: Task,
+    judged: Sequence[Example],
+    answers: Answers,
+    chosen: Sequence[Measure],
+    embedder: Embedder | None,
 ) -> Scorecard:
     resampler = _resampler(config, answers)
-    scores = score_answers(answers, resampler, measures(answers, task.metrics))
-    encoder = score_encoder(judged, embedder, resampler, config.seed) if embedder else EncoderScores()
+    scores = score_answers(answers, resampler, chosen)
+    reports = task.reads == "reports"
+    encoder = score_encoder(judged, embedder, resampler, config.seed) if embedder and reports else EncoderScores()
     drafts = answers.systems[MODEL]
-    truth_support = {}
-    if answers.truth is not None:
+    support, truth_support = {}, {}
+    if reports:
+        support = observation_results(read_reports(answers.references, "observations"), drafts, resampler)
+    if reports and answers.truth is not None:
         present = [truth_observations(findings) for findings in answers.truth]
         truth_support = observation_results(present, drafts, resampler, occurring_observations(answers.truth))
     return Scorecard(
@@ -208,7 +242,7 @@ def _score(
         judged=scores.judged,
         retrieval=encoder.beside,
         encoder_auroc=encoder.aurocs,
-        support=observation_results(read_reports(answers.references, "observations"), drafts, resampler),
+        support=support,
         truth_support=truth_support,
         diversity=diversity(answers),
     )
@@ -238,7 +272,7 @@ class _Artist:
         if phrases:
             attention = self.drafter.attention(self.task.request(example, example.image_paths), draft)
             overlays = [Overlay(phrase, overlay_uri(pixels, attention.for_text(phrase))) for phrase in phrases]
-        return Picture(row + 1, film_uri(pixels), reference, draft, tuple(overlays))
+        return Picture(row + 1, film_uri(pixels), reference, draft, tuple(overlays), example.question)
 
 
 def _trained_films(drafter: Drafter) -> Films:
