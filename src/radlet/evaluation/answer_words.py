@@ -32,6 +32,12 @@ LEADS = {
     ),
 }
 """Leading metric -> its words; F1 of findings where it is another."""
+BESIDE = {
+    "closed_accuracy": "open_token_recall",
+    "multiple_choice_circular_accuracy": "multiple_choice_accuracy",
+    "pairs_set_accuracy": "pairs_individual_accuracy",
+}
+"""Leading metric -> the one that stands beside it."""
 SIGNS = {"pairs_confusion": -1, "multiple_choice_consistency": 0, "closed_yes_share": 0}
 """Which way the scores of one task alone are better, where that is not higher."""
 ANSWER_PROBES = {

@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment
 
 from radlet.core.records import OBSERVATIONS_5
-from radlet.evaluation.answer_words import ANSWER_GROUPS, ANSWER_PROBES, LEADS, SIGNS, Lead
+from radlet.evaluation.answer_words import ANSWER_GROUPS, ANSWER_PROBES, BESIDE, LEADS, SIGNS, Lead
 from radlet.evaluation.charts import HEIGHT, WIDTH, Bar, area_bar, bar, loss_chart, row_scale
 from radlet.evaluation.encoder_scores import MIN_STUDIES
 from radlet.evaluation.lineage import UpstreamRun
@@ -299,6 +299,8 @@ def _headline(card: Scorecard) -> dict[str, Any]:
     return {
         "primary": card.metrics[name],
         "lead": LEADS.get(name, Lead("Findings named, F1", f"micro-averaged, against {_against(name)}")),
+        "beside": card.metrics.get(BESIDE.get(name, "")),
+        "beside_words": LEADS.get(BESIDE.get(name, "")),
         "rivals": [
             (SYSTEM_TITLES.get(system, system), place)
             for system, scores in card.baselines.items()

@@ -103,8 +103,13 @@ def read_choice(request: ChoiceRequest, draft: str) -> str:
 
 def as_request(row: Choice, question: str | None, image_paths: Sequence[str]) -> ChoiceRequest:
     """Return the request of a row."""
-    films = tuple(Path(path) for path in image_paths)
-    return ChoiceRequest(films, row.indication, question, options=row.options, observation=row.observation)
+    return ChoiceRequest(
+        tuple(Path(path) for path in image_paths),
+        row.indication,
+        question,
+        options=row.options,
+        observation=row.observation,
+    )
 
 
 def asked_items(judged: Sequence[Example], answers: Answers) -> list[Asked]:

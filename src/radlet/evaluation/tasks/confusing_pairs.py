@@ -70,7 +70,7 @@ class ConfusingPairs(Task):
         return example.target or ""
 
     def request(self, example: Example, image_paths: Sequence[str]) -> ChoiceRequest:
-        """Ask for the observation, with the study's own indication."""
+        """Ask for the observation and tell nothing else, so that the films of a pair alone differ."""
         return as_request(_row(example), example.question, image_paths)
 
     def rows(self, material: Material) -> Rows:
@@ -187,6 +187,7 @@ def _pair(judged: Sequence[Example], pair: FilmPair, asks: bool) -> list[Choice]
         "item": item,
         "observation": observation,
         "likeness": pair.likeness,
+        "indication": None,  # the films alone differ
         # Both rows are the first film's patient's, by whom pairs are drawn anew; the other patient is in no other pair.
         "patient_id": judged[pair.present].patient_id,
     }

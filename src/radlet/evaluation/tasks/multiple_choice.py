@@ -96,11 +96,11 @@ class MultipleChoice(Questions):
         return options[int(marks.argmax())]
 
     def measures(self, judged: Sequence[Example], answers: Answers) -> list[Measure]:
-        """Return accuracy of each asking, circular accuracy, and how often rotation changes nothing."""
+        """Return circular accuracy, accuracy of each asking, and how often rotation changes nothing."""
         asked = asked_items(judged, answers)
         return [
-            Measure("multiple_choice_accuracy", EACH_RIGHT, asked),
             Measure("multiple_choice_circular_accuracy", ALL_RIGHT, asked),
+            Measure("multiple_choice_accuracy", EACH_RIGHT, asked),
             Measure("multiple_choice_consistency", SAME_THROUGHOUT, asked),
         ]
 
@@ -115,8 +115,8 @@ class MultipleChoice(Questions):
         sizes = np.array([len(row.options) for row in rows])
         first = {row.item: len(row.options) for row in rows}
         chance = {
-            "multiple_choice_accuracy": float((1 / sizes).mean()),
             "multiple_choice_circular_accuracy": float(np.mean([size**-size for size in map(float, first.values())])),
+            "multiple_choice_accuracy": float((1 / sizes).mean()),
         }
         places: dict[str, dict[str, float]] = {}
         for size in sorted(set(sizes.tolist())):
