@@ -89,8 +89,8 @@ class ConfusingPairs(Task):
         pairs = alike_pairs(material.encoder, films, known, patients)
         if len(pairs) < 2:
             raise DataError(
-                f"{len(pairs)} pairs of films of different patients differ in one observation and no other; at least 2 "
-                "are needed. Judge more studies."
+                f"Pairs of films of different patients that differ in one observation and no other: {len(pairs)}. At "
+                "least 2 are needed: judge more studies."
             )
         asks = material.trained_section == "answer"
         rows = [row for pair in pairs for row in _pair(material.judged, pair, asks)]

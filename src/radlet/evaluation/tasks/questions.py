@@ -151,8 +151,8 @@ def _right_left_out(examples: Sequence[Example], type_of: TypeOf) -> int:
     """Return how many questions the commonest answer to the others of their type gets right."""
     right = 0
     for counts in _commonest(examples, type_of).values():
-        (first, most), (_, second) = [*counts.most_common(2), ("", 0)][:2]
-        right += most * (most - 1 >= second) if first else 0
+        (_, most), (_, second) = [*counts.most_common(2), ("", 0)][:2]
+        right += most * (most - 1 > second)
     return right
 
 
