@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from radlet.core.labeller import Labeller
+    from radlet.evaluation.scorers.loading import Scorers
     from radlet.inference.drafter import Drafter
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ DRAFT_MARK = "[unverified AI draft]"
 _EXTRAS = {
     **dict.fromkeys(("torch", "transformers", "tokenizers", "accelerate", "peft", "safetensors"), "models"),
     **dict.fromkeys(("openai", "httpx2"), "llm"),
+    **dict.fromkeys(("bert_score", "sentence_transformers"), "scorers"),
 }
 """Package -> the extra it comes with, for work that labelling, scoring and reading studies do without."""
 
@@ -49,6 +51,13 @@ Files = Annotated[
     list[Path], typer.Argument(help="Films (DICOM, PNG, JPEG), folders, or JSONL manifests.", show_default=False)
 ]
 
+Weights = Annotated[
+    Path | None, typer.Option(help="Folder with the weights of metrics that run a model.", show_default=False)
+]
+Pythons = Annotated[
+    list[str] | None,
+    typer.Option(help="FAMILY=PATH: the Python that has the package of these weights.", show_default=False),
+]
 LabellerSettings = Annotated[
     list[str] | None,
     typer.Argument(help="Another labeller and its settings: kind=chexbert path=DIR", show_default=False),
@@ -365,6 +374,8 @@ def score(
     ] = None,
     labeller: LabellerSettings = None,
     out: Annotated[Path, typer.Option(help="Scorecard to write.")] = Path("scorecard.json"),
+    weights: Weights = None,
+    python: Pythons = None,
 ) -> None:
     """Score drafts against references, with intervals resampled by patient; ↓ marks scores of which less is better."""
     from radlet.core.runs import write_atomically
@@ -380,30 +391,55 @@ def score(
     names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     if names == []:
         raise ConfigError("--metrics: names no metric. Give names from radlet metrics with commas, or leave it out.")
-    readings = Readings(_labeller(labeller), Progress())
-    scorecard = score_file(file, bootstrap, interval=interval, metric_names=names, readings=readings)
-    if per_report:
-        per_report.parent.mkdir(parents=True, exist_ok=True)
-        rows = score_each(file, names, readings)
-        write_atomically(per_report, "".join(json.dumps(row) + "\n" for row in rows))
+    with _scorers(weights, python) as scorers:
+        readings = Readings(_labeller(labeller), Progress(), scorers)
+        scorecard = score_file(file, bootstrap, interval=interval, metric_names=names, readings=readings)
+        if per_report:
+            per_report.parent.mkdir(parents=True, exist_ok=True)
+            rows = score_each(file, names, readings)
+            write_atomically(per_report, "".join(json.dumps(row) + "\n" for row in rows))
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, scorecard.model_dump_json(indent=2) + "\n")
     for name, estimate in scorecard.metrics.items():
         value, low, high = (number_text(number, 4) for number in (estimate.value, estimate.low, estimate.high))
         typer.echo(f"{name:<40} {value}  [{low}, {high}]{'  ↓' if METRICS[name].sign < 0 else ''}")
+    for name, systems in scorecard.unscored.items():
+        for reason, count in systems["model"].items():
+            typer.echo(f"{name}: {count} reports without a score: {reason}", err=True)
     typer.echo(str(out))
+
+
+def _scorers(weights: Path | None, python: list[str] | None) -> "Scorers":
+    from radlet.evaluation.scorers.base import ScorerSettings
+    from radlet.evaluation.scorers.loading import Scorers
+
+    pythons = {}
+    for given in python or []:
+        family, equals, path = given.partition("=")
+        if not equals:
+            raise ConfigError(
+                f"--python {given}: is not of the form FAMILY=PATH, for example radgraph=/opt/env/bin/python."
+            )
+        pythons[family] = Path(path)
+    return Scorers(weights, ScorerSettings(python=pythons), Progress())
 
 
 @app.command(name="metrics", rich_help_panel="Judge texts")
 def list_metrics(
     name: Annotated[str | None, typer.Argument(help="Tell all of this one.", show_default=False)] = None,
+    weights: Weights = None,
+    python: Pythons = None,
 ) -> None:
     """List the metrics: range, which way is better, version; of one also source and what an empty text gives."""
     from rich.console import Console
 
-    from radlet.evaluation.metric_table import metric_facts, metrics_table
+    from radlet.evaluation.metric_table import metric_facts, metrics_table, weights_table
 
-    Console().print(metric_facts(name) if name else metrics_table())
+    scorers, console = _scorers(weights, python), Console()
+    if name:
+        console.print(metric_facts(name, scorers))
+    else:
+        console.print(metrics_table(scorers), "", weights_table(scorers))
 
 
 @app.command(rich_help_panel="Judge texts")

@@ -14,6 +14,7 @@ from radlet.core.jsonl import read_rows
 from radlet.core.records import Prediction
 from radlet.evaluation.readings import Readings
 from radlet.evaluation.scorecard import Scorecard
+from radlet.evaluation.scorers.loading import weights_lineage
 from radlet.evaluation.scoring import MODEL, Answers, diversity, measures, observation_results, score_answers
 from radlet.metrics.resampling import Interval, PatientResampler
 
@@ -38,7 +39,8 @@ def score_file(
         num_resamples: Bootstrap resamples of the patients.
         seed: Of the resamples.
         interval: Kind of the intervals.
-        metric_names: Names from the metrics registry; default: all.
+        metric_names: Names from the metrics registry; default: all that run no model, and those of
+            the readings' scorers.
         readings: What reads the texts; by default the rules.
 
     Raises:
@@ -63,11 +65,12 @@ def score_file(
         interval=interval,
         metrics=scores.estimates[MODEL],
         judged=scores.judged,
+        unscored=scores.unscored,
         support=observation_results(expected, answers.systems[MODEL], resampler, readings=read),
         labeller=read.labeller.kind,
         labeller_sha256=getattr(read.labeller, "sha256", None),
         diversity=diversity(answers),
-        lineage={"file": path.name},
+        lineage={"file": path.name} | weights_lineage(read.scorers),
     )
 
 

@@ -7,7 +7,7 @@ synthetic studies the same readings are made from the exact truth.
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from radlet.core.console import Progress
 from radlet.core.labeller import Labeller
@@ -17,6 +17,9 @@ from radlet.data.labellers.rules import RuleLabeller
 from radlet.data.observations import find_mentions, label_report
 from radlet.data.priors import find_prior_references
 from radlet.metrics.base import PlacedStatements, Reading
+
+if TYPE_CHECKING:
+    from radlet.evaluation.scorers.loading import Scorers
 
 _WORD = re.compile(r"\S+")
 _BATCH = 256
@@ -29,10 +32,16 @@ class Readings:
     Args:
         labeller: What reads the observations; all else is always read by rules.
         progress: Shows how far a labeller with learned weights is; none: it is not shown.
+        scorers: The models of metrics that run one; none: there is no such metric.
     """
 
-    def __init__(self, labeller: Labeller | None = None, progress: Progress | None = None) -> None:
-        self.labeller = labeller or RuleLabeller()
+    def __init__(
+        self,
+        labeller: Labeller | None = None,
+        progress: Progress | None = None,
+        scorers: "Scorers | None" = None,
+    ) -> None:
+        self.labeller, self.scorers = labeller or RuleLabeller(), scorers
         self._progress = progress or Progress(quiet=True)
         self._known: dict[Reading, dict[str, Any]] = {}
 

@@ -125,6 +125,8 @@ class Scorecard(Record):
     """Per metric, the model against each baseline."""
     judged: dict[str, dict[str, int]] = Field(default_factory=dict)
     """Per metric that does not judge every report, how many cases each system's score is the share of."""
+    unscored: dict[str, dict[str, dict[str, int]]] = Field(default_factory=dict)
+    """Per metric that runs a model, and system, how many reports it gave no score, by the reason why."""
     retrieval: dict[str, float] = Field(default_factory=dict)
     """Levels of chance, median ranks and pool sizes beside the retrieval metrics."""
     support: dict[str, ObservationResult] = Field(default_factory=dict)

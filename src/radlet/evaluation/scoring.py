@@ -11,6 +11,8 @@ from typing import Any
 from radlet.core.records import OBSERVATIONS, Finding
 from radlet.evaluation.readings import Readings, truth_observations, truth_sides
 from radlet.evaluation.scorecard import ObservationResult, PairedResult
+from radlet.evaluation.scorers.base import ModelMetric
+from radlet.evaluation.scorers.loading import Scorers, text_metrics
 from radlet.metrics import METRICS
 from radlet.metrics.base import Floats, Metric
 from radlet.metrics.laterality import LATERALITY
@@ -49,6 +51,7 @@ class Scores:
     paired: dict[str, PairedResult] = field(default_factory=dict)
     paired_all: dict[str, dict[str, PairedResult]] = field(default_factory=dict)
     judged: dict[str, dict[str, int]] = field(default_factory=dict)
+    unscored: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,22 @@ class Measure:
 
 
 def measures(answers: Answers, metric_names: Sequence[str] | None = None) -> list[Measure]:
-    """Return the named metrics (default: all) and, where the truth is known, those held against it.
+    """Return the named metrics and, where the truth is known, those held against it.
+
+    Args:
+        answers: The texts, and what reads them.
+        metric_names: From the metrics registry; default: all that run no model, and those that the readings' scorers
+            can compute.
 
     Raises:
         UnknownNameError: A name is not in the metrics registry.
+        ConfigError: One runs a model that is not there.
     """
-    chosen = [(name, METRICS[name]) for name in metric_names or METRICS]
+    scorers = answers.readings.scorers or Scorers(None)
+    names = [*text_metrics(), *scorers.names] if metric_names is None else metric_names
+    chosen = [
+        (name, scorers.metric(name) if isinstance(METRICS[name], ModelMetric) else METRICS[name]) for name in names
+    ]
     return [
         Measure(name, metric, answers.readings.of(answers.references, metric.reads)) for name, metric in chosen
     ] + _truth_measures(answers.truth)
@@ -85,10 +98,19 @@ def score_answers(answers: Answers, resampler: PatientResampler, chosen: Sequenc
             judged = measure.metric.judged(rows.sum(axis=0))
             if judged is not None:
                 scores.judged.setdefault(measure.name, {})[system] = int(judged)
+        if isinstance(measure.metric, ModelMetric):
+            _count_unscored(scores, measure.name, measure.metric, answers)
         if measure.metric.direction is not None:
             _compare(scores, measure, statistics, resampler)
     _correct(scores, {measure.name: measure.metric.sign for measure in chosen})
     return scores
+
+
+def _count_unscored(scores: Scores, name: str, metric: ModelMetric, answers: Answers) -> None:
+    for system, texts in answers.systems.items():
+        reasons = metric.unscored(answers.references, texts)
+        if reasons:
+            scores.unscored.setdefault(name, {})[system] = dict(reasons)
 
 
 def _correct(scores: Scores, signs: Mapping[str, int]) -> None:

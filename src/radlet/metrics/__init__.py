@@ -1,7 +1,8 @@
 """Metrics: pure functions from references and predictions to a score, without torch.
 
 `METRICS` lists those that judge a draft against its reference (see `base.Metric` for the contract). To add one: a new
-module with an object of that shape, and one line here. Metrics of films and texts together are in `retrieval`.
+module with an object of that shape, and one line here. Those that run a model are in `radlet.evaluation.scorers`;
+metrics of films and texts together are in `retrieval`.
 """
 
 from radlet.core.registry import Registry
@@ -68,6 +69,28 @@ METRICS = Registry(
         "repetition_4": "radlet.metrics.text_shape:REPETITION_4",
         "length_words": "radlet.metrics.text_shape:LENGTH_WORDS",
         "length_ratio": "radlet.metrics.text_shape:LENGTH_RATIO",
+        "bertscore": "radlet.evaluation.scorers.bertscore:BERTSCORE",
+        "bertscore_rescaled": "radlet.evaluation.scorers.bertscore:BERTSCORE_RESCALED",
+        "embedding_similarity": "radlet.evaluation.scorers.embeddings:EMBEDDING_SIMILARITY",
+        "chexbert_similarity": "radlet.evaluation.scorers.chexbert:SEMB",
+        "chexbert_f1_micro_14": "radlet.evaluation.scorers.chexbert:F1_MICRO_14",
+        "chexbert_f1_micro_14_with_uncertain": "radlet.evaluation.scorers.chexbert:F1_MICRO_14_WITH_UNCERTAIN",
+        "chexbert_f1_micro_5": "radlet.evaluation.scorers.chexbert:F1_MICRO_5",
+        "chexbert_f1_micro_5_with_uncertain": "radlet.evaluation.scorers.chexbert:F1_MICRO_5_WITH_UNCERTAIN",
+        "chexbert_f1_macro_14": "radlet.evaluation.scorers.chexbert:F1_MACRO_14",
+        "chexbert_f1_macro_14_with_uncertain": "radlet.evaluation.scorers.chexbert:F1_MACRO_14_WITH_UNCERTAIN",
+        "chexbert_f1_macro_5": "radlet.evaluation.scorers.chexbert:F1_MACRO_5",
+        "chexbert_f1_macro_5_with_uncertain": "radlet.evaluation.scorers.chexbert:F1_MACRO_5_WITH_UNCERTAIN",
+        "radgraph_f1_simple": "radlet.evaluation.scorers.packages:RADGRAPH_SIMPLE",
+        "radgraph_f1_partial": "radlet.evaluation.scorers.packages:RADGRAPH_PARTIAL",
+        "radgraph_f1_complete": "radlet.evaluation.scorers.packages:RADGRAPH_COMPLETE",
+        "radgraph_xl_f1_simple": "radlet.evaluation.scorers.packages:RADGRAPH_XL_SIMPLE",
+        "radgraph_xl_f1_partial": "radlet.evaluation.scorers.packages:RADGRAPH_XL_PARTIAL",
+        "radgraph_xl_f1_complete": "radlet.evaluation.scorers.packages:RADGRAPH_XL_COMPLETE",
+        "ratescore": "radlet.evaluation.scorers.packages:RATE_SCORE",
+        "green": "radlet.evaluation.scorers.packages:GREEN_SCORE",
+        "radcliq_v0": "radlet.evaluation.scorers.radcliq:RADCLIQ_V0",
+        "radcliq_v1": "radlet.evaluation.scorers.radcliq:RADCLIQ_V1",
         "unique_share": "radlet.metrics.text_shape:UNIQUE_SHARE",
         "distinct_2": "radlet.metrics.text_shape:DISTINCT_2",
     },

@@ -35,6 +35,8 @@ from radlet.evaluation.probes import Probes, ProbeSettings
 from radlet.evaluation.readings import Readings, truth_observations
 from radlet.evaluation.runner import Draft, draft_all
 from radlet.evaluation.scorecard import ProbeResult, Scorecard, number_text
+from radlet.evaluation.scorers.base import ScorerSettings
+from radlet.evaluation.scorers.loading import Scorers, listing_digest, weights_lineage
 from radlet.evaluation.scoring import (
     MODEL,
     Answers,
@@ -77,6 +79,12 @@ class EvaluateConfig(StageConfig):
     """Which films of a study the model is shown; by default those it was trained on."""
     max_studies: int | None = Field(default=None, ge=1)
     """Judge so many studies only, drawn by the seed."""
+    weights_dir: Path | None = None
+    """Folder with the weights of metrics that run a model; those whose weights are there are computed too."""
+    weights_digest: str = ""
+    """Digest of the names and sizes of the files there; found when the recipe is read."""
+    scorers: ScorerSettings = ScorerSettings()
+    """How metrics that run a model are run."""
     num_resamples: int = Field(default=1000, ge=1)
     """Bootstrap resamples of the patients, and swaps of the paired test."""
     interval: Interval = "percentile"
@@ -107,6 +115,11 @@ class EvaluateConfig(StageConfig):
         }
         return {name: path for name, path in given.items() if path is not None}
 
+    def model_post_init(self, _context: Any, /) -> None:
+        """Note what lies in the folder of weights, so that a run is told apart from one with others."""
+        digest = listing_digest(self.weights_dir) if self.weights_dir else ""
+        object.__setattr__(self, "weights_digest", digest)
+
 
 def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
     """Judge the model and return the run directory."""
@@ -115,6 +128,9 @@ def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
     if run_.finished:
         return announce_finished(progress.console, "evaluate", run_.path)
     announce_start(progress.console, "evaluate", run_.path)
+    scorers = Scorers(config.weights_dir, config.scorers, progress)
+    if scorers.names:
+        progress.console.print(f"  metrics that run a model: {', '.join(scorers.names)}", soft_wrap=True)
     task: Task = TASKS[config.task]()
     drafter = Drafter.load(config.checkpoint)
     embedder = Embedder.load(config.encoder) if config.encoder else None
@@ -123,14 +139,16 @@ def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
     blind = Drafter.load(config.no_image_checkpoint) if config.no_image_checkpoint else None
     systems = Systems(task, judged, training, config.seed, config.batch_size).table(drafter, blind, embedder)
     answers = _collect(run_, task, judged, systems, progress)
-    answers = replace(answers, readings=Readings(config.labeller, progress))
+    answers = replace(answers, readings=Readings(config.labeller, progress, scorers))
     upstream = upstream_runs(run_.path)
     settings = ProbeSettings(config.max_probe_drafts, config.seed, drafter.image_settings.size_px)
     probes = _look(config, run_, Probes(task, judged, answers.systems[MODEL], settings), drafter, progress)
-    card = _score(config, task, judged, answers, embedder)
+    with scorers:
+        card = _score(config, task, judged, answers, embedder)
     looking = describe_looking(card, answers, _resampler(config, answers), probes)
     trained = drafter.card.target_section
-    card = card.model_copy(update={"lineage": describe(upstream), "trained_section": trained, "looking": looking})
+    lineage = describe(upstream) | weights_lineage(scorers)
+    card = card.model_copy(update={"lineage": lineage, "trained_section": trained, "looking": looking})
     card.save(run_.path / "scorecard.json")
     artist = _Artist(task, drafter, judged, answers)
     typical = [artist.picture(row, True) for row in typical_rows(answers.references, config.num_pictures, config.seed)]
@@ -195,8 +213,9 @@ def _look(
 def _score(
     config: EvaluateConfig, task: Task, judged: Sequence[Example], answers: Answers, embedder: Embedder | None
 ) -> Scorecard:
-    resampler = _resampler(config, answers)
-    scores = score_answers(answers, resampler, measures(answers, task.metrics))
+    resampler, scorers = _resampler(config, answers), answers.readings.scorers
+    names = [*task.metrics, *(scorers.names if scorers else ())]
+    scores = score_answers(answers, resampler, measures(answers, names))
     encoder = score_encoder(judged, embedder, resampler, config.seed) if embedder else EncoderScores()
     drafts = answers.systems[MODEL]
     truth_support = {}
@@ -219,6 +238,7 @@ def _score(
         paired=scores.paired,
         paired_all=scores.paired_all,
         judged=scores.judged,
+        unscored=scores.unscored,
         retrieval=encoder.beside,
         encoder_auroc=encoder.aurocs,
         support=observation_results(

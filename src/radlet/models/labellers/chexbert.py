@@ -10,7 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -77,17 +79,23 @@ class CheXbertLabeller(Labeller):
             CheckpointError: The folder does not hold a CheXbert.
         """
         model, tokenizer = load_chexbert(self.path)
-        states: list[dict[str, State]] = []
-        for start in range(0, len(texts), self.batch_size):
-            batch = [" ".join(text.split()) for text in texts[start : start + self.batch_size]]
-            inputs = tokenizer(batch, truncation=True, max_length=MAX_TOKENS, padding=True, return_tensors="pt")
-            with torch.inference_mode():
-                logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
-            classes = torch.stack([head.argmax(dim=-1) for head in logits], dim=-1).tolist()
-            states += [
-                {name: _CLASSES[chosen] for name, chosen in zip(OBSERVATIONS, row, strict=True)} for row in classes
-            ]
-        return states
+        batches = (texts[start : start + self.batch_size] for start in range(0, len(texts), self.batch_size))
+        return [states for batch in batches for states in read_texts(model, tokenizer, batch)[1]]
+
+
+def read_texts(
+    model: CheXbert, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]
+) -> tuple[NDArray[np.float32], list[dict[str, State]]]:
+    """Return what the heads read of each text, (n, hidden size), and the states they tell; cut at 512 tokens."""
+    batch = [" ".join(text.split()) for text in texts]
+    inputs = tokenizer(batch, truncation=True, max_length=MAX_TOKENS, padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        first = model.bert(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).last_hidden_state[
+            :, 0
+        ]
+        classes = torch.stack([head(first).argmax(dim=-1) for head in model.linear_heads], dim=-1).tolist()
+    states = [{name: _CLASSES[chosen] for name, chosen in zip(OBSERVATIONS, row, strict=True)} for row in classes]
+    return np.asarray(first.float().numpy()), states
 
 
 @lru_cache(maxsize=1)
