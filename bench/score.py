@@ -9,12 +9,14 @@ other command is run on the same file, `{file}`, and on a file of one pair; its 
 
 import argparse
 import json
+import resource
 import shlex
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,13 +40,17 @@ def main() -> None:
         command = [sys.executable, "-m", "radlet.cli", "score", "--bootstrap", str(args.resamples), *options]
         own = {path: timed([*command, str(path), "--out", f"{path}.json"]) for path in (file, one)}
         num_metrics = len(json.loads(Path(f"{file}.json").read_text())["metrics"])
-        print(f"radlet: {args.pairs} pairs, {num_metrics} metrics, {args.resamples} resamples: {own[file]:.1f} s")
-        print(f"        of which starting and one pair: {own[one]:.1f} s")
+        print(f"radlet: {args.pairs} pairs, {num_metrics} metrics, {args.resamples} resamples: {own[file]}")
+        print(f"        of which starting and one pair: {own[one]}")
         if args.beside:
             other = {path: timed(shlex.split(args.beside.replace("{file}", str(path)))) for path in (file, one)}
-            print(f"beside: {other[file]:.1f} s, of which starting and one pair: {other[one]:.1f} s")
-            ratio = (other[file] - other[one]) / (own[file] - own[one])
-            print(f"ratio: {other[file] / own[file]:.1f} whole, {ratio:.1f} without the start")
+            print(f"beside: {other[file]}, of which starting and one pair: {other[one]}")
+            for kind in ("clock", "cpu"):
+                (all_own, own_start), (all_other, other_start) = (
+                    [getattr(times[path], kind) for path in (file, one)] for times in (own, other)
+                )
+                without = (all_other - other_start) / (all_own - own_start)
+                print(f"ratio by {kind}: {all_other / all_own:.1f} whole, {without:.1f} without the start")
 
 
 def texts(args: argparse.Namespace) -> list[str]:
@@ -68,10 +74,22 @@ def pairs(reports: list[str], count: int) -> list[dict[str, str]]:
     return rows
 
 
-def timed(command: list[str]) -> float:
-    start = time.monotonic()
+class Times(NamedTuple):
+    """Seconds of a command; those of CPU hold on a busy machine too."""
+
+    clock: float
+    cpu: float
+
+    def __str__(self) -> str:
+        return f"{self.clock:.1f} s by the clock, {self.cpu:.1f} s of CPU"
+
+
+def timed(command: list[str]) -> Times:
+    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return time.monotonic() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Times(time.monotonic() - start, cpu)
 
 
 if __name__ == "__main__":

@@ -133,8 +133,37 @@ def run_recipe_folder(
 
 
 @app.command(rich_help_panel="Whole pipelines")
+def ablate(
+    recipe_dir: Annotated[Path, typer.Argument(help="Folder with one recipe for each stage.", show_default=False)],
+    grid: Annotated[Path, typer.Argument(help="TOML file with the axes of the ablation.", show_default=False)],
+    overrides: Overrides = None,
+    out: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path("ablation"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the cells and stages, run nothing.")] = False,
+) -> None:
+    """Run a recipe folder under many changes, one cell after another, and tell what each change does."""
+    from radlet.stages.ablate import ABLATION_HTML, print_effects, print_plan, run_ablation
+    from radlet.stages.compare import print_comparison
+    from radlet.stages.grid import read_grid
+
+    _check_folder(out)
+    cells = read_grid(grid, recipe_dir, out, overrides or [])
+    tables = make_console(stderr=False)
+    if dry_run:
+        print_plan(cells, tables)
+        return
+    ablation = run_ablation(cells, recipe_dir, out, make_console())
+    if ablation.comparison:
+        print_comparison(ablation.comparison, tables)
+    print_effects(ablation, tables)
+    typer.echo(str(out / ABLATION_HTML))
+
+
+@app.command(rich_help_panel="Whole pipelines")
 def check(
-    recipes: Annotated[list[Path], typer.Argument(help="Recipe files or folders.", show_default=False)],
+    recipes: Annotated[
+        list[Path],
+        typer.Argument(help="Recipe files or folders, and grids of an ablation of the folder.", show_default=False),
+    ],
 ) -> None:
     """Validate recipes without running anything."""
     from radlet.stages.check import check as check_recipes
@@ -251,6 +280,7 @@ def explain(
 ) -> None:
     """Draw where the model looked while it wrote a word of its draft."""
     from radlet.data.images import read_film, resize_film
+    from radlet.inference.attention import find_phrase
     from radlet.inference.drafter import DraftRequest
     from radlet.inference.overlay import draw_explanation
 
@@ -271,10 +301,10 @@ def explain(
     if word.strip().lower() not in draft.lower():
         typer.echo(f"{draft} {DRAFT_MARK}")
         raise DataError("The word does not occur in the draft above; choose one that does.")
-    weights = drafter.attention(request, draft).for_text(word)
+    maps = drafter.attention(request, draft, [find_phrase(draft, word)])
     film = resize_film(read_film(file).pixels, drafter.image_settings)
     out.parent.mkdir(parents=True, exist_ok=True)
-    draw_explanation(film, weights, word, draft, drafter.card.notice).save(out)
+    draw_explanation(film, maps[0].weighted, word, draft, drafter.card.notice).save(out)
     typer.echo(f"{draft} {DRAFT_MARK}")
     typer.echo(str(out))
 
@@ -376,21 +406,30 @@ def score(
     out: Annotated[Path, typer.Option(help="Scorecard to write.")] = Path("scorecard.json"),
     weights: Weights = None,
     python: Pythons = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(help="Column whose values make groups, beside sex, age, view, site, scanner.", show_default=False),
+    ] = None,
+    min_subgroup: Annotated[int, typer.Option(min=2, help="Groups of fewer patients have no number.")] = 20,
 ) -> None:
     """Score drafts against references, with intervals resampled by patient."""
     from radlet.core.runs import write_atomically
     from radlet.evaluation.prediction_files import score_each, score_file
     from radlet.evaluation.readings import Readings
     from radlet.evaluation.scorecard import number_text
+    from radlet.evaluation.subgroups import Grouping, subgroup_lines
 
     for path in (out, *([per_report] if per_report else [])):
         _check_file(path)
     names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     if names == []:
         raise ConfigError("--metrics: names no metric. Give names from radlet metrics with commas, or leave it out.")
+    grouping = Grouping(min_subgroup, by=tuple(by or ()))
     with _scorers(weights, python) as scorers:
         readings = Readings(_labeller(labeller), Progress(), scorers)
-        scorecard = score_file(file, bootstrap, interval=interval, metric_names=names, readings=readings)
+        scorecard = score_file(
+            file, bootstrap, interval=interval, metric_names=names, readings=readings, grouping=grouping
+        )
         if per_report:
             per_report.parent.mkdir(parents=True, exist_ok=True)
             rows = score_each(file, names, readings)
@@ -403,6 +442,8 @@ def score(
     for name, systems in scorecard.unscored.items():
         for reason, count in systems["model"].items():
             typer.echo(f"{name}: {count} reports without a score: {reason}", err=True)
+    for line in subgroup_lines(scorecard.subgroups):
+        typer.echo(line)
     typer.echo(str(out))
 
 
@@ -440,29 +481,142 @@ def list_metrics(
 
 
 @app.command(rich_help_panel="Judge texts")
+def compare(
+    systems: Annotated[
+        list[str],
+        typer.Argument(
+            help="Evaluate runs, scorecards or prediction files, or NAME=PATH; the first is the reference.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for comparison.json and comparison.html.")] = Path("comparison"),
+    metrics: Annotated[
+        str | None, typer.Option(help="Names of metrics, comma between; the first heads the page.", show_default=False)
+    ] = None,
+    baselines: Annotated[
+        bool, typer.Option("--with-baselines/--without-baselines", help="Show the baselines of evaluate runs.")
+    ] = True,
+    bootstrap: Annotated[int, typer.Option(min=1, help="Resamples of the patients.")] = 1000,
+    interval: Annotated[
+        Literal["percentile", "bca"], typer.Option(help="Percentiles, or bias-corrected and accelerated.")
+    ] = "percentile",
+) -> None:
+    """Hold systems against each other on the same reports: paired tests, one table, one page."""
+    from radlet.evaluation.comparison import ComparisonSettings
+    from radlet.stages.compare import COMPARISON_HTML, print_comparison, run_compare
+
+    _check_folder(out)
+    names = tuple(name.strip() for name in (metrics or "").split(",") if name.strip())
+    settings = ComparisonSettings(names, bootstrap, interval)
+    print_comparison(run_compare(systems, out, settings, baselines, make_console()), make_console(stderr=False))
+    typer.echo(str(out / COMPARISON_HTML))
+
+
+@app.command(rich_help_panel="Judge texts")
 def judge(
     file: Annotated[
         Path,
         typer.Argument(help="JSONL {id, reference, prediction, age?, indication?}.", show_default=False),
     ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Another judge and its settings: kind=llm server.url=URL model.name=NAME samples=3", show_default=False
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="JSONL to write: score, counts and errors of each report.")] = Path(
         "judged.jsonl"
     ),
 ) -> None:
-    """Count six kinds of errors in drafts against references, significant or not, by rules."""
+    """Count six kinds of errors in drafts against references, significant or not: by rules, or by a language model.
+
+    What stays without a judgement is told by reason and makes the exit status 1.
+    """
+    from radlet.core.config import load_config
     from radlet.core.runs import write_atomically
-    from radlet.evaluation.judging import judge_file, mean_score, totals
+    from radlet.evaluation.judging import JudgeSettings, judge_file, summary_lines
 
     _check_file(out)
-    reports = judge_file(file, Progress())
+    chosen = load_config(JudgeSettings, None, [f"judge.{setting}" for setting in settings or []])
+    reports = judge_file(file, chosen.judge, Progress())
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, "".join(report.model_dump_json() + "\n" for report in reports))
-    typer.echo(f"{'errors':<20} {'significant':>12} {'insignificant':>14}")
-    for kind, count in totals(reports).items():
-        typer.echo(f"{kind:<20} {count.significant:>12} {count.insignificant:>14}")
-    score, num_scored = mean_score(reports)
-    typer.echo(f"{'mean score':<20} {'none' if score is None else f'{score:.4f}':>12}  ({num_scored} reports)")
+    for line in summary_lines(reports):
+        typer.echo(line)
     typer.echo(str(out))
+    if missing := sum(report.counts is None for report in reports):
+        raise typer.Exit(1 if missing < len(reports) else 2)
+
+
+@app.command(name="judge-study", rich_help_panel="Judge texts")
+def judge_study(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Counts by experts, and what judges (radlet judge) or metrics {id, value} made of the same drafts.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="JSON to write; a page of the same name goes beside it.")] = Path(
+        "judge-study.json"
+    ),
+    bootstrap: Annotated[int, typer.Option(min=1, help="Resamples of the patients.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
+) -> None:
+    """Compare judges with experts, beside how well each expert agrees with the others."""
+    from radlet.core.runs import write_atomically
+    from radlet.evaluation.judge_study import study_files
+    from radlet.evaluation.judge_study_page import render_study_page, study_lines
+
+    _check_file(out)
+    _check_file(out.with_suffix(".html"))
+    study = study_files(files, bootstrap, seed, Progress())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, study.model_dump_json(indent=2) + "\n")
+    write_atomically(out.with_suffix(".html"), render_study_page(study))
+    for line in study_lines(study):
+        typer.echo(line)
+    typer.echo(str(out.with_suffix(".html")))
+
+
+@app.command(name="reader-study", rich_help_panel="Judge texts")
+def reader_study(
+    drafts: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Two runs of evaluate, or JSONL {id, reference, prediction, image?}.", show_default=False),
+    ] = None,
+    results: Annotated[
+        list[Path] | None, typer.Option(help="File that a reader saved; once for each reader.", show_default=False)
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="The key; by default beside the page.", show_default=False)] = None,
+    out: Annotated[
+        Path, typer.Option(help="Page to write; with --results, the folder for the summary and the counts.")
+    ] = Path("reader-study.html"),
+    cases: Annotated[int | None, typer.Option(min=1, help="So many cases, drawn by the seed.")] = None,
+    references: Annotated[bool, typer.Option("--references", help="Show the reference reports too.")] = False,
+    film_px: Annotated[int, typer.Option(min=64, max=4096, help="Longer side of the films.")] = 768,
+    seed: Annotated[int, typer.Option(help="Seed of cases, order and sides, or of the resamples.")] = 0,
+) -> None:
+    """Make a blinded page of two systems' drafts to read offline; or, with --results, sum up what readers saved."""
+    from radlet.evaluation.reader_files import sum_up, write_study
+    from radlet.evaluation.reader_study import StudyOptions, make_study
+
+    if results:
+        if drafts or key is None:
+            raise ConfigError("--results: needs --key, the key of the page, and no drafts beside it.")
+        folder = out if out.suffix != ".html" else out.with_suffix("")
+        _check_folder(folder)
+        for line in sum_up(results, key, folder, seed):
+            typer.echo(line)
+        return
+    if drafts is None or len(drafts) != 2:
+        raise ConfigError("Give the drafts of two systems, or --results with what readers saved.")
+    key = key or out.with_suffix(".key.json")
+    _check_file(out)
+    _check_file(key)
+    study = make_study(drafts[0], drafts[1], StudyOptions(cases, references, film_px, seed), Progress())
+    for line in write_study(study, out, key):
+        typer.echo(line)
 
 
 def _check_file(out: Path) -> None:

@@ -239,6 +239,15 @@ def test_score_shows_a_dash_where_nothing_was_judged(tmp_path: Path) -> None:
     assert re.search(r"^laterality +– +\[–, –\]$", done.stdout, re.MULTILINE)
 
 
+def test_score_makes_groups_of_a_column(tmp_path: Path) -> None:
+    row = '{"id": "%d", "ward": "%s", "reference": "Left pleural effusion.", "prediction": "Left pleural effusion."}\n'
+    (file := tmp_path / "drafts.jsonl").write_text("".join(row % (i, "ab"[i % 2]) for i in range(8)))
+    out = tmp_path / "scorecard.json"
+    done = radlet("score", file, "--bootstrap", 50, "--by", "ward", "--min-subgroup", 4, "--out", out)
+    assert "observation_f1_micro_14 ward: a" in done.stdout
+    assert json.loads(out.read_text())["subgroups"]["attributes"]["ward"]["groups"]["b"]["num_patients"] == 4
+
+
 def test_score_writes_a_scorecard(tmp_path: Path) -> None:
     texts = ["There is a left pleural effusion.", "The lungs are clear.", "The heart is enlarged."]
     rows = [{"id": str(n), "patient_id": f"p{n}", "reference": t, "prediction": t} for n, t in enumerate(texts)]

@@ -17,7 +17,7 @@ from radlet.data.images import ImageSettings
 from radlet.data.manifests import EXAMPLES, write_records
 from radlet.evaluation.prediction_files import score_file
 from radlet.evaluation.scorecard import Scorecard
-from radlet.inference.attention import AttentionMap
+from radlet.inference.attention import AttentionMaps
 from radlet.stages import evaluate
 from radlet.stages.evaluate import EvaluateConfig
 
@@ -51,9 +51,9 @@ class FakeDrafter:
         paths = [request.image_paths for request in requests]
         return [text_of(int(path[0].stem)) if path else text_of(0) for path in paths]
 
-    def attention(self, request, text):
-        tokens = [f"{word} " for word in text.split()]
-        return AttentionMap(tokens, np.random.default_rng(0).random((len(tokens), 4, 4), dtype=np.float32))
+    def attention(self, request, text, spans):
+        weights = np.random.default_rng(0).random((4, 4), dtype=np.float32)
+        return [AttentionMaps(weights, weights, weights) for _ in spans]
 
 
 class FakeEmbedder:
@@ -140,6 +140,16 @@ def test_leaves_scorecard_page_and_drafts(world):
     assert str(path.parents[2]) not in page
 
 
+def test_groups_have_scores_and_small_ones_none(world):
+    card = Scorecard.load(evaluate.run(world(min_subgroup=6), QUIET) / "scorecard.json")
+    groups = card.subgroups.attributes["observation"].groups
+    assert {"Pleural Effusion", "Cardiomegaly", "Fracture"} <= set(groups)
+    assert groups["Fracture"].metrics["truth_f1_micro"].value == 1.0
+    assert Scorecard.load(evaluate.run(world(), QUIET) / "scorecard.json").subgroups is None
+    with pytest.raises(ValueError, match="ages must rise"):
+        world(age_bands=(40, 20))
+
+
 def test_the_files_of_every_system_can_be_scored_again(world):
     path = evaluate.run(world(), QUIET)
     card = Scorecard.load(path / "scorecard.json")
@@ -211,5 +221,8 @@ def test_a_build_of_questions_is_named_as_such(world, tmp_path):
     asked = {"question": "Is there an effusion?", "target": "Yes", "target_section": "answer"}
     write_records(run.path / EXAMPLES, [make_example(run.path, n).model_copy(update=asked) for n in range(20)])
     run.finish()
-    with pytest.raises(DataError, match=r"holds questions .* which the task 'findings' does not judge"):
+    with pytest.raises(
+        DataError,
+        match=r"section = 'answer' .*'findings' can judge. Tasks that can: questions, multiple_choice",
+    ):
         evaluate.run(world(examples=run.path), QUIET)

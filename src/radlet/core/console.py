@@ -16,11 +16,11 @@ T = TypeVar("T")
 _SECONDS_BETWEEN_LINES = 20.0
 
 
-def make_console() -> "Console":
-    """Return the console for messages, on standard error."""
+def make_console(stderr: bool = True) -> "Console":
+    """Return the console for messages, on standard error, or the one for tables of results, on standard output."""
     from rich.console import Console  # noqa: PLC0415 - the terminal library loads when something is shown
 
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=stderr, highlight=False)
 
 
 class Progress:

@@ -104,6 +104,8 @@ class Question(Record):
     """``closed``: the answer is one of a few that the question leaves (yes, no, left, right); ``open``: any other."""
     topic: str | None = None
     """The set's own word for the type of question."""
+    options: tuple[str, ...] = ()
+    """The answers to choose from, where the question offers any; `answer` is one of them."""
     image_ids: tuple[str, ...] = ()
     """The films it is about; none means all films of the study."""
 
@@ -141,6 +143,8 @@ class Study(Record):
     sex: Literal["F", "M"] | None = None
     age_years: int | None = None
     site: str | None = None
+    scanner: str | None = None
+    """Maker and model of what took the (first) film."""
     prior_study_id: str | None = None
 
 
@@ -163,6 +167,10 @@ class Example(Record):
     """What `target` answers, where the model is asked something of its own."""
     answer_kind: AnswerKind | None = None
     """Kind of `question`."""
+    topic: str | None = None
+    """The set's own word for the type of `question`."""
+    options: tuple[str, ...] = ()
+    """The answers that `question` leaves to choose from; none where it offers none."""
     report: str | None = None
     """Findings and impression together, else the caption: the text that contrastive training pairs with the film."""
     observations: dict[str, State] = {}
@@ -173,6 +181,7 @@ class Example(Record):
     sex: Literal["F", "M"] | None = None
     age_years: int | None = None
     site: str | None = None
+    scanner: str | None = None
 
     @model_validator(mode="after")
     def _one_view_an_image(self) -> Self:
@@ -188,3 +197,5 @@ class Prediction(Record):
     patient_id: str
     text: str
     reference: str | None = None
+    attributes: dict[str, str] = {}
+    """What else is known of the report: sex, age, view and so on."""

@@ -130,6 +130,7 @@ def make_example(
         sex=study.sex,
         age_years=study.age_years,
         site=study.site,
+        scanner=study.scanner,
     )
 
 
@@ -185,6 +186,8 @@ def _answered(whole: Example, study: Study, number: int, images_dir: str, settin
             "views": tuple(whole.views[index] for index in shown),
             "question": question or None,
             "answer_kind": asked.kind,
+            "topic": asked.topic,
+            "options": tuple(_cleaned(option, settings) for option in asked.options),
             "target": (question and answer) or None,
         }
     )

@@ -33,6 +33,7 @@ from radlet.data.pixel_stream import checked_pixel_data
 from radlet.data.pseudonyms import Pseudonyms, told_age
 from radlet.data.quiet import quiet_libraries
 from radlet.data.refusal import refusing
+from radlet.data.scanner import told_maker, told_model
 
 _EDITION = "dicomfields_2026c"
 """Edition of Table E.1-1 in `dicom-anonymizer`."""
@@ -139,7 +140,10 @@ class Confidentiality:
         clean.StudyInstanceUID = self.study_uid(study_id)
         clean.SeriesInstanceUID = own.uid(str(header.get("SeriesInstanceUID") or f"series of {image_id}"))
         clean.PatientID = clean.PatientName = own.of("patient", patient_id)
-        clean.PatientBirthDate = clean.ReferringPhysicianName = clean.StudyID = clean.Manufacturer = ""
+        clean.PatientBirthDate = clean.ReferringPhysicianName = clean.StudyID = ""
+        clean.Manufacturer = told_maker(str(header.get("Manufacturer") or "")) or ""
+        if clean.Manufacturer and (model := told_model(str(header.get("ManufacturerModelName") or ""))):
+            clean.ManufacturerModelName = model
         accession = str(header.get("AccessionNumber") or "").strip()
         # SH holds 16 characters (PS3.5 6.2): 64 bits.
         clean.AccessionNumber = own.of("accession", accession)[:16] if accession else ""

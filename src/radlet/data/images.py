@@ -30,6 +30,7 @@ __all__ = [
     "read_film",
     "read_run_film",
     "resize_film",
+    "shown_part",
     "to_pixel_values",
 ]
 
@@ -89,6 +90,18 @@ def resize_film(pixels: NDArray[np.uint8], settings: ImageSettings) -> NDArray[n
     if settings.resize == "pad":
         return _pad(image, settings.size_px)
     return np.array(image.resize((settings.size_px, settings.size_px), _BICUBIC))
+
+
+def shown_part(height_px: int, width_px: int, settings: ImageSettings) -> tuple[float, float, float, float]:
+    """Return which part of a film the encoder's square shows, to a pixel: x_min, y_min, x_max, y_max of the film, 0..1.
+
+    Beyond 0..1 lies the black that `pad` adds.
+    """
+    if settings.resize == "squash":
+        return 0.0, 0.0, 1.0, 1.0
+    side = min(height_px, width_px) if settings.resize == "crop" else max(height_px, width_px)
+    x, y = side / width_px / 2, side / height_px / 2
+    return 0.5 - x, 0.5 - y, 0.5 + x, 0.5 + y
 
 
 def to_pixel_values(resized: NDArray[np.uint8], settings: ImageSettings) -> NDArray[np.float32]:

@@ -1,20 +1,25 @@
-"""Judge a file of predictions by rules: JSONL rows `{id, reference, prediction, age?, indication?}`.
+"""Judge a file of predictions: JSONL rows `{id, reference, prediction, age?, indication?}`; and the judge by rules.
 
 The pure side of `radlet judge FILE`.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import SerializeAsAny, field_validator
+
+from radlet.core.config import Config, of_its_kind
 from radlet.core.console import Progress
 from radlet.core.errors import DataError
 from radlet.core.jsonl import read_rows
-from radlet.core.records import Prediction, Record
 from radlet.data.findings import read_statements
+from radlet.evaluation import JUDGES
 from radlet.evaluation.prediction_files import read_predictions
-from radlet.metrics.rule_judge import ERROR_KINDS, ErrorKind, Judgement, PatientContext, judge
+from radlet.metrics.judging import ErrorCount, Judge, JudgedReport, ReportPair, mean_score, totals
+from radlet.metrics.rule_judge import ERROR_KINDS, Judgement, PatientContext, judge
 
 ELDERLY_YEARS = 65
 """Age from which what comes with age is expected."""
@@ -28,41 +33,71 @@ _SURGERY = re.compile(
 )
 
 
-class ErrorCount(Record):
-    """Errors of one kind in one draft."""
+class RuleJudge(Judge):
+    """Rules that align what two reports state; asks no model. Concepts are its own words, never the report's."""
 
-    significant: int
-    insignificant: int
+    kind: Literal["rules"] = "rules"
+
+    def judge(self, pairs: Sequence[ReportPair], progress: Progress) -> Iterator[JudgedReport]:
+        """Yield the judgement of each pair, in order."""
+        yield from map(_judged, progress.track(pairs, "reports", len(pairs)))
 
 
-class JudgedReport(Record):
-    """What the rule judge says of one draft; concepts are the judge's own words, never the report's."""
+class JudgeSettings(Config):
+    """Who judges."""
 
-    id: str
-    score: float | None
-    """1 for no error, towards 0 with every error; null where a text has no word."""
-    counts: dict[ErrorKind, ErrorCount]
-    errors: tuple[tuple[ErrorKind, str, bool], ...]
-    """Kind, concept, whether it is significant."""
+    judge: SerializeAsAny[Judge] = RuleJudge()
+    """A table with its ``kind``."""
+
+    @field_validator("judge", mode="before")
+    @classmethod
+    def _of_its_kind(cls, value: Any) -> Any:
+        return of_its_kind(JUDGES, value)
 
 
 def judge_texts(reference: str, draft: str, context: PatientContext | None = None) -> Judgement:
-    """Judge one text against another."""
+    """Judge one text against another by the rules."""
     return judge(read_statements(reference), read_statements(draft), context)
 
 
-def judge_file(path: Path, progress: Progress | None = None) -> list[JudgedReport]:
-    """Judge every prediction of a file.
+def judge_file(path: Path, judge: Judge | None = None, progress: Progress | None = None) -> list[JudgedReport]:
+    """Judge every prediction of a file; by default by the rules.
+
+    Raises:
+        DataError: The file cannot be read, is empty, or a row is wrong (the message gives its line).
+        RadletError: As the judge raises.
+    """
+    pairs = read_pairs(path)
+    return list((judge or RuleJudge()).judge(pairs, progress or Progress(quiet=True)))
+
+
+def read_pairs(path: Path) -> list[ReportPair]:
+    """Read every prediction of a file with its reference and what is told of the patient.
 
     Raises:
         DataError: The file cannot be read, is empty, or a row is wrong (the message gives its line).
     """
-    contexts = [patient_context(row, f"{path}, line {number}") for number, row in read_rows(path, _FORM)]
-    predictions = read_predictions(path)
-    pairs: Iterator[tuple[Prediction, PatientContext]] = zip(predictions, contexts, strict=True)
-    if progress is not None:
-        pairs = progress.track(pairs, "reports")
-    return [_judged(prediction, context) for prediction, context in pairs]
+    told = [_patient(row, f"{path}, line {number}") for number, row in read_rows(path, _FORM)]
+    return [
+        ReportPair(
+            id=one.example_id, reference=one.reference or "", draft=one.text, age=patient[0], indication=patient[1]
+        )
+        for one, patient in zip(read_predictions(path), told, strict=True)
+    ]
+
+
+def summary_lines(reports: Sequence[JudgedReport]) -> Iterator[str]:
+    """Yield the lines that tell of all reports: errors by kind, the mean score, and what is missing by reason."""
+    yield f"{'errors':<20} {'significant':>12} {'insignificant':>14}"
+    for kind, count in totals(reports).items():
+        yield f"{kind:<20} {count.significant:>12} {count.insignificant:>14}"
+    score, num_scored = mean_score(reports)
+    if num_scored:
+        yield f"{'mean score':<20} {score:>12.4f}  ({num_scored} reports)"
+    missing = Counter(report.missing for report in reports if report.missing)
+    yield f"{'judged':<20} {len(reports) - missing.total():>12}  of {len(reports)} reports"
+    for reason, number in missing.most_common():
+        yield f"{'missing':<20} {number:>12}  {reason}"
 
 
 def patient_context(row: Mapping[str, Any], place: str) -> PatientContext:
@@ -71,39 +106,29 @@ def patient_context(row: Mapping[str, Any], place: str) -> PatientContext:
     Raises:
         DataError: The age is no number of years, or the indication no text; `place` names the row.
     """
+    return _context(*_patient(row, place))
+
+
+def _patient(row: Mapping[str, Any], place: str) -> tuple[float | None, str | None]:
     age, indication = row.get("age"), row.get("indication")
     if age is not None and (isinstance(age, bool) or not isinstance(age, int | float) or not 0 <= age <= 130):
         raise DataError(f"{place}: 'age' must be a number of years from 0 to 130, or null.")
     if not isinstance(indication, str | None):
         raise DataError(f"{place}: 'indication' must be a text or null.")
+    return age, indication
+
+
+def _context(age: float | None, indication: str | None) -> PatientContext:
     return PatientContext(
         elderly=age is not None and age >= ELDERLY_YEARS, after_surgery=bool(_SURGERY.search(indication or ""))
     )
 
 
-def totals(reports: list[JudgedReport]) -> dict[ErrorKind, ErrorCount]:
-    """Sum up the errors of all reports."""
-    return {
-        kind: ErrorCount(
-            significant=sum(report.counts[kind].significant for report in reports),
-            insignificant=sum(report.counts[kind].insignificant for report in reports),
-        )
-        for kind in ERROR_KINDS
-    }
-
-
-def mean_score(reports: list[JudgedReport]) -> tuple[float | None, int]:
-    """Return the mean score and how many drafts it is the mean of: those of which both texts have a word."""
-    scores = [report.score for report in reports if report.score is not None]
-    return (sum(scores) / len(scores) if scores else None), len(scores)
-
-
-def _judged(prediction: Prediction, context: PatientContext) -> JudgedReport:
-    reference = prediction.reference or ""
-    judgement = judge_texts(reference, prediction.text, context)
+def _judged(pair: ReportPair) -> JudgedReport:
+    judgement = judge_texts(pair.reference, pair.draft, _context(pair.age, pair.indication))
     return JudgedReport(
-        id=prediction.example_id,
-        score=judgement.score if reference.strip() and prediction.text.strip() else None,
+        id=pair.id,
+        score=judgement.score if pair.reference.strip() and pair.draft.strip() else None,
         counts={
             kind: ErrorCount(
                 significant=judgement.count(kind, significant=True),

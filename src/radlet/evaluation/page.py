@@ -1,5 +1,7 @@
 """Render a scorecard as one self-contained HTML file: no script, no font, no image and no request from outside.
 
+The page has tabs, which the address chooses: ``scorecard.html#findings``. A tab is one template in ``templates/tabs``
+that lists its sections, one template each; a tab without a section that has anything to show is left out.
 Cases are named by their row in ``predictions.jsonl`` and runs by their folder's name, so that the page holds no
 identifier and no path.
 """
@@ -9,20 +11,38 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from jinja2 import Environment
+
 from radlet.core.records import OBSERVATIONS_5
+from radlet.evaluation.answer_words import ANSWER_GROUPS, ANSWER_PROBES, BESIDE, LEADS, SIGNS, Lead
+from radlet.evaluation.calibration_panel import calibration_panel
 from radlet.evaluation.charts import HEIGHT, WIDTH, Bar, area_bar, bar, loss_chart, row_scale
 from radlet.evaluation.encoder_scores import MIN_STUDIES
+from radlet.evaluation.grounding_panel import grounding_panel
+from radlet.evaluation.grounding_pictures import GroundedPicture
 from radlet.evaluation.lineage import UpstreamRun
-from radlet.evaluation.looking import LOOKING_METRICS, SHUFFLED
+from radlet.evaluation.looking import SHUFFLED
 from radlet.evaluation.marks import mark_draft, mark_reference
 from radlet.evaluation.pages import page_environment
 from radlet.evaluation.pictures import Picture
 from radlet.evaluation.scorecard import LabelAuroc, ObservationResult, PairedResult, ProbeResult, Scorecard, number_text
 from radlet.evaluation.scoring import MODEL
+from radlet.evaluation.subgroup_rows import is_clear, subgroup_table
 from radlet.metrics import METRICS
 from radlet.metrics.resampling import Estimate
 from radlet.metrics.retrieval import RECALL_AT
 
+TABS = {
+    "overview": "Overview",
+    "scores": "Scores",
+    "findings": "Findings",
+    "answers": "Answers",
+    "looking": "Looking",
+    "encoder": "Retrieval and encoder",
+    "cases": "Cases",
+    "training": "Training and lineage",
+}
+"""Tab, which is also its template's name and its place in the address -> title."""
 SYSTEM_TITLES = {
     "constant": "Constant",
     "no_image": "No image",
@@ -96,6 +116,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "cider": "CIDEr-D, of 10",
         "edit_distance_words": "Words to change, of the longer text",
     },
+    **ANSWER_GROUPS,
     "Shape of the text": {
         "length_words": "Words a draft",
         "length_ratio": "Length over reference",
@@ -105,6 +126,7 @@ GROUPS: dict[str, dict[str, str]] = {
 SIDES = ("truth_laterality", "laterality")
 FEW_CASES = (
     *SIDES,
+    *(name for title in ("Closed questions", "Open questions") for name in ANSWER_GROUPS[title]),
     "severity_agreement",
     "negation_agreement",
     "critical_misses",
@@ -116,6 +138,16 @@ FEW_CASES = (
 _FEW_LABELS = 6
 """So many labels stand in one column."""
 NOTABLE_PACKAGES = ("torch", "transformers", "peft", "numpy", "pydicom", "sacrebleu", "rouge-score")
+
+
+@dataclass(frozen=True)
+class Tab:
+    """One tab of the page."""
+
+    name: str
+    title: str
+    content: str
+    """HTML of its sections."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +209,7 @@ def render_page(
     upstream: Sequence[UpstreamRun],
     typical: Sequence[Picture] = (),
     worst: Sequence[Picture] = (),
+    grounded: Sequence[GroundedPicture] = (),
 ) -> str:
     """Return the page.
 
@@ -186,30 +219,44 @@ def render_page(
         upstream: The runs the model was made from, for curves, counts and lineage.
         typical: Films drawn at random, with attention.
         worst: Films of the worst drafts.
+        grounded: Boxed findings with the map of their phrase.
     """
     environment = page_environment()
     environment.globals |= {"mark_draft": mark_draft, "mark_reference": mark_reference, "chart_size": (WIDTH, HEIGHT)}
     environment.filters |= {"score": _score, "signed": _signed, "p_value": _p_value, "system": _title}
-    environment.filters |= {"bar": bar, "area_bar": area_bar, "percentage": _percentage}
-    return environment.get_template("page.html.j2").render(
-        card=card,
-        model_name=model_name,
-        date=datetime.now(UTC).date().isoformat(),
-        headline=_headline(card),
-        systems=[(name, SYSTEM_TITLES.get(name, name), SYSTEM_HINTS.get(name, "")) for name in card.baselines],
-        looking=_looking(card),
-        groups=_groups(card),
-        observations=_observation_rows(card),
-        against_truth=bool(card.truth_support),
-        retrieval=_retrieval(card),
-        label_columns=_label_columns(card),
-        min_studies=MIN_STUDIES,
-        charts=[chart for run in upstream if (chart := loss_chart(run))],
-        typical=typical,
-        worst=worst,
-        upstream=upstream,
-        environment=_environment(upstream),
-    )
+    environment.filters |= {"bar": bar, "area_bar": area_bar, "percentage": _percentage, "clear": is_clear}
+    shown = {
+        "card": card,
+        "model_name": model_name,
+        "date": datetime.now(UTC).date().isoformat(),
+        "headline": _headline(card),
+        "systems": [(name, SYSTEM_TITLES.get(name, name), SYSTEM_HINTS.get(name, "")) for name in card.baselines],
+        "looking": _looking(card),
+        "groups": _groups(card),
+        "observations": _observation_rows(card),
+        "against_truth": bool(card.truth_support),
+        "subgroups": subgroup_table(card, primary_metric(card)),
+        "retrieval": _retrieval(card),
+        "label_columns": _label_columns(card),
+        "min_studies": MIN_STUDIES,
+        "charts": [chart for run in upstream if (chart := loss_chart(run))],
+        "answers": bool(card.questions or card.choices),
+        "labels_of": {name: label for names in GROUPS.values() for name, label in names.items()},
+        "typical": typical,
+        "worst": worst,
+        "grounded": grounded,
+        "grounding": grounding_panel(card),
+        "calibration": calibration_panel(card),
+        "upstream": upstream,
+        "environment": _environment(upstream),
+    }
+    return environment.get_template("page.html.j2").render(shown, tabs=_tabs(environment, shown))
+
+
+def _tabs(environment: Environment, shown: dict[str, Any]) -> list[Tab]:
+    """Return the tabs that have anything to show."""
+    contents = {name: environment.get_template(f"tabs/{name}.html.j2").render(shown).strip() for name in TABS}
+    return [Tab(name, TABS[name], content) for name, content in contents.items() if content]
 
 
 def primary_metric(card: Scorecard) -> str:
@@ -220,7 +267,7 @@ def primary_metric(card: Scorecard) -> str:
 
 def _sign(name: str) -> int:
     """Return which way a metric is better; those outside of the registry (truth, retrieval) are better when higher."""
-    return int(METRICS[name].sign) if name in METRICS else 1
+    return int(METRICS[name].sign) if name in METRICS else SIGNS.get(name, 1)
 
 
 def looking_line(card: Scorecard) -> str:
@@ -240,9 +287,7 @@ def looking_line(card: Scorecard) -> str:
 
 def _leading_share(card: Scorecard) -> tuple[str, Estimate | None]:
     shares = card.looking.share_explained if card.looking else {}
-    return next(
-        ((name, shares[name]) for name in LOOKING_METRICS if name in shares and shares[name].defined), ("", None)
-    )
+    return next(((name, share) for name, share in shares.items() if share.defined), ("", None))
 
 
 def _looking(card: Scorecard) -> dict[str, Any] | None:
@@ -250,13 +295,14 @@ def _looking(card: Scorecard) -> dict[str, Any] | None:
         return None
     name, share = _leading_share(card)
     results = card.looking.probes
+    told = PROBES if card.looking.counted == "reports" else PROBES | ANSWER_PROBES
     return {
         "looks": card.looking.looks,
         "share": share,
         "bar": bar(share) if share else None,
         "margins": [
             (metric, card.paired_all[metric][SHUFFLED])
-            for metric in LOOKING_METRICS
+            for metric in card.looking.share_explained
             if SHUFFLED in card.paired_all.get(metric, {})
         ],
         "metric": _METRIC_TITLES.get(name, name),
@@ -265,7 +311,7 @@ def _looking(card: Scorecard) -> dict[str, Any] | None:
             ProbeRow(
                 title, counted, results[probe], bar(_estimate(results[probe])), _control(results[probe]), float(best)
             )
-            for probe, (title, counted, best) in PROBES.items()
+            for probe, (title, counted, best) in told.items()
             if probe in results
         ],
     }
@@ -274,6 +320,10 @@ def _looking(card: Scorecard) -> dict[str, Any] | None:
 _METRIC_TITLES = {
     "truth_f1_micro": "F1 against the exact truth",
     "observation_f1_micro_13": "F1 of 13 observations against the reports",
+    "closed_accuracy": "accuracy of closed questions",
+    "open_token_recall": "recall of words of open questions",
+    "multiple_choice_accuracy": "accuracy of each asking",
+    "pairs_individual_accuracy": "accuracy of each film",
 }
 
 
@@ -291,7 +341,9 @@ def _headline(card: Scorecard) -> dict[str, Any]:
     side = next((n for n in SIDES if n in card.metrics and card.metrics[n].defined), None)
     return {
         "primary": card.metrics[name],
-        "against": "the exact truth" if name.startswith("truth") else "the reference reports",
+        "lead": LEADS.get(name, Lead("Findings named, F1", f"micro-averaged, against {_against(name)}")),
+        "beside": card.metrics.get(BESIDE.get(name, "")),
+        "beside_words": LEADS.get(BESIDE.get(name, "")),
         "rivals": [
             (SYSTEM_TITLES.get(system, system), place)
             for system, scores in card.baselines.items()
@@ -304,6 +356,10 @@ def _headline(card: Scorecard) -> dict[str, Any]:
         "num_sides": card.judged.get(side, {}).get(MODEL) if side else None,
         "words": card.metrics.get("rouge_l"),
     }
+
+
+def _against(name: str) -> str:
+    return "the exact truth" if name.startswith("truth") else "the reference reports"
 
 
 def _title(system: str) -> str:

@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from radlet.inference.overlay import blend_attention
 from radlet.metrics.base import ratio
 from radlet.metrics.lexical import ROUGE_L
 from radlet.metrics.observations import F1_MICRO_14
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Picture:
         reference: Expected text.
         draft: The model's text.
         overlays: Attention maps over the film.
+        question: What was asked, where it is a question of its own.
     """
 
     row: int
@@ -41,6 +45,13 @@ class Picture:
     reference: str
     draft: str
     overlays: tuple[Overlay, ...] = ()
+    question: str | None = None
+
+
+def draw_rows(rows: Sequence[T], count: int, seed: int) -> list[T]:
+    """Return so many of the rows at most, drawn at random, in their order."""
+    chosen = np.random.default_rng(seed).permutation(len(rows))[:count]
+    return [rows[int(place)] for place in np.sort(chosen)]
 
 
 def typical_rows(references: Sequence[str], count: int, seed: int) -> list[int]:

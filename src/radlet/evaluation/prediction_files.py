@@ -12,12 +12,18 @@ import numpy as np
 from radlet.core.errors import DataError
 from radlet.core.jsonl import read_rows
 from radlet.core.records import Prediction
+from radlet.data.sources.cells import read_age_years
 from radlet.evaluation.readings import Readings
 from radlet.evaluation.scorecard import Scorecard
 from radlet.evaluation.scorers.loading import weights_lineage
 from radlet.evaluation.scoring import MODEL, Answers, diversity, measures, observation_results, score_answers
+from radlet.evaluation.subgroups import Attribute, Grouping, age_attribute, describe_subgroups, one_each
 from radlet.metrics.resampling import Interval, PatientResampler
 
+KNOWN = ("sex", "age", "age_years", "view", "site", "scanner")
+"""Columns that make groups of reports unasked."""
+_AGE = {"age_years": "age"}
+_OWN = ("id", "patient_id", "reference", "prediction")
 _FORM = 'one JSON object a line: {"id": ..., "patient_id": optional, "reference": ..., "prediction": ...}'
 
 
@@ -28,6 +34,7 @@ def score_file(
     interval: Interval = "percentile",
     metric_names: Sequence[str] | None = None,
     readings: Readings | None = None,
+    grouping: Grouping | None = None,
 ) -> Scorecard:
     """Score the predictions of a file.
 
@@ -42,6 +49,7 @@ def score_file(
         metric_names: Names from the metrics registry; default: all that run no model, and those of
             the readings' scorers.
         readings: What reads the texts; by default the rules.
+        grouping: Groups of reports that are scored apart.
 
     Raises:
         DataError: The file cannot be read, is empty, or a row is wrong (the message gives its line).
@@ -49,10 +57,19 @@ def score_file(
     """
     if num_resamples < 1:
         raise DataError(f"{num_resamples} bootstrap resamples were asked for; at least 1 is needed, 1000 is usual.")
-    predictions = read_predictions(path)
+    grouping = grouping or Grouping()
+    predictions = read_predictions(path, grouping.by)
     answers = _answers(predictions, readings)
     resampler = PatientResampler(answers.patients, num_resamples, seed, interval)
     scores = score_answers(answers, resampler, measures(answers, metric_names))
+    attributes = file_attributes(predictions, grouping.age_bands)
+    subgroups = describe_subgroups(attributes, answers, resampler, grouping.min_patients)
+    for name in grouping.by:
+        if subgroups is None or _AGE.get(name, name) not in subgroups.attributes:
+            raise DataError(
+                f"{path}: the column '{name}' makes no group of {grouping.min_patients} patients beside others. "
+                "Name another one, or set a smaller --min-subgroup."
+            )
     read = answers.readings
     expected = read.of(answers.references, "observations")
     return Scorecard(
@@ -69,6 +86,7 @@ def score_file(
         support=observation_results(expected, answers.systems[MODEL], resampler, readings=read),
         labeller=read.labeller.kind,
         labeller_sha256=getattr(read.labeller, "sha256", None),
+        subgroups=subgroups,
         diversity=diversity(answers),
         lineage={"file": path.name} | weights_lineage(read.scorers),
     )
@@ -104,17 +122,24 @@ def _answers(predictions: Sequence[Prediction], readings: Readings | None) -> An
     return Answers(references, patients, {MODEL: drafts}, readings=readings or Readings())
 
 
-def read_predictions(path: Path) -> list[Prediction]:
+def read_predictions(path: Path, by: Sequence[str] = ()) -> list[Prediction]:
     """Read every prediction of a file.
 
+    Args:
+        path: The file.
+        by: Columns to keep as attributes beside the `KNOWN` ones.
+
     Raises:
-        DataError: The file cannot be read, is empty, or a row is wrong (the message gives its line).
+        DataError: The file cannot be read, is empty, or a row is wrong (the message gives its line), or no row has a
+            column of `by`.
     """
+    if own := sorted(set(by) & set(_OWN)):
+        raise DataError(f"the column '{own[0]}' makes no groups of reports. Give one that tells something of them.")
     predictions: list[Prediction] = []
     lines: dict[str, int] = {}
     with_patient: set[bool] = set()
     for number, row in read_rows(path, _FORM):
-        prediction = _prediction(path, number, row)
+        prediction = _prediction(path, number, row, by)
         if prediction.example_id in lines:
             raise DataError(f"{path}, line {number}: its id is also that of line {lines[prediction.example_id]}.")
         lines[prediction.example_id] = number
@@ -124,10 +149,24 @@ def read_predictions(path: Path) -> list[Prediction]:
         predictions.append(prediction)
     if not predictions:
         raise DataError(f"{path}: holds no predictions. Give {_FORM}.")
+    for name in by:
+        if not any(name in prediction.attributes for prediction in predictions):
+            raise DataError(f"{path}: no row has a value in a column '{name}'.")
     return predictions
 
 
-def _prediction(path: Path, number: int, row: dict[str, Any]) -> Prediction:
+def file_attributes(predictions: Sequence[Prediction], age_bands: Sequence[int]) -> dict[str, Attribute]:
+    """Return what the columns of the rows tell of the reports; `age_bands` as of `Grouping`."""
+    names = dict.fromkeys(name for prediction in predictions for name in prediction.attributes)
+    columns = {name: [prediction.attributes.get(name) for prediction in predictions] for name in names}
+    ages = columns.pop("age_years", None) or columns.pop("age", None)
+    attributes = {name: one_each(values, free=True) for name, values in columns.items()}
+    if ages:
+        attributes["age"] = age_attribute([None if age is None else read_age_years(age) for age in ages], age_bands)
+    return attributes
+
+
+def _prediction(path: Path, number: int, row: dict[str, Any], by: Sequence[str]) -> Prediction:
     for key in ("id", "reference", "prediction"):
         if key not in row:
             raise DataError(f"{path}, line {number}: has no '{key}'. Give {_FORM}.")
@@ -139,8 +178,17 @@ def _prediction(path: Path, number: int, row: dict[str, Any]) -> Prediction:
             raise DataError(f"{path}, line {number}: '{key}' must be a text, not {type(row[key]).__name__}.")
     name = str(row["id"])
     patient = str(row.get("patient_id", name))
-    reference, draft = _mended(row["reference"]), _mended(row["prediction"])
-    return Prediction(example_id=name, patient_id=patient, text=draft, reference=reference)
+    for key in by:
+        if not isinstance(row.get(key, ""), str | int | float | None):
+            raise DataError(f"{path}, line {number}: '{key}' must be a text or a number to make groups of reports.")
+    told = {key: row[key] for key in (*KNOWN, *by) if isinstance(row.get(key), str | int | float) and row[key] != ""}
+    return Prediction(
+        example_id=name,
+        patient_id=patient,
+        text=_mended(row["prediction"]),
+        reference=_mended(row["reference"]),
+        attributes={key: str(value) for key, value in told.items()},
+    )
 
 
 def _mended(text: str) -> str:

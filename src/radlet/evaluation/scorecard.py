@@ -4,13 +4,15 @@ Scripts, `radlet compare` and the HTML page read it; keys may be added, none is 
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
 from radlet.core.errors import DataError
 from radlet.core.records import Record
 from radlet.core.runs import write_atomically
+from radlet.evaluation.calibration_result import Calibration
+from radlet.evaluation.grounding_result import Grounding
 from radlet.metrics.resampling import Comparison, Estimate, Interval
 
 SCORECARD_VERSION = 1
@@ -84,11 +86,93 @@ class ProbeResult(Record):
 class Looking(Record):
     """Whether the drafts depend on the film, and what they do when it changes."""
 
+    counted: Literal["reports", "answers"] = "reports"
+    """What the probes read of a draft: its observations, or its words."""
     looks: bool | None
     """Whether the model looks; null where this set cannot tell."""
     share_explained: dict[str, Estimate] = Field(default_factory=dict)
     """Per metric, (model - better of no image and shuffled image) / model."""
     probes: dict[str, ProbeResult] = Field(default_factory=dict)
+
+
+class GapResult(Record):
+    """A group's score less that of all other reports of which the attribute is known, with 95 % interval."""
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    """Two-sided, by the bootstrap."""
+    p_corrected: float
+    """The p-value corrected for the number of groups of the attribute (Holm 1979)."""
+    detectable: float
+    """The smallest true gap that a set of this size would show four times in five."""
+
+
+class GroupResult(Record):
+    """The model's scores on one group of reports."""
+
+    num_reports: int
+    num_patients: int
+    metrics: dict[str, Estimate]
+    gaps: dict[str, GapResult] = Field(default_factory=dict)
+    """Per metric; none where the others are too few patients, or one side has nothing to judge."""
+
+
+class AttributeResult(Record):
+    """The groups that one attribute makes."""
+
+    groups: dict[str, GroupResult]
+    too_few: tuple[str, ...] = ()
+    """Groups of too few patients, of which nothing but the name is told."""
+    num_unnamed: int = 0
+    """Further such groups, whose names are free words of the data and not told."""
+    lowest: dict[str, str] = Field(default_factory=dict)
+    """Per metric, the group with the worst score."""
+
+
+class Subgroups(Record):
+    """The model's scores by group: by sex, age, view and whatever else is known of the reports."""
+
+    min_patients: int
+    """Smaller groups have no number."""
+    attributes: dict[str, AttributeResult]
+
+
+class TopicResult(Record):
+    """The model's answers to the questions of one topic."""
+
+    num_closed: int
+    num_open: int
+    closed_accuracy: Estimate
+    open_token_recall: Estimate
+
+
+class QuestionResults(Record):
+    """What is asked, and how the answers divide."""
+
+    num_yes_no: int
+    """Closed questions whose answer is yes or no."""
+    expected_yes_share: float | None
+    """Share of them whose answer is yes; the systems' is the metric `closed_yes_share`."""
+    topics: dict[str, TopicResult]
+    """The set's own words for its types of question; a question of several counts under each."""
+
+
+class ChoiceResults(Record):
+    """What the answers with options are out of."""
+
+    num_items: int
+    """Questions whose options are rotated, or pairs of films."""
+    chance: dict[str, float]
+    """What guessing scores on each metric."""
+    places: dict[str, dict[str, float]]
+    """Per number of options, the share of the model's answers at each place: even, where place means nothing; of pairs,
+    the share of yes and no."""
+    observations: dict[str, int] = Field(default_factory=dict)
+    """What pairs differ in: observation -> pairs."""
+    likeness: float | None = None
+    """Mean cosine of the embeddings of the films of a pair."""
 
 
 class Scorecard(Record):
@@ -135,8 +219,20 @@ class Scorecard(Record):
     """Per observation, against the exact truth (synthetic studies)."""
     encoder_auroc: dict[str, LabelAuroc] = Field(default_factory=dict)
     """Per label of the encoder with enough studies on both sides, area under the ROC curve, one score a study."""
+    questions: QuestionResults | None = None
+    """What is particular to questions."""
+    choices: ChoiceResults | None = None
+    """What is particular to answers with options."""
+    rows_left_out: dict[str, int] = Field(default_factory=dict)
+    """Reason -> examples of the split that the task could not ask about."""
     looking: Looking | None = None
     """Whether the model looks at the film; null for a file of predictions, where no film can be changed."""
+    subgroups: Subgroups | None = None
+    """The model's scores by sex, age, view and so on; null where nothing of that kind is known."""
+    grounding: Grounding | None = None
+    """Whether it looked where the findings are; null where no boxed finding was rightly drafted."""
+    calibration: Calibration | None = None
+    """Probabilities of findings, read off the model's own likelihoods; null where none were."""
     diversity: dict[str, dict[str, float]] = Field(default_factory=dict)
     """Per system (and the references), how much texts vary."""
     lineage: dict[str, Any] = Field(default_factory=dict)

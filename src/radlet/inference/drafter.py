@@ -1,12 +1,13 @@
 """A checkpoint and films in, drafts out; and where the model looked while it wrote."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from radlet.core.console import Progress
 from radlet.core.errors import DataError
@@ -17,10 +18,11 @@ from radlet.data.images import (
     load_pixel_values,
     read_film,
 )
-from radlet.inference.attention import AttentionMap, attend
+from radlet.inference.attention import AttentionMaps, Span, attend
 from radlet.inference.engines import ENGINES
 from radlet.inference.engines.base import Sampling
-from radlet.models.prompts import Wording, encode_prompt
+from radlet.inference.likelihoods import Continuation, continuation_log_likelihoods
+from radlet.models.prompts import Wording, encode_prompt, encode_target
 from radlet.models.report_model import ModelCard, ReportModel, checkpoint_folder, load_report_model
 
 
@@ -98,6 +100,47 @@ class Drafter:
                 drafts[index] = self.report_model.tokenizer.decode(answer, skip_special_tokens=True).strip()
         return drafts
 
+    def log_likelihoods(
+        self, requests: Sequence[DraftRequest], texts: Sequence[str], *, ended: bool = False, batch_size: int = 16
+    ) -> NDArray[np.float64]:
+        """Return how likely the model finds each text as the beginning of its answer to the request beside it.
+
+        Requests that are equal are read once for all their texts. The likelihoods are the model's own word: guidance
+        has no part in them.
+
+        Args:
+            requests: What is asked.
+            texts: One a request.
+            ended: The answer must be the text and nothing behind it: its end counts as one more token.
+            batch_size: Texts judged at once.
+
+        Returns:
+            (n, 2): the sum of the natural log-probabilities of the text's tokens, and how many tokens they are.
+
+        Raises:
+            DataError: A film cannot be read.
+            ValueError: There are not as many texts as requests.
+        """
+        tokens = [self._answer(text, ended) for _, text in zip(requests, texts, strict=True)]
+        asked: dict[DraftRequest, list[int]] = {}
+        for row, request in enumerate(requests):
+            asked.setdefault(request, []).append(row)
+        parts = [
+            (request, rows[start : start + batch_size])
+            for request, rows in asked.items()
+            for start in range(0, len(rows), batch_size)
+        ]
+        found = np.zeros((len(tokens), 2))
+        found[:, 1] = [len(ids) for ids in tokens]
+        for batch in _filled(parts, batch_size):
+            together = [request for request, _ in batch]
+            rows = [row for _, own in batch for row in own]
+            prompts = [self._prompt(request) for request in together]
+            texts_of = [Continuation(prompt, tokens[row]) for prompt, (_, own) in enumerate(batch) for row in own]
+            films = self._pixel_values(together)
+            found[rows, 0] = continuation_log_likelihoods(self.report_model, prompts, films, texts_of)
+        return found
+
     def check_film(self, path: Path) -> None:
         """Read one film and forget it.
 
@@ -106,16 +149,20 @@ class Drafter:
         """
         read_film(path)
 
-    def attention(self, request: DraftRequest, text: str) -> AttentionMap:
-        """Return where the model looked while writing `text` for the first film of the request.
+    def attention(self, request: DraftRequest, text: str, spans: Sequence[Span]) -> list[AttentionMaps]:
+        """Return where the model looks in the first film of the request for each span of `text`, its draft.
 
         Raises:
-            DataError: The request has no film.
+            DataError: The request has no film, or the text no words.
         """
         pixel_values = self._pixel_values([request])
         if pixel_values is None:
             raise DataError("There is no film to look at: attention needs a request with an image.")
-        return attend(self.report_model, self._prompt(request), pixel_values, text)
+        return attend(self.report_model, self._prompt(request), pixel_values, text, spans)
+
+    def _answer(self, text: str, ended: bool) -> list[int]:
+        ids = encode_target(self.report_model.tokenizer, text)
+        return ids if ended else ids[:-1]
 
     def _prompt(self, request: DraftRequest) -> list[int]:
         words = self.card.prompt.reworded(request.wording) if request.wording else self.card.prompt
@@ -131,6 +178,20 @@ class Drafter:
             )
         ]
         return torch.from_numpy(np.stack(films)) if films else None
+
+
+def _filled(
+    parts: Sequence[tuple[DraftRequest, list[int]]], batch_size: int
+) -> Iterator[list[tuple[DraftRequest, list[int]]]]:
+    """Yield the parts in batches of at most `batch_size` texts."""
+    batch: list[tuple[DraftRequest, list[int]]] = []
+    for part in parts:
+        if batch and sum(len(rows) for _, rows in batch) + len(part[1]) > batch_size:
+            yield batch
+            batch = []
+        batch.append(part)
+    if batch:
+        yield batch
 
 
 def processor_options(card: ModelCard) -> dict[str, Any] | None:

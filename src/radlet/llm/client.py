@@ -103,14 +103,19 @@ class Client:
             "model.name are right, and that server.api_key_env names a variable with its key, if it asks for one."
         )
 
-    async def ask(self, messages: list[Message], schema: type[BaseModel]) -> Answer:
+    async def ask(self, messages: list[Message], schema: type[BaseModel], seed: int | None = None) -> Answer:
         """Return the answer to a question, from the cache when it was asked before.
+
+        Args:
+            messages: The question.
+            schema: The form of the answer.
+            seed: Told to the server when given; answers of different seeds are kept apart.
 
         Raises:
             NoAnswerError: The server gave none, however often it was asked.
             StoppedError: Nothing more may be asked.
         """
-        question = self._question(messages, schema)
+        question = self._question(messages, schema) | ({} if seed is None else {"seed": seed})
         key = question_key(question)
         if (kept := self._cache.get(key)) is not None:
             return kept

@@ -5,11 +5,10 @@ does not depend on which answer comes first.
 """
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -20,6 +19,7 @@ from radlet.llm.asking import Unreadable, load_prompt, read_reply
 from radlet.llm.client import Client, NoAnswerError
 from radlet.llm.endpoint import BudgetConfig, ModelConfig, OutputMode, ServerConfig
 from radlet.llm.jobs.base import Document, Job, Task
+from radlet.llm.ordering import in_order
 
 _AHEAD = 4
 """Studies taken up at once for each request that may be under way."""
@@ -77,17 +77,7 @@ class Structurer:
         Raises:
             StoppedError: Nothing more may be asked; answers so far are kept.
         """
-        waiting: deque[asyncio.Task[Outcome]] = deque()
-        coming = iter(studies)
-        try:
-            while True:
-                self._runner.run(_fill(waiting, coming, self._structure, _AHEAD * self._settings.server.num_concurrent))
-                if not waiting:
-                    return
-                yield self._runner.run(_result(waiting[0]))
-                waiting.popleft()
-        finally:
-            self._runner.run(_give_up(waiting))
+        return in_order(self._runner, studies, self._structure, _AHEAD * self._settings.server.num_concurrent)
 
     async def _structure(self, study: Study) -> Outcome:
         document, outcome = Document.of(study), Outcome(None)
@@ -175,25 +165,3 @@ def open_structurer(settings: Settings, cache: AnswerCache) -> Iterator[Structur
 
 def _refusal(document: Document, job: Job, task: Task, attempt: int, reasons: tuple[str, ...], text: str) -> Refusal:
     return Refusal(document.study.study_id, job.kind, task.section, attempt, reasons, len(task.text), text)
-
-
-async def _fill(
-    waiting: deque[asyncio.Task[Outcome]],
-    coming: Iterator[Study],
-    structure: Callable[[Study], Coroutine[Any, Any, Outcome]],
-    limit: int,
-) -> None:
-    """Take up studies until `limit` of them are under way."""
-    while len(waiting) < limit and (study := next(coming, None)) is not None:
-        waiting.append(asyncio.create_task(structure(study)))
-
-
-async def _result(task: "asyncio.Task[Outcome]") -> Outcome:
-    return await task
-
-
-async def _give_up(waiting: Iterable["asyncio.Task[Outcome]"]) -> None:
-    """Stop what is under way; what went wrong in it no longer matters."""
-    for task in waiting:
-        task.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)

@@ -69,10 +69,6 @@ class ObservationAgreement(Metric):
             counted = counted + missed
         return np.asarray(counted.sum(-1), np.float64)
 
-    def per_observation(self, totals: Floats) -> Floats:
-        """Return the measure of each observation, shape (..., k) -> (..., number of observations)."""
-        return self._measure(*self._counts(totals))
-
     def support(self, totals: Floats) -> Floats:
         """Return how many references hold each observation as positive."""
         true, _, missed = self._counts(totals)

@@ -1,4 +1,4 @@
-"""Uncertainty of scores: bootstrap over patients, paired comparison of two systems, correction for many metrics.
+"""Uncertainty of scores: bootstrap over patients, comparison of two systems or of groups, correction for many tests.
 
 Reports of one patient resemble each other, so patients are drawn, not reports (cluster bootstrap). With additive
 statistics each resample is a row of patient weights times the matrix of per-patient sums. A score may be NaN, where
@@ -60,6 +60,25 @@ class Comparison:
     detectable: float
 
 
+@dataclass(frozen=True)
+class Gap:
+    """Score of a group of reports less that of all others.
+
+    Attributes:
+        difference: The difference.
+        low: Lower end of its 95 % interval.
+        high: Upper end of its 95 % interval.
+        p_value: Two-sided p-value by the same resamples: twice the share of them on the other side of 0.
+        detectable: As of `Comparison`.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    detectable: float
+
+
 class PatientResampler:
     """Draw the same resamples of patients for every metric and system, so that differences stay paired.
 
@@ -95,8 +114,13 @@ class PatientResampler:
         """
         sums = self._per_patient(statistics)
         total = statistics.sum(axis=0)
-        resamples = np.concatenate([score(w @ sums) for w in self._weights()])
+        resamples = self.scores(statistics, score)
         return _estimate(score(total), resamples, self._left_out(lambda part: score(total - sums[part])))
+
+    def scores(self, statistics: Floats, score: Score) -> Floats:
+        """Return the score of every resample of patients, the same resamples for every caller, shape (r,)."""
+        sums = self._per_patient(statistics)
+        return np.concatenate([score(w @ sums) for w in self._weights()])
 
     def estimate_weighted(self, score: Score) -> Estimate:
         """Score all reports, and every resample of patients, by a score that no sums can give (a rank statistic).
@@ -108,6 +132,43 @@ class PatientResampler:
         everyone = np.arange(self.num_patients)
         left_out = self._left_out(lambda part: score((self._patient != everyone[part, None]).astype(np.float64)))
         return _estimate(score(np.ones(len(self._patient))), resamples, left_out)
+
+    def groups(self, statistics: Floats, members: NDArray[np.bool_], score: Score) -> list[tuple[Estimate, Gap | None]]:
+        """Score each group of reports, and compare it with all other reports.
+
+        A resample draws patients once for a group and the others, as one patient may have reports in both.
+
+        Args:
+            statistics: Additive statistics, one row a report, shape (n, k).
+            members: Which reports are of which group, shape (n, g).
+            score: As of `estimate`.
+
+        Returns:
+            Per group its score, and the gap; None where either side is undefined, or is in more than 5 % of the
+            resamples.
+        """
+        inside = np.where(members[:, :, None], statistics[:, None, :], 0.0)
+        own, own_drawn, own_left = self._group_scores(inside, score)
+        rest, rest_drawn, rest_left = self._group_scores(statistics[:, None, :] - inside, score)
+        results = []
+        for group in range(members.shape[1]):
+            left = None if own_left is None else own_left[:, group]
+            apart = None if left is None or rest_left is None else left - rest_left[:, group]
+            estimate = _estimate(own[group], own_drawn[:, group], left)
+            gap = _gap(float(own[group] - rest[group]), own_drawn[:, group] - rest_drawn[:, group], apart)
+            results.append((estimate, gap))
+        return results
+
+    def _group_scores(self, statistics: Floats, score: Score) -> tuple[Floats, Floats, Floats | None]:
+        """Return scores from statistics (n, g, k), by group: of all reports, each resample, without each patient."""
+
+        def scores(totals: Floats) -> Floats:
+            return score(totals.reshape(*totals.shape[:-1], *statistics.shape[1:]))
+
+        sums = self._per_patient(statistics.reshape(len(statistics), -1))
+        total = sums.sum(axis=0)
+        drawn = np.concatenate([scores(w @ sums) for w in self._weights()])
+        return scores(total), drawn, self._left_out(lambda part: scores(total - sums[part]))
 
     def compare(self, first: Floats, second: Floats, score: Score) -> Comparison | None:
         """Compare two systems on the same reports: paired bootstrap interval, and paired permutation test by patient.
@@ -130,8 +191,7 @@ class PatientResampler:
             permuted = score(a.sum(axis=0) + moved) - score(b.sum(axis=0) - moved)
             exceed += int((np.abs(permuted) >= abs(observed) - 1e-12).sum())
             swaps += int((~np.isnan(permuted)).sum())
-        detectable = float(np.nanstd(resampled) * (ndtri(_BOUNDS[1]) + ndtri(_POWER)))
-        return Comparison(observed, *bounds, (1 + exceed) / (1 + swaps), detectable)
+        return Comparison(observed, *bounds, (1 + exceed) / (1 + swaps), _detectable(resampled))
 
     def _left_out(self, score: Callable[[slice], Floats]) -> Floats | None:
         """Return the score without each patient in turn, which only one kind of interval needs."""
@@ -179,6 +239,19 @@ def _estimate(score: Floats, resamples: Floats, left_out: Floats | None) -> Esti
     if np.isnan(value):
         return Estimate(None, None, None)
     return Estimate(value, *(_bounds(resamples, value, left_out) or (None, None)))
+
+
+def _gap(observed: float, resamples: Floats, left_out: Floats | None) -> Gap | None:
+    bounds = _bounds(resamples, observed, left_out)
+    if np.isnan(observed) or bounds is None or np.isnan(resamples).mean() > _MAX_UNDEFINED:
+        return None
+    defined = resamples[~np.isnan(resamples)]
+    beyond = min(int((defined <= 0).sum()), int((defined >= 0).sum()))
+    return Gap(observed, *bounds, min(1.0, (1 + 2 * beyond) / (1 + len(defined))), _detectable(resamples))
+
+
+def _detectable(resamples: Floats) -> float:
+    return float(np.nanstd(resamples) * (ndtri(_BOUNDS[1]) + ndtri(_POWER)))
 
 
 def _bounds(resamples: Floats, observed: float, left_out: Floats | None) -> tuple[float, float] | None:

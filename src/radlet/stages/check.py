@@ -50,8 +50,24 @@ def check_recipe(recipe: Path) -> StageConfig:
     return load_config(cls, recipe, [], **open_folders)
 
 
+def check_grid(grid: Path, folders: Sequence[Path]) -> None:
+    """Validate every cell of a grid over some recipe folders.
+
+    Raises:
+        ConfigError: It is wrong, or there is no folder.
+    """
+    from radlet.stages.grid import read_grid  # which stands on this module
+
+    if not folders:
+        raise ConfigError(f"{grid}: a grid is checked over the recipe folder that it varies. Give that folder too.")
+    for folder in folders:
+        read_grid(grid, folder, folder)
+
+
 def check(recipes: Sequence[Path]) -> list[Path]:
     """Validate recipe files, and every recipe of the folders among them; return the files.
+
+    A file with a table ``axes`` is the grid of an ablation: its cells are validated over the recipe folders given.
 
     Raises:
         ConfigError: At least one is wrong; the message has one line for each.
@@ -59,10 +75,14 @@ def check(recipes: Sequence[Path]) -> list[Path]:
     files = [file for path in recipes for file in (sorted(path.glob("*.toml")) if path.is_dir() else [path])]
     if not files:
         raise ConfigError("No recipe found. Give TOML files, or folders that hold some.")
+    folders = [path for path in recipes if path.is_dir() and (path / "ingest.toml").is_file()]
     faults = []
     for file in files:
         try:
-            check_recipe(file)
+            if "axes" in read_toml(file):
+                check_grid(file, folders)
+            else:
+                check_recipe(file)
         except RadletError as error:
             faults.append(str(error))
     if faults:

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field, field_validator
 
 from radlet import __version__
-from radlet.core.config import StageConfig
+from radlet.core.config import StageConfig, of_its_kind
 from radlet.core.console import Progress
-from radlet.core.errors import ConfigError
 from radlet.core.records import Example
 from radlet.core.runs import open_run, run_digest
 from radlet.data.examples import select_films
@@ -52,10 +51,16 @@ class FinetuneConfig(StageConfig):
     training: ReportTrainingConfig = ReportTrainingConfig()
     """How the model is trained."""
 
+    @field_validator("tuning")
+    @classmethod
+    def _known(cls, tuning: dict[str, Any]) -> dict[str, Any]:
+        of_its_kind(TUNINGS, tuning)
+        return tuning
+
 
 def run(config: FinetuneConfig, console: "Console | None" = None) -> Path:
     """Tune the model and return the run directory."""
-    tuning = _tuning(config.tuning)
+    tuning: Tuning = of_its_kind(TUNINGS, config.tuning)
     run_ = open_run(config, "finetune", {"examples": config.examples, "checkpoint": config.checkpoint})
     progress = Progress(console)
     if run_.finished:
@@ -97,12 +102,3 @@ def _shown(examples: list[Example], films: str) -> list[Example]:
         blind = select_films(examples, "frontal")
         return [example.model_copy(update={"image_paths": (), "views": ()}) for example in blind]
     return select_films(examples, films)  # type: ignore[arg-type]
-
-
-def _tuning(table: dict[str, Any]) -> Tuning:
-    method: type[Tuning] = TUNINGS[str(table.get("kind"))]
-    try:
-        return method.model_validate(table)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise ConfigError(f"tuning.{'.'.join(map(str, first['loc']))}: {first['msg']}.") from None

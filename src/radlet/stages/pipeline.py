@@ -1,7 +1,7 @@
 """`radlet run` and `radlet demo`: every stage of a recipe folder, each fed with the run directories before it."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,12 @@ WIRING: dict[str, dict[str, str]] = {
 OPTIONAL = frozenset({"quality", "structure"})
 """Recipes that a folder may do without; what would take their runs then does without them."""
 
+UNTRAINED = {"pretrain": "loop", "align": "training.loop", "finetune": "training.loop"}
+"""Stage that cannot be left out, as others need its model, but can be left untrained -> its table of the loop."""
+
+REMOVABLE = OPTIONAL | {"finetune-no_image"}
+"""Recipes whose runs others can do without."""
+
 _COPIES = ("scorecard.json", "scorecard.html")
 _LINKS = {"checkpoint": "finetune", "encoder": "pretrain"}
 """Link in the output folder -> recipe to whose checkpoint it leads."""
@@ -58,15 +64,15 @@ def run_recipes(
     Raises:
         ConfigError: A recipe is missing or wrong, an override names no recipe, or something in `out` is in the way.
     """
-    by_recipe = _split_overrides(overrides)
+    by_recipe = split_overrides(overrides)
     _check_free(out)
-    wiring = _wiring(recipe_dir, by_recipe)
+    wiring = recipe_wiring(recipe_dir, by_recipe)
     for recipe, fields in wiring.items():  # a slip in the last recipe should not show after an hour of work
-        _config(recipe, recipe_dir, out, by_recipe, {field: Path(source) for field, source in fields.items()})
+        recipe_config(recipe, recipe_dir, out, by_recipe, {field: Path(source) for field, source in fields.items()})
     done: dict[str, Path] = {}
     while ready := [recipe for recipe in wiring if recipe not in done and set(wiring[recipe].values()) <= set(done)]:
         given = {recipe: {field: done[source] for field, source in wiring[recipe].items()} for recipe in ready}
-        configs = {recipe: _config(recipe, recipe_dir, out, by_recipe, given[recipe]) for recipe in ready}
+        configs = {recipe: recipe_config(recipe, recipe_dir, out, by_recipe, given[recipe]) for recipe in ready}
         done |= run_together({r: (r.partition("-")[0], config) for r, config in configs.items()}, console)
     for name in _COPIES:
         shutil.copyfile(done["evaluate"] / name, out / name)
@@ -82,7 +88,12 @@ def shipped_recipes(name: str) -> Path:
     return installed if installed.is_dir() else package.parent.parent / "recipes" / name
 
 
-def _split_overrides(overrides: Sequence[str]) -> dict[str, list[str]]:
+def split_overrides(overrides: Sequence[str]) -> dict[str, list[str]]:
+    """Sort overrides by the recipe that they begin with.
+
+    Raises:
+        ConfigError: One begins with no recipe.
+    """
     by_recipe: dict[str, list[str]] = {recipe: [] for recipe in WIRING}
     for override in overrides:
         recipe, dot, rest = override.partition(".")
@@ -92,8 +103,10 @@ def _split_overrides(overrides: Sequence[str]) -> dict[str, list[str]]:
     return by_recipe
 
 
-def _wiring(recipe_dir: Path, by_recipe: dict[str, list[str]]) -> dict[str, dict[str, str]]:
-    """Return the part of `WIRING` for which the folder has recipes.
+def recipe_wiring(
+    recipe_dir: Path, by_recipe: dict[str, list[str]], without: Collection[str] = ()
+) -> dict[str, dict[str, str]]:
+    """Return the part of `WIRING` for which the folder has recipes, less those of `REMOVABLE` to do `without`.
 
     Raises:
         ConfigError: An override names an optional recipe that is not there.
@@ -102,6 +115,7 @@ def _wiring(recipe_dir: Path, by_recipe: dict[str, list[str]]) -> dict[str, dict
     for recipe in sorted(absent):
         if by_recipe[recipe]:
             raise ConfigError(f"Override '{recipe}.{by_recipe[recipe][0]}': {recipe_dir} has no {recipe}.toml.")
+    absent |= REMOVABLE & set(without)
     return {
         recipe: {field: source for field, source in fields.items() if source not in absent}
         for recipe, fields in WIRING.items()
@@ -109,9 +123,21 @@ def _wiring(recipe_dir: Path, by_recipe: dict[str, list[str]]) -> dict[str, dict
     }
 
 
-def _config(
+def recipe_config(
     recipe: str, recipe_dir: Path, out: Path, by_recipe: dict[str, list[str]], given: dict[str, Path]
 ) -> StageConfig:
+    """Return the resolved configuration of one recipe of the folder.
+
+    Args:
+        recipe: An entry of `WIRING`.
+        recipe_dir: Folder of the recipes.
+        out: Folder whose ``runs/`` it works in.
+        by_recipe: Overrides as `split_overrides` returns them.
+        given: Configuration field -> upstream run directory.
+
+    Raises:
+        ConfigError: The recipe is missing or wrong.
+    """
     stage, _, variant = recipe.partition("-")
     cls = stage_config(stage)
     file = recipe_dir / f"{recipe}.toml"

@@ -30,8 +30,8 @@ class LoopConfig(Config):
 
     epochs: float = Field(default=1.0, gt=0)
     """Passes over the training rows."""
-    max_steps: int | None = Field(default=None, ge=1)
-    """Stop after so many optimiser steps, whatever `epochs` says; the schedule ends there too."""
+    max_steps: int | None = Field(default=None, ge=0)
+    """Stop after so many optimiser steps, whatever `epochs` says; the schedule ends there too. 0 trains nothing."""
     micro_batch_size: int = Field(default=32, ge=1)
     """Rows computed at once on one device."""
     grad_accum_steps: int = Field(default=1, ge=1)
@@ -61,7 +61,7 @@ class LoopConfig(Config):
     def num_steps(self, num_rows: int) -> int:
         """Return the number of optimiser steps for `num_rows` training rows."""
         steps = max(1, math.ceil(self.epochs * num_rows / self.global_batch_size))
-        return min(steps, self.max_steps) if self.max_steps else steps
+        return steps if self.max_steps is None else min(steps, self.max_steps)
 
     def lr_at(self, step: int, num_steps: int) -> float:
         """Return the rate of a step (0-based): linear warm-up, then half a cosine down to zero."""
@@ -182,10 +182,10 @@ def train(
         if (step + 1) % config.save_every_steps == 0 or step + 1 in eval_steps:
             state = state.at(step + 1)
             store.save(state)
-    if config.keep == "best":
+    if config.keep == "best" and num_steps:
         store.load_best()
     model.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
-    return state.best_step if config.keep == "best" else num_steps
+    return state.best_step if config.keep == "best" and num_steps else num_steps
 
 
 def _step(

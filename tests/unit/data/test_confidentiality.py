@@ -78,6 +78,17 @@ def test_only_descriptions_codes_and_terms_keep_words(planted):
     assert not any(element.tag.is_private or element.tag.group >> 8 in (0x50, 0x60) for element in header.iterall())
 
 
+@pytest.mark.parametrize(
+    ("maker", "model", "told"),
+    [("SIEMENS", "Ysio Max 2 Doe", ("Siemens", "YSIO MAX 2")), ("Doe^Jane", "Ysio", ("", None))],
+    ids=["known", "unknown"],
+)
+def test_the_scanner_stays_in_known_words_only(tmp_path, maker, model, told):
+    path = write_film(tmp_path / "film.dcm", 1, Manufacturer=maker, ManufacturerModelName=model)
+    header = header_of(cleaned(path.read_bytes()))
+    assert (header.Manufacturer, header.get("ManufacturerModelName")) == told
+
+
 def test_what_was_done_is_declared(film):
     header = header_of(cleaned(film, dates="shift", descriptions="remove", patient_characteristics=False))
     codes = [item.CodeValue for item in header.DeidentificationMethodCodeSequence]

@@ -7,10 +7,20 @@ import pytest
 
 from radlet.evaluation.charts import area_bar, bar, loss_chart, row_scale
 from radlet.evaluation.lineage import UpstreamRun
-from radlet.evaluation.page import looking_line, primary_metric, render_page
+from radlet.evaluation.page import TABS, looking_line, primary_metric, render_page
 from radlet.evaluation.pictures import Overlay, Picture
 from radlet.evaluation.readings import read_reports
-from radlet.evaluation.scorecard import LabelAuroc, Looking, PairedResult, ProbeResult, Scorecard
+from radlet.evaluation.scorecard import (
+    AttributeResult,
+    GapResult,
+    GroupResult,
+    LabelAuroc,
+    Looking,
+    PairedResult,
+    ProbeResult,
+    Scorecard,
+    Subgroups,
+)
 from radlet.evaluation.scoring import Answers, diversity, measures, observation_results, score_answers
 from radlet.metrics.resampling import Estimate, PatientResampler
 
@@ -72,10 +82,11 @@ class Collector(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.tags, self.addresses, self.open = [], [], []
+        self.tags, self.addresses, self.open, self.ids = [], [], [], []
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
+        self.ids += [value for name, value in attributes if name == "id"]
         self.addresses += [value for name, value in attributes if name in {"src", "href", "srcset", "action", "data"}]
         if tag not in self.VOID:
             self.open.append(tag)
@@ -99,11 +110,28 @@ def parse(page):
 def test_the_page_is_whole_and_asks_for_nothing_from_outside(page):
     parsed = parse(page)
     assert parsed.open == []
-    assert set(parsed.addresses) == {PIXEL}
+    assert {address for address in parsed.addresses if not address.startswith("#")} == {PIXEL}
     assert not {"script", "link", "iframe", "object"} & set(parsed.tags)
     assert "http" not in page
     assert "@import" not in page
     assert "url(" not in page
+
+
+def test_every_tab_has_an_address_and_only_tabs_with_something_to_show_are_there(make_card, upstream):
+    card = make_card({"model": [LEFT, NONE] * 4})
+
+    def tabs(page):
+        parsed = parse(page)
+        assert len(set(parsed.ids)) == len(parsed.ids)
+        assert {address[1:] for address in parsed.addresses if address.startswith("#")} <= set(parsed.ids)
+        return [name for name in TABS if name in parsed.ids]
+
+    assert tabs(render_page(card, "m", [])) == ["overview", "scores", "findings"]
+    picture = Picture(3, PIXEL, NONE, LEFT)
+    assert tabs(render_page(card, "m", upstream, [picture])) == ["overview", "scores", "findings", "cases", "training"]
+    probed = Looking(looks=None, probes={"blank": ProbeResult(value=1.0, low=1.0, high=1.0, n=1, num_reports=1)})
+    looked = tabs(render_page(card.model_copy(update={"looking": probed}), "m", []))
+    assert looked == ["overview", "scores", "findings", "looking"]
 
 
 def test_the_page_tells_the_section_and_whether_the_model_was_trained_on_another(make_card):
@@ -330,3 +358,33 @@ def test_the_panel_of_a_model_without_a_score(make_card):
     assert "there was no score to explain" in page
     assert "None" not in text_of(page)
     assert looking_line(card) == "looks at the film: unclear"
+
+
+def test_groups_stand_with_their_gaps_and_small_ones_without_a_number(make_card):
+    card = make_card({"model": [LEFT, NONE] * 4})
+    assert "Group by group" not in render_page(card, "m", [])
+
+    def group(value, difference, p_value):
+        gap = GapResult(difference=difference, low=-0.3, high=0.3, p_value=p_value, p_corrected=p_value, detectable=0.2)
+        score = Estimate(value, value - 0.1, value + 0.1)
+        metrics = {"observation_f1_micro_14": score, "laterality": Estimate(None, None, None)}
+        return GroupResult(num_reports=60, num_patients=50, metrics=metrics, gaps={"observation_f1_micro_14": gap})
+
+    attributes = {
+        "sex": AttributeResult(groups={"F": group(0.8, 0.2, 0.01), "M": group(0.6, -0.2, 0.06)}),
+        "site": AttributeResult(groups={"<A>": group(0.5, 0.0, 1.0)}, num_unnamed=2),
+        "age": AttributeResult(groups={"18 to 39": group(0.5, 0.0, 1.0)}, too_few=("80 and over",)),
+    }
+    page = render_page(
+        card.model_copy(update={"subgroups": Subgroups(min_patients=20, attributes=attributes)}), "m", []
+    )
+    assert parse(page).open == []
+    text = text_of(page)
+    assert (
+        "Sex Female 50 all reports 0.80 0.70–0.90 +0.20 −0.30 to +0.30 p = 0.010 – – Male 50 all reports 0.60" in text
+    )
+    assert '<b class="good">+0.20</b>' in page
+    assert '<b class="plain">−0.20</b>' in page
+    assert "fewer than 20 patients: 80 and over" in text
+    assert "fewer than 20 patients: 2 groups" in text
+    assert "&lt;A&gt;" in page

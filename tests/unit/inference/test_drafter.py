@@ -12,6 +12,7 @@ from tests.fixtures.tiny import SETTINGS
 
 from radlet.core.errors import CheckpointError, DataError
 from radlet.data.images import ImageSettings, load_pixel_values, read_film
+from radlet.inference.attention import find_phrase
 from radlet.inference.drafter import Drafter, DraftRequest, processor_options
 from radlet.inference.engines.base import Sampling
 from radlet.models.prompts import PromptConfig, encode_prompt
@@ -152,24 +153,36 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
         Drafter.load(tmp_path)
 
 
-def test_attention_is_a_map_for_every_token(tiny_report_model: ReportModel, tiny_films: list[Path]) -> None:
+def test_attention_gives_each_span_its_maps(tiny_report_model: ReportModel, tiny_films: list[Path]) -> None:
     drafter = Drafter(tiny_report_model)
     text = "There is a small left pleural effusion."
-    attention = drafter.attention(DraftRequest((tiny_films[0],)), text)
+    spans = [find_phrase(text, "Pleural effusion"), find_phrase(text, "small")]
+    first, second = drafter.attention(DraftRequest((tiny_films[0],)), text, spans)
     side = round(tiny_report_model.num_image_tokens**0.5)
-    assert attention.weights.shape == (len(attention.tokens), side, side)
-    assert attention.weights.sum(axis=(1, 2)) == pytest.approx(1.0, abs=1e-5)
-    assert "".join(attention.tokens).strip() == text
-    assert attention.for_text("pleural effusion").sum() == pytest.approx(1.0, abs=1e-5)
+    for weights in (first.weighted, first.raw, first.relative):
+        assert weights.shape == (side, side)
+        assert weights.min() >= 0
+        assert weights.sum() == pytest.approx(1.0, abs=1e-5)
+    assert np.abs(first.weighted - second.weighted).max() > 1e-4
     with pytest.raises(DataError, match="does not occur"):
-        attention.for_text("pneumothorax")
+        find_phrase(text, "pneumothorax")
+
+
+def test_attention_needs_no_trainable_weight(tiny_report_model: ReportModel, tiny_films: list[Path]) -> None:
+    """With every weight frozen the map is still read off gradients, not even, and none is left on a weight."""
+    for parameter in tiny_report_model.model.parameters():
+        parameter.requires_grad_(False)
+    request = DraftRequest((tiny_films[0],))
+    (maps,) = Drafter(tiny_report_model).attention(request, "The heart is enlarged.", [(4, 9)])
+    assert maps.weighted.std() > 1e-4
+    assert all(parameter.grad is None for parameter in tiny_report_model.model.parameters())
 
 
 def test_attention_leaves_the_model_as_it_was(tiny_report_model: ReportModel, tiny_films: list[Path]) -> None:
     drafter = Drafter(tiny_report_model)
     requests = requests_of(tiny_films[:2])
     before = drafter.draft(requests, SHORT)
-    drafter.attention(requests[0], "The heart is enlarged.")
+    drafter.attention(requests[0], "The heart is enlarged.", [(4, 9)])
     assert drafter.draft(requests, SHORT) == before
 
 

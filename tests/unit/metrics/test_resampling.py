@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -185,3 +187,46 @@ def test_the_detectable_difference_is_found_four_times_in_five():
     detectable = np.mean([resampler.compare(rows(draws.normal(0, 1, 80)), zeros, mean).detectable for _ in range(30)])
     found = [resampler.compare(rows(draws.normal(detectable, 1, 80)), zeros, mean).low > 0 for _ in range(250)]
     assert np.mean(found) == pytest.approx(0.8, abs=0.08)
+
+
+@pytest.mark.parametrize("interval", ["percentile", "bca"])
+def test_a_group_scores_as_if_it_were_alone_and_its_gap_is_to_all_others(interval):
+    draws = np.random.default_rng(5)
+    values, patients = draws.normal(0, 1, 90), [str(i % 40) for i in range(90)]
+    members = np.stack([np.arange(90) < 30, np.arange(90) % 2 == 0], axis=1)
+    resampler = PatientResampler(patients, 400, interval=interval)
+    for number, (estimate, gap) in enumerate(resampler.groups(rows(values), members, mean)):
+        inside = members[:, number]
+        alone = resampler.estimate(rows(values) * inside[:, None], mean)
+        assert dataclasses.astuple(estimate) == pytest.approx(dataclasses.astuple(alone))
+        assert gap.difference == pytest.approx(values[inside].mean() - values[~inside].mean())
+        assert gap.low < gap.difference < gap.high
+
+
+def test_a_gap_is_clear_where_it_is_large_and_its_interval_is_the_analytic_one():
+    draws = np.random.default_rng(6)
+    values, group = draws.normal(0, 1, 400), np.arange(400) < 150
+    resampler = PatientResampler([str(i) for i in range(400)], 1999)
+    [(_, none)] = resampler.groups(rows(values), group[:, None], mean)
+    [(_, clear)] = resampler.groups(rows(values + group), group[:, None], mean)
+    half = 1.96 * np.sqrt(1 / 150 + 1 / 250)
+    assert none.high - none.low == pytest.approx(2 * half, rel=0.12)
+    assert none.detectable == pytest.approx(2.8 * half / 1.96, rel=0.12)
+    assert none.p_value > 0.05
+    assert clear.p_value == pytest.approx(1 / 2000)
+    assert clear.difference == pytest.approx(none.difference + 1)
+
+
+def test_a_group_with_nothing_to_judge_or_of_everybody_has_no_gap():
+    values = np.arange(30.0)
+    everybody, nobody = np.ones(30, dtype=bool), np.zeros(30, dtype=bool)
+    resampler = PatientResampler([str(i) for i in range(30)], 50)
+
+    def share(totals):
+        return np.where(totals[..., 1] > 0, mean(totals), np.nan)
+
+    (whole, no_gap), (empty, neither) = resampler.groups(rows(values), np.stack([everybody, nobody], axis=1), share)
+    assert whole.value == pytest.approx(14.5)
+    assert empty == Estimate(None, None, None)
+    assert no_gap is None
+    assert neither is None

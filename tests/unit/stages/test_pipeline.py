@@ -1,13 +1,22 @@
 import pytest
 
 from radlet.core.errors import ConfigError
-from radlet.stages.pipeline import _check_free, _config, _split_overrides, _wiring, run_recipes, shipped_recipes
+from radlet.stages.pipeline import (
+    _check_free,
+    recipe_config,
+    recipe_wiring,
+    run_recipes,
+    shipped_recipes,
+    split_overrides,
+)
 
 
 def test_the_baseline_without_films_follows_what_is_changed_in_the_recipe_it_is_made_of(tmp_path):
-    changes = _split_overrides(["finetune.training.loop.epochs=2", "finetune-no_image.training.loop.lr=0.5"])
+    changes = split_overrides(["finetune.training.loop.epochs=2", "finetune-no_image.training.loop.lr=0.5"])
     tuned, blind = (
-        _config(recipe, shipped_recipes("tiny"), tmp_path, changes, {"examples": tmp_path, "checkpoint": tmp_path})
+        recipe_config(
+            recipe, shipped_recipes("tiny"), tmp_path, changes, {"examples": tmp_path, "checkpoint": tmp_path}
+        )
         for recipe in ("finetune", "finetune-no_image")
     )
     assert (tuned.training.loop.epochs, blind.training.loop.epochs) == (2, 2)
@@ -16,18 +25,18 @@ def test_the_baseline_without_films_follows_what_is_changed_in_the_recipe_it_is_
 
 
 def test_a_recipe_that_may_be_left_out_is_run_where_it_is_there_and_only_there(tmp_path):
-    nothing = _split_overrides([])
-    assert _wiring(tmp_path, nothing)["build"] == {"ingest": "ingest"}
-    assert "quality" not in _wiring(tmp_path, nothing)
+    nothing = split_overrides([])
+    assert recipe_wiring(tmp_path, nothing)["build"] == {"ingest": "ingest"}
+    assert "quality" not in recipe_wiring(tmp_path, nothing)
     (tmp_path / "quality.toml").write_text("")
-    wiring = _wiring(tmp_path, nothing)
+    wiring = recipe_wiring(tmp_path, nothing)
     assert wiring["build"] == {"ingest": "ingest", "quality": "quality"}
     assert list(wiring)[:3] == ["ingest", "quality", "build"]
 
 
 def test_an_override_of_a_recipe_that_was_left_out_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match=r"'quality.seed=1': .* has no quality.toml"):
-        _wiring(tmp_path, _split_overrides(["quality.seed=1"]))
+        recipe_wiring(tmp_path, split_overrides(["quality.seed=1"]))
 
 
 def put_folder(path):

@@ -60,6 +60,7 @@ class BraxSource(Source):
                     labels=self.label_rule.read(rows[0], OBSERVATIONS),
                     sex=read_sex(read_text(rows[0], "PatientSex")),
                     age_years=_age_years(read_text(rows[0], "PatientAge")),
+                    scanner=read_text(rows[0], "Manufacturer") or None,
                     prior_study_id=priors.get(study_id),
                 )
             )

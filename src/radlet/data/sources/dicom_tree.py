@@ -33,6 +33,7 @@ from radlet.core.registry import nearest
 from radlet.data.dicom import looks_like_dicom
 from radlet.data.quiet import quiet_libraries
 from radlet.data.refusal import refusing
+from radlet.data.scanner import read_scanner
 from radlet.data.sources.base import ListedSource, RawStudy, Rejected
 from radlet.data.sources.cells import read_age_years, read_sex
 from radlet.data.sources.study_index import Grouped, StudyIndex
@@ -41,7 +42,7 @@ from radlet.data.tables import Row, is_undecodable, read_table
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "PatientID", "IssuerOfPatientID", "AccessionNumber",
     "StudyDate", "StudyTime", "SeriesNumber", "InstanceNumber", "Modality", "BodyPartExamined", "PatientBirthDate",
-    "PatientSex", "PatientAge", "Rows",
+    "PatientSex", "PatientAge", "Rows", "Manufacturer", "ManufacturerModelName",
 ]  # fmt: skip
 _MODALITIES = ("CR", "CT", "DX", "ES", "IO", "MG", "MR", "NM", "OT", "PR", "PT", "PX", "RF", "RG", "SR", "US", "XA")
 _BODY_PARTS = (
@@ -293,6 +294,7 @@ def _study(source: DicomTreeSource, index: StudyIndex, group: Grouped) -> RawStu
             sections={name: text for name, text in row.items() if name in SECTIONS},
             sex=read_sex(tags["PatientSex"]),
             age_years=read_age_years(tags["PatientAge"]),
+            scanner=read_scanner(tags["Manufacturer"], tags["ManufacturerModelName"]),
             prior_study_id=group.prior_study_id,
         )
     )

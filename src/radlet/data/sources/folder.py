@@ -79,6 +79,8 @@ class Columns(Config):
     """OPEN or CLOSED; without it, questions answered by yes or no are closed."""
     topic: Names = ()
     """The type of question, in the set's own words."""
+    options: Names = ()
+    """The answers a question leaves to choose from: one column that holds a list, or a list of columns of one each."""
     labels: Names = ()
     """One column that holds a table ``name -> 0 or 1``, or a list of columns that hold 0 or 1 each. Anything else in a
     cell (blank, -1 for uncertain) means unknown."""
@@ -86,6 +88,8 @@ class Columns(Config):
     sex: Names = ()
     age_years: Names = ()
     site: Names = ()
+    scanner: Names = ()
+    """Maker and model of what took the film."""
 
     @model_validator(mode="after")
     def _asked_and_answered(self) -> Self:
@@ -227,8 +231,12 @@ class _Collector:
             answer=answer,
             kind=read_answer_kind(_text(row, columns.answer_kind) or "", answer),
             topic=_text(row, columns.topic),
+            options=_options(row, columns.options),
             image_ids=films,
         )
+        if asked.options and asked.answer not in asked.options:
+            self._index.reject(f"{row_id}:question", "its answer is none of its options")
+            return
         study = self._index.study(studies.pop())
         if study and self._index.put("question", f"{study[0]} {asked.model_dump_json()}"):
             self._add_part(study[0], "questions", asked)
@@ -261,6 +269,7 @@ def _study(row: Row, source: FolderSource, table: Table, default_id: str) -> Stu
         sex=read_sex(_text(row, columns.sex) or ""),
         age_years=read_age_years(_text(row, columns.age_years) or ""),
         site=_text(row, columns.site),
+        scanner=_text(row, columns.scanner),
     )
 
 
@@ -277,6 +286,13 @@ def _first(row: Row, names: Names) -> Any:
 def _text(row: Row, names: Names) -> str | None:
     value = _first(row, names)
     return None if value is None else str(value)
+
+
+def _options(row: Row, names: Names) -> tuple[str, ...]:
+    """Return the options of a question, each once, in their order."""
+    cells = row.get(names) if isinstance(names, str) else [row.get(name) for name in names]
+    cells = cells if isinstance(cells, list | tuple) else [cells]
+    return tuple(dict.fromkeys(str(cell) for cell in cells if cell is not None and str(cell).strip()))
 
 
 def _labels(row: Row, names: Names) -> dict[str, int]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from radlet.core.records import Finding, Study, View
+from radlet.data.scanner import read_scanner
 from radlet.data.sources.base import RawStudy, Rejected, Source
 from radlet.data.sources.cells import read_age_years, read_sex, read_text, read_words
 from radlet.data.sources.padchest_findings import read_findings
@@ -94,6 +95,7 @@ class PadChestSource(Source):
                     truth=self._truth(rows[0]),
                     sex=read_sex(read_text(rows[0], "PatientSex_DICOM")),
                     age_years=_age_years(rows[0]),
+                    scanner=read_scanner(read_text(rows[0], "Manufacturer_DICOM"), ""),
                     prior_study_id=priors.get(study_id),
                 )
             )

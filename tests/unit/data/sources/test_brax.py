@@ -36,6 +36,7 @@ def test_ages_sexes_and_the_study_before(tmp_path):
     studies, _ = read(write_brax(tmp_path))
     assert (studies["100"].age_years, studies["200"].age_years) == (55, 85)
     assert (studies["100"].sex, studies["200"].sex) == ("M", None)
+    assert studies["100"].scanner == "Maker 1"
     assert (studies["100"].prior_study_id, studies["101"].prior_study_id) == (None, "100")
 
 

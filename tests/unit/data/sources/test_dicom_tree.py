@@ -30,6 +30,14 @@ def test_files_are_found_by_content_and_grouped_by_study(tmp_path):
     assert one.patient_id != two.patient_id
 
 
+def test_the_scanner_is_told_in_known_words_only(tmp_path):
+    write_film(tmp_path / "a.dcm", 1, Manufacturer="Philips", ManufacturerModelName="DigitalDiagnost Doe")
+    write_film(tmp_path / "b.dcm", 2, Manufacturer="Doe^Jane", ManufacturerModelName="DRX-1")
+    write_film(tmp_path / "c.dcm", 3)
+    studies, _ = read(tmp_path)
+    assert [study.scanner for study in studies] == ["Philips DIGITALDIAGNOST", "other maker", None]
+
+
 def test_what_is_no_chest_film_is_refused_with_its_reason(tmp_path):
     write_film(tmp_path / "good.dcm", 1)
     write_film(tmp_path / "part.dcm", 2, BodyPartExamined="KNEE")

@@ -33,7 +33,7 @@ def read(folder, columns, tables=({"path": "table.jsonl"},), **shard):
 
 
 def test_rows_of_a_study_are_put_together(tmp_path):
-    text = {"find": "Clear.", "ind": "Cough", "sex": "female", "age": "061Y"}
+    text = {"find": "Clear.", "ind": "Cough", "sex": "female", "age": "061Y", "maker": "Maker 1"}
     write_table(
         tmp_path,
         [
@@ -43,11 +43,12 @@ def test_rows_of_a_study_are_put_together(tmp_path):
         ],
     )
     columns = {"image": "file", "study_id": "exam", "patient_id": "who", "view": ["pos", "kind"], "findings": "find"}
-    (one, two), rejected = read(tmp_path, {**columns, "indication": "ind", "sex": "sex", "age_years": "age"})
+    more = {"indication": "ind", "sex": "sex", "age_years": "age", "scanner": "maker"}
+    (one, two), rejected = read(tmp_path, columns | more)
     assert not rejected
     assert [(image.image_id, image.view) for image in one.images] == [("1.png", "PA"), ("2.png", "LATERAL")]
     assert [image.view for image in two.images] == [None]
-    assert (one.study_id, one.patient_id, one.sex, one.age_years) == ("s1", "p1", "F", 61)
+    assert (one.study_id, one.patient_id, one.sex, one.age_years, one.scanner) == ("s1", "p1", "F", 61, "Maker 1")
     assert one.sections == {"findings": "Clear.", "indication": "Cough"}
     assert two.sections == {"indication": "Cough"}
 

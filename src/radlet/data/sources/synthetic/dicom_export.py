@@ -124,7 +124,7 @@ def _dicom(study: Study, image: ImageRecord, number: int, pixels: NDArray[np.uin
     header.ViewPosition = "LL" if image.view == "LATERAL" else image.view
     header.ImageLaterality = "U"
     header.PatientOrientation = ["P", "F"] if image.view == "LATERAL" else ["L", "F"]
-    header.Manufacturer = f"radlet synthetic {study.site}"
+    header.Manufacturer, _, header.ManufacturerModelName = (study.scanner or "radlet").partition(" ")
     spacing = FIELD_MM / pixels.shape[1]
     header.ImagerPixelSpacing = [f"{spacing:.6g}", f"{spacing:.6g}"]
     _set_pixels(header, pixels, inverted=zlib.crc32(image.image_id.encode()) % 4 == 0)

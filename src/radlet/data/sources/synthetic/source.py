@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from radlet.core.records import Box, Finding, ImageRecord, Study, View
 from radlet.core.registry import nearest
+from radlet.data.scanner import read_scanner
 from radlet.data.sources.base import RawStudy, Source
 from radlet.data.sources.synthetic import lateral_painting, painting
 from radlet.data.sources.synthetic.anatomy import posed
@@ -157,6 +158,7 @@ class SyntheticSource(Source):
             sex=patient.anatomy.sex,
             age_years=patient.anatomy.age_years,
             site=patient.site,
+            scanner=read_scanner("radlet", f"synthetic {exam.style}"),
             prior_study_id=patient.study_id(index - 1) if index else None,
         )
         return RawStudy(study, pixels, masks)
