@@ -26,10 +26,12 @@ REFERENCES, DRAFTS = random_texts(0, 25), random_texts(1, 25)
 
 @pytest.fixture(scope="module")
 def scorers(scorer_weights):
-    with Scorers(scorer_weights, ScorerSettings(batch_size=4)) as scorers:
+    with Scorers(scorer_weights, ScorerSettings(batch_size=64)) as scorers:
         yield scorers
 
 
+# bert-score 0.3.13 reads its baseline in a way of which torch warns.
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
 @pytest.mark.parametrize("rescaled", [False, True])
 def test_bertscore_equals_bert_score(scorers, scorer_weights, rescaled):
     folder = scorer_weights / "bertscore" / "distilroberta-base"
@@ -100,7 +102,7 @@ def test_radcliq_v1_is_the_published_line():
     coefficients = np.array([-3.77083683e-01, -3.70300100e-01, -2.52616218e-01, 4.31504841e-12])
     for values in np.random.default_rng(0).random((5, 4)):
         assert RADCLIQ_V1.line.at(values) == pytest.approx(((values - means) / scales) @ coefficients, abs=1e-9)
-    assert RADCLIQ_V1.low == pytest.approx(RADCLIQ_V1.line.at((1, 1, 1, 1)), abs=1e-9)
+    assert 0 <= RADCLIQ_V1.line.at((1, 1, 1, 1)) - RADCLIQ_V1.low < 0.01
 
 
 def test_radcliq_is_drawn_through_its_four_metrics(scorer_weights, stub_python):

@@ -11,9 +11,12 @@ BETTER = {"higher": "↑ higher", "lower": "↓ lower", None: "a description"}
 
 
 def metrics_table(scorers: Scorers) -> Table:
-    """Return name, range, direction and version of every metric, and whether it can be computed."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("metric", "range", "better", "version", "weights"):
+    """Return name, range, direction and version of every metric, and whether the model of those that run one is here.
+
+    It fits a terminal of 80 columns.
+    """
+    table = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=True)
+    for title in ("metric", "range", "better", "version", "model"):
         table.add_column(title, no_wrap=True, justify="right" if title == "version" else "left")
     for name in METRICS:
         metric: Metric = METRICS[name]
@@ -65,4 +68,4 @@ def metric_facts(name: str, scorers: Scorers) -> Table:
 def _readiness(metric: Metric, scorers: Scorers) -> str:
     if not isinstance(metric, ModelMetric):
         return ""
-    return "lacking" if metric.lack(scorers) else "here"
+    return "–" if metric.lack(scorers) else "here"

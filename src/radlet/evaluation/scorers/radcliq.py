@@ -7,6 +7,7 @@ version 1.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import floor
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,6 @@ RADCLIQ_V1 = RadCliq(
     weights=(RADGRAPH, BERTSCORE, CHEXBERT),
     what="RadCliQ-v1: the errors that radiologists would count, a line through four standardised metrics.",
     source=f"{_SOURCE}, version 1, BERTScore without idf",
-    low=_V1.at((1.0, 1.0, 1.0, 0.0)),
+    low=floor(100 * _V1.at((1.0, 1.0, 1.0, 0.0))) / 100,
     line=_V1,
 )
