@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 import radlet
 from radlet.core.config import models_in
 from radlet.core.registry import Registry
+from radlet.metrics.base import Metric
 from radlet.stages.check import stage_config, stage_names
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
@@ -74,13 +75,28 @@ def find_registries() -> dict[str, Registry]:
 
 def registry_entries(registry: Registry) -> Iterator[str]:
     """Yield a section for each entry that has a configuration, one line for the others."""
-    for name in sorted(registry):
-        entry = registry[name]
+    entries = {name: registry[name] for name in sorted(registry)}
+    if all(isinstance(entry, Metric) for entry in entries.values()):
+        yield from metric_rows(entries)
+        return
+    for name, entry in entries.items():
         if isinstance(entry, type) and issubclass(entry, BaseModel):
             yield f"## `{name}`\n\n{first_paragraph(entry)}\n"
             yield from config_tables(entry)
         else:
             yield f"- `{name}`: {first_paragraph(entry)}"
+
+
+def metric_rows(metrics: dict[str, Metric]) -> Iterator[str]:
+    """Yield a table of the facts that every metric states, and what each is, one line for those of one kind."""
+    yield "| metric | range | better | version | reads | empty text | source |\n|---|---|---|---|---|---|---|"
+    for name, metric in metrics.items():
+        cells = (metric.range, metric.direction or "a description", str(metric.version), metric.reads)
+        yield f"| `{name}` | {' | '.join((*cells, one_line(metric.empty), one_line(metric.source)))} |"
+    yield ""
+    for summary in dict.fromkeys(metric.summary for metric in metrics.values()):
+        names = ", ".join(f"`{name}`" for name, metric in metrics.items() if metric.summary == summary)
+        yield f"- {names}: {summary}"
 
 
 def config_tables(config: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -16,6 +16,7 @@ from radlet.core.errors import CheckpointError, ConfigError, DataError, RadletEr
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from radlet.core.labeller import Labeller
     from radlet.inference.drafter import Drafter
 
 app = typer.Typer(
@@ -46,6 +47,11 @@ Overrides = Annotated[
 Checkpoint = Annotated[Path, typer.Argument(help="Checkpoint folder, or the run that holds one.", show_default=False)]
 Files = Annotated[
     list[Path], typer.Argument(help="Films (DICOM, PNG, JPEG), folders, or JSONL manifests.", show_default=False)
+]
+
+LabellerSettings = Annotated[
+    list[str] | None,
+    typer.Argument(help="Another labeller and its settings: kind=chexbert path=DIR", show_default=False),
 ]
 
 
@@ -289,24 +295,26 @@ def label(
         Path,
         typer.Argument(help="JSONL {id?, text} if the first line starts with {, else a report a line; - reads stdin."),
     ],
-    labeller: Annotated[
-        list[str] | None,
-        typer.Argument(help="Another labeller and its settings: kind=chexbert path=DIR", show_default=False),
-    ] = None,
+    labeller: LabellerSettings = None,
 ) -> None:
     """Read the 14 CheXpert observations off reports, one JSON line each; without text, all are UNMENTIONED."""
-    from radlet.core.config import load_config
     from radlet.core.jsonl import read_lines
-    from radlet.data.assembly import ExampleSettings
     from radlet.evaluation.readings import label_texts
 
-    settings = load_config(ExampleSettings, None, [f"labeller.{setting}" for setting in labeller or []])
+    chosen = _labeller(labeller)
     lines = read_lines(file)
     if not lines:
         raise DataError(f"{file}: is empty. Give JSONL rows with a text, or a report a line.")
     reports = list(_reports(file, lines))  # nothing is written when a later line is wrong
-    for report_id, states in label_texts(reports, settings.labeller):
+    for report_id, states in label_texts(reports, chosen):
         typer.echo(json.dumps({"id": report_id, "observations": states}, ensure_ascii=False))
+
+
+def _labeller(settings: list[str] | None) -> "Labeller":
+    from radlet.core.config import load_config
+    from radlet.data.assembly import ExampleSettings
+
+    return load_config(ExampleSettings, None, [f"labeller.{setting}" for setting in settings or []]).labeller
 
 
 def _reports(file: Path, lines: list[tuple[int, str]]) -> Iterator[tuple[str, str]]:
@@ -349,21 +357,50 @@ def score(
     interval: Annotated[
         Literal["percentile", "bca"], typer.Option(help="Percentiles, or bias-corrected and accelerated.")
     ] = "percentile",
+    metrics: Annotated[
+        str | None, typer.Option(help="Score by these alone: bleu_4,rouge_l (see radlet metrics).", show_default=False)
+    ] = None,
+    per_report: Annotated[
+        Path | None, typer.Option(help="JSONL to write: the scores of each report alone.", show_default=False)
+    ] = None,
+    labeller: LabellerSettings = None,
     out: Annotated[Path, typer.Option(help="Scorecard to write.")] = Path("scorecard.json"),
 ) -> None:
     """Score drafts against references, with intervals resampled by patient."""
     from radlet.core.runs import write_atomically
-    from radlet.evaluation.prediction_files import score_file
+    from radlet.evaluation.prediction_files import score_each, score_file
+    from radlet.evaluation.readings import Readings
     from radlet.evaluation.scorecard import number_text
 
-    _check_file(out)
-    scorecard = score_file(file, bootstrap, interval=interval)
+    for path in (out, *([per_report] if per_report else [])):
+        _check_file(path)
+    names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
+    if names == []:
+        raise ConfigError("--metrics: names no metric. Give names from radlet metrics with commas, or leave it out.")
+    readings = Readings(_labeller(labeller), Progress())
+    scorecard = score_file(file, bootstrap, interval=interval, metric_names=names, readings=readings)
+    if per_report:
+        per_report.parent.mkdir(parents=True, exist_ok=True)
+        rows = score_each(file, names, readings)
+        write_atomically(per_report, "".join(json.dumps(row) + "\n" for row in rows))
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, scorecard.model_dump_json(indent=2) + "\n")
     for name, estimate in scorecard.metrics.items():
         value, low, high = (number_text(number, 4) for number in (estimate.value, estimate.low, estimate.high))
         typer.echo(f"{name:<40} {value}  [{low}, {high}]")
     typer.echo(str(out))
+
+
+@app.command(name="metrics", rich_help_panel="Judge texts")
+def list_metrics(
+    name: Annotated[str | None, typer.Argument(help="Tell all of this one.", show_default=False)] = None,
+) -> None:
+    """List the metrics: range, which way is better, version; of one also source and what an empty text gives."""
+    from rich.console import Console
+
+    from radlet.evaluation.metric_table import metric_facts, metrics_table
+
+    Console().print(metric_facts(name) if name else metrics_table())
 
 
 @app.command(rich_help_panel="Judge texts")

@@ -6,6 +6,7 @@ import pytest
 from radlet.core.records import OBSERVATIONS, State
 from radlet.core.statements import Statement
 from radlet.metrics import METRICS
+from radlet.metrics.base import PlacedStatements
 
 P, N, U = State.POSITIVE, State.NEGATIVE, State.UNCERTAIN
 
@@ -29,9 +30,14 @@ REFERENCES = {
     "statements": [
         [Statement("pleural effusion", P, "left", severity="mild"), Statement("edema", N)],
         [Statement("mass", P, "right", ("upper",), size_mm=40)],
-        [Statement("endotracheal tube", P, position="satisfactory"), Statement("pneumothorax", N)],
-        [Statement("cardiomegaly", P, severity="severe", change="unchanged")],
+        [Statement("endotracheal tube", P, position="satisfactory"), Statement("picc", P, position="malpositioned")],
+        [
+            Statement("cardiomegaly", P, severity="severe", change="unchanged"),
+            Statement("pneumothorax", P, "left"),
+            Statement("pleural effusion", P, "left", severity="severe"),
+        ],
     ],
+    "priors": [True, False, False, False],
 }
 DISJOINT = {
     "text": ["zzz qqq www vvv kkk jjj"] * 4,
@@ -45,8 +51,27 @@ DISJOINT = {
         {"Pneumothorax": ["right"]},
     ],
     "statements": [[Statement("rib fracture", P, "left")]] * 4,
+    "priors": [False, True, True, True],
 }
-EMPTY = {"text": "", "observations": {}, "sides": {}, "statements": []}
+ALTERED = DISJOINT | {
+    "text": [f"{text} {text}" for text in REFERENCES["text"]],
+    "statements": [
+        [Statement("pleural effusion", P, "right", severity="severe", change="new"), Statement("edema", N)],
+        [Statement("mass", P, "right", ("lower",), size_mm=40)],
+        [Statement("endotracheal tube", P, position="malpositioned"), Statement("picc", P, position="satisfactory")],
+        [Statement("cardiomegaly", P, severity="severe"), Statement("pleural effusion", P, "left", severity="mild")],
+    ],
+}
+EMPTY = {"text": "", "observations": {}, "sides": {}, "statements": [], "priors": False}
+
+
+def placed(statements):
+    return PlacedStatements(4 * len(statements), statements, [4 * i for i in range(len(statements))])
+
+
+for texts in (REFERENCES, DISJOINT, ALTERED):
+    texts["placed_statements"] = [placed(statements) for statements in texts["statements"]]
+EMPTY["placed_statements"] = placed([])
 
 
 @pytest.fixture(params=sorted(METRICS))
@@ -60,30 +85,54 @@ def test_no_reports_score_zero(metric):
     assert metric.score(statistics.sum(axis=0)) == 0.0
 
 
-def test_empty_reports_are_finite(metric):
-    empty, full = [EMPTY[metric.reads]] * 4, REFERENCES[metric.reads]
-    for references, predictions in ((empty, empty), (empty, full), (full, empty)):
-        assert np.isfinite(metric(references, predictions))
-    if metric.best is not None:
-        assert metric(full, empty) == 0.0
+def test_facts_are_stated(metric):
+    assert isinstance(metric.version, int)
+    assert metric.version >= 1
+    assert metric.low < metric.high
+    assert np.isfinite(metric.low) or np.isfinite(metric.high)
+    assert metric.direction in ("higher", "lower", None)
+    assert metric.sign == {"higher": 1, "lower": -1, None: 0}[metric.direction]
+    for text in (metric.empty, metric.source):
+        assert len(text) > 10
+        assert "\n" not in text
 
 
-def test_perfect_predictions_score_best(metric):
-    references = REFERENCES[metric.reads]
-    if metric.best is not None:
-        assert metric(references, references) == pytest.approx(metric.best)
+def test_scores_are_in_range(metric):
+    references, disjoint, empty = REFERENCES[metric.reads], DISJOINT[metric.reads], [EMPTY[metric.reads]] * 4
+    texts = (references, disjoint, empty, [*references[1:], references[0]], [*references[:2], *disjoint[2:]])
+    for expected in texts:
+        for drafted in texts:
+            assert metric.low - 1e-9 <= metric(expected, drafted) <= metric.high + 1e-9
 
 
-def test_disjoint_predictions_score_zero(metric):
-    if metric.best is not None:
-        assert metric(REFERENCES[metric.reads], DISJOINT[metric.reads]) == pytest.approx(0.0)
-
-
-def test_a_half_right_set_lies_between(metric):
-    if metric.best is None:
+def test_perfect_drafts_are_best(metric):
+    if metric.direction is None:
         pytest.skip("a description, not a mark")
+    references, disjoint, empty = REFERENCES[metric.reads], DISJOINT[metric.reads], [EMPTY[metric.reads]] * 4
+    perfect = metric(references, references)
+    bound = metric.high if metric.direction == "higher" else metric.low
+    if np.isfinite(bound):
+        assert perfect == pytest.approx(bound, abs=2e-3)  # METEOR takes a little off one unbroken run of words
+    drafted = (disjoint, [*references[:2], *disjoint[2:]], ALTERED[metric.reads], empty)
+    wrong, half, altered, silent = (metric.sign * (perfect - metric(references, drafts)) for drafts in drafted)
+    assert min(half, altered, silent) >= 0
+    assert wrong >= half
+    assert max(wrong, altered) > 0
+
+
+def test_scores_do_not_vary(metric):
     references, disjoint = REFERENCES[metric.reads], DISJOINT[metric.reads]
-    assert 0.0 < metric(references, [*references[:2], *disjoint[2:]]) < metric.best
+    drafts = [*references[:1], *disjoint[1:]]
+    first, again = metric.statistics(references, drafts), metric.statistics(list(references), list(drafts))
+    assert np.array_equal(first, again)
+
+
+@pytest.mark.parametrize("name", [name for name in METRICS if METRICS[name].direction == "higher"])
+def test_wrong_drafts_earn_nothing(name):
+    metric = METRICS[name]
+    if metric.low == 0:  # scores that may be negative have no level of nothing
+        assert metric(REFERENCES[metric.reads], DISJOINT[metric.reads]) == pytest.approx(0.0)
+        assert metric(REFERENCES[metric.reads], [EMPTY[metric.reads]] * 4) == 0.0
 
 
 def test_order_of_reports_does_not_matter(metric):

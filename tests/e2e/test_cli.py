@@ -247,12 +247,17 @@ def test_score_writes_a_scorecard(tmp_path: Path) -> None:
     out.parent.mkdir()
     out.write_text("old")
     (tmp_path / "reader").hardlink_to(out)
-    done = radlet("score", file, "--bootstrap", 50, "--out", out)
+    each, names = tmp_path / "new" / "each.jsonl", "observation_f1_micro_14, rouge_l,laterality"
+    done = radlet("score", file, "--bootstrap", 50, "--metrics", names, "--per-report", each, "--out", out)
     assert done.returncode == 0, done.stderr
+    assert [row["id"] for row in json_lines(each.read_text())] == ["0", "1", "2"]
+    laterality = {row["id"]: row["metrics"]["laterality"] for row in json_lines(each.read_text())}
+    assert laterality == {"0": 1.0, "1": None, "2": None}
     assert (tmp_path / "reader").read_text() == "old"  # replaced whole, never written over
     metrics = json.loads(out.read_text())["metrics"]
     assert metrics["observation_f1_micro_14"] == {"value": 1.0, "low": 1.0, "high": 1.0}
     assert metrics["rouge_l"]["value"] == 1.0
+    assert len(metrics) == 3
     assert "observation_f1_micro_14" in done.stdout
 
 
@@ -358,3 +363,14 @@ def test_synthesize_writes_dicom(tmp_path: Path) -> None:
     assert films
     assert done.stdout == f"{len(films)} films in {tmp_path}\n"
     assert dcmread(films[0]).Modality == "DX"
+
+
+def test_metrics_are_listed_with_what_they_state():
+    listed = radlet("metrics").stdout
+    assert re.search(r"^rule_judge_errors +from 0 +↓ lower +\d+$", listed, re.MULTILINE)
+    one = radlet("metrics", "cider").stdout
+    assert "0 to 10" in one
+    assert "Vedantam" in one
+    wrong = radlet("metrics", "cidre")
+    assert wrong.returncode == 2
+    assert "Did you mean 'cider'?" in wrong.stderr

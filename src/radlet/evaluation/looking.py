@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from radlet.evaluation.readings import read_reports
 from radlet.evaluation.scorecard import Looking, PairedResult, ProbeResult, Scorecard
 from radlet.evaluation.scoring import MODEL, Answers, Measure, measures
 from radlet.metrics import METRICS
@@ -66,7 +65,7 @@ def verdict(margins: Mapping[str, PairedResult], scores: Mapping[str, float]) ->
 def explained(measure: Measure, answers: Answers, resampler: PatientResampler) -> Estimate:
     """Return (model - better of those that do not see the film) / model, in each resample the better one of it."""
     texts = [answers.systems[name] for name in (MODEL, *UNSEEING) if name in answers.systems]
-    rows = [measure.metric.statistics(measure.expected, read_reports(t, measure.metric.reads)) for t in texts]
+    rows = [measure.metric.statistics(measure.expected, answers.readings.of(t, measure.metric.reads)) for t in texts]
     width = rows[0].shape[1]
 
     def share(totals: Floats) -> Floats:

@@ -65,6 +65,24 @@ GROUPS: dict[str, dict[str, str]] = {
         "observation_f1_micro_14_with_uncertain": "F1, micro, 14, uncertain counts",
         "observation_f1_macro_14_with_uncertain": "F1, macro, 14, uncertain counts",
         "laterality": "Right side, of one-sided findings",
+        "severity_agreement": "Right degree, of graded findings",
+        "negation_agreement": "Presence agreed, of what both name",
+    },
+    "Statements, by the rule judge": {
+        "rule_judge_credit": "Weight of findings accounted for",
+        "rule_judge_errors": "Errors a report",
+        "rule_judge_significant_errors": "Significant errors a report",
+        "statement_f1_simple": "Statement F1, simple",
+        "statement_f1_partial": "Statement F1, partial",
+        "statement_f1_complete": "Statement F1, complete",
+        "statement_f1_at_equal_length": "Statement F1, simple, at equal length",
+    },
+    "What must not happen": {
+        "critical_misses": "Reports with a critical finding missed",
+        "critical_misses_pneumothorax": "Pneumothorax missed",
+        "critical_misses_malposition": "Misplaced tube or line missed",
+        "critical_misses_large_effusion": "Large effusion missed",
+        "prior_hallucination": "Earlier exam made up",
     },
     "Words": {
         "bleu_1": "BLEU-1",
@@ -74,11 +92,26 @@ GROUPS: dict[str, dict[str, str]] = {
         "rouge_1": "ROUGE-1",
         "rouge_2": "ROUGE-2",
         "rouge_l": "ROUGE-L",
+        "meteor_exact_stem": "METEOR without synonyms",
         "cider": "CIDEr-D, of 10",
+        "edit_distance_words": "Words to change, of the longer text",
     },
-    "Shape of the text": {"length_words": "Words a draft", "length_ratio": "Length over reference"},
+    "Shape of the text": {
+        "length_words": "Words a draft",
+        "length_ratio": "Length over reference",
+        "repetition_4": "Runs of four words said twice",
+    },
 }
 SIDES = ("truth_laterality", "laterality")
+FEW_CASES = (
+    *SIDES,
+    "severity_agreement",
+    "negation_agreement",
+    "critical_misses",
+    "critical_misses_pneumothorax",
+    "critical_misses_malposition",
+    "critical_misses_large_effusion",
+)
 """Shares that may be of few cases, or of none, so that the number of cases stands beside them."""
 _FEW_LABELS = 6
 """So many labels stand in one column."""
@@ -105,6 +138,15 @@ class TableRow:
     baselines: tuple[Cell | None, ...]
     paired: PairedResult | None
     scale: float
+    sign: int
+    """1 where higher is better, -1 where lower is, 0 for a description."""
+
+    @property
+    def verdict(self) -> str:
+        """Return "good" or "bad" where the model is clearly better or worse than the best baseline."""
+        if self.paired is None or self.paired.low <= 0 <= self.paired.high:
+            return ""
+        return "good" if self.sign * self.paired.difference > 0 else "bad"
 
 
 @dataclass(frozen=True)
@@ -173,7 +215,12 @@ def render_page(
 def primary_metric(card: Scorecard) -> str:
     """Return the metric that heads the page: F1 against the truth where it is known, else against the references."""
     names = [name for name in ("truth_f1_micro", "observation_f1_micro_14", *card.metrics) if name in card.metrics]
-    return next((name for name in names if card.metrics[name].defined), names[0])
+    return next((name for name in names if card.metrics[name].defined and _sign(name) > 0), names[0])
+
+
+def _sign(name: str) -> int:
+    """Return which way a metric is better; those outside of the registry (truth, retrieval) are better when higher."""
+    return int(METRICS[name].sign) if name in METRICS else 1
 
 
 def looking_line(card: Scorecard) -> str:
@@ -277,11 +324,11 @@ def _table_rows(card: Scorecard, names: dict[str, str]) -> list[TableRow]:
             continue
         shown = {system: scores[name] for system, scores in card.baselines.items() if name in scores}
         scale = row_scale([card.metrics[name], *shown.values()])
-        judged = card.judged.get(name, {}) if name in SIDES else {}
+        judged = card.judged.get(name, {}) if name in FEW_CASES else {}
         cells = {system: Cell(one, bar(one, scale), judged.get(system)) for system, one in shown.items()}
         model = Cell(card.metrics[name], bar(card.metrics[name], scale), judged.get(MODEL))
         baselines = tuple(cells.get(system) for system in card.baselines)
-        rows.append(TableRow(name, label, model, baselines, card.paired.get(name), scale))
+        rows.append(TableRow(name, label, model, baselines, card.paired.get(name), scale, _sign(name)))
     return rows
 
 

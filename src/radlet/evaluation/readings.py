@@ -4,27 +4,58 @@ Stands between the metrics, which know no text, and the labeller of `data.observ
 synthetic studies the same readings are made from the exact truth.
 """
 
+import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from radlet.core.console import Progress
 from radlet.core.labeller import Labeller
 from radlet.core.records import OBSERVATIONS, Finding, Side, State
 from radlet.data.findings import read_statements
+from radlet.data.labellers.rules import RuleLabeller
 from radlet.data.observations import find_mentions, label_report
-from radlet.metrics.base import Reading
+from radlet.data.priors import find_prior_references
+from radlet.metrics.base import PlacedStatements, Reading
 
+_WORD = re.compile(r"\S+")
 _BATCH = 256
 """Texts given to a labeller at once, so that a long file shows its first lines before the last is read."""
 
 
+class Readings:
+    """Readings of reports, each text read once in each way.
+
+    Args:
+        labeller: What reads the observations; all else is always read by rules.
+        progress: Shows how far a labeller with learned weights is; none: it is not shown.
+    """
+
+    def __init__(self, labeller: Labeller | None = None, progress: Progress | None = None) -> None:
+        self.labeller = labeller or RuleLabeller()
+        self._progress = progress or Progress(quiet=True)
+        self._known: dict[Reading, dict[str, Any]] = {}
+
+    def of(self, texts: Sequence[str], reading: Reading) -> list[Any]:
+        """Return the reading of each text."""
+        known = self._known.setdefault(reading, {})
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        if reading == "observations":
+            known.update(self._observations(new))
+        else:
+            known.update((text, _READERS[reading](text)) for text in new)
+        return [known[text] for text in texts]
+
+    def _observations(self, texts: Sequence[str]) -> Iterator[tuple[str, dict[str, State]]]:
+        """Yield each text with its states; one without a word states nothing, not even that there is no finding."""
+        labelled = label_texts([(text, text) for text in texts], self.labeller)
+        for text, states in self._progress.track(labelled, "reading reports", len(texts)):
+            yield text, states if text.strip() else {}
+
+
 def read_reports(texts: Sequence[str], reading: Reading) -> list[Any]:
-    """Return the reading of each text; equal texts are read once."""
-    read = _READERS[reading]
-    known: dict[str, Any] = {}
-    for text in texts:
-        if text not in known:
-            known[text] = read(text)
-    return [known[text] for text in texts]
+    """Return the reading of each text by the rules; equal texts are read once."""
+    return Readings().of(texts, reading)
 
 
 def text_observations(text: str) -> dict[str, State]:
@@ -50,6 +81,18 @@ def text_sides(text: str) -> dict[str, list[Side]]:
     return sides
 
 
+def place_statements(text: str) -> PlacedStatements:
+    """Return what a text states, each with the number of words that stand before it."""
+    starts = [match.start() for match in _WORD.finditer(text)]
+    statements = read_statements(text)
+    return PlacedStatements(len(starts), statements, [bisect_left(starts, each.start) for each in statements])
+
+
+def refers_to_prior(text: str) -> bool:
+    """Tell whether a text refers to an earlier exam."""
+    return bool(find_prior_references(text))
+
+
 def truth_observations(truth: Sequence[Finding]) -> dict[str, State]:
     """Return the observations that are truly present."""
     return {finding.observation: State.POSITIVE for finding in truth}
@@ -68,7 +111,8 @@ def truth_sides(truth: Sequence[Finding]) -> dict[str, list[Side]]:
 
 _READERS: dict[Reading, Callable[[str], Any]] = {
     "text": str,
-    "observations": text_observations,
     "sides": text_sides,
     "statements": read_statements,
+    "placed_statements": place_statements,
+    "priors": refers_to_prior,
 }

@@ -112,6 +112,10 @@ class Scorecard(Record):
     num_resamples: int
     interval: Interval = "percentile"
     """Kind of the bootstrap's intervals."""
+    labeller: str = "rules"
+    """What read the observations off the texts."""
+    labeller_sha256: str | None = None
+    """Digest of its weights, where it has any."""
     metrics: dict[str, Estimate]
     """The model's scores; null numbers where there was nothing to judge."""
     baselines: dict[str, dict[str, Estimate]] = Field(default_factory=dict)

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from radlet.core.records import OBSERVATIONS, Finding
-from radlet.evaluation.readings import read_reports, truth_observations, truth_sides
+from radlet.evaluation.readings import Readings, truth_observations, truth_sides
 from radlet.evaluation.scorecard import ObservationResult, PairedResult
 from radlet.metrics import METRICS
 from radlet.metrics.base import Floats, Metric
 from radlet.metrics.laterality import LATERALITY
 from radlet.metrics.observations import ObservationAgreement
 from radlet.metrics.resampling import Estimate, PatientResampler, holm
-from radlet.metrics.text_shape import distinct_ngrams, unique_share
+from radlet.metrics.text_shape import DISTINCT_2, UNIQUE_SHARE
 
 MODEL = "model"
 BASELINES = ("constant", "no_image", "shuffled_image", "nearest_neighbour")
@@ -31,12 +31,14 @@ class Answers:
         patients: Patient of each report.
         systems: System name -> its drafts in the same order; `MODEL` is one of them.
         truth: The true findings of each report, or None where nobody knows.
+        readings: What reads the texts.
     """
 
     references: Sequence[str]
     patients: Sequence[str]
     systems: Mapping[str, Sequence[str]]
     truth: Sequence[Sequence[Finding]] | None = None
+    readings: Readings = field(default_factory=Readings)
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def measures(answers: Answers, metric_names: Sequence[str] | None = None) -> lis
     """
     chosen = [(name, METRICS[name]) for name in metric_names or METRICS]
     return [
-        Measure(name, metric, read_reports(answers.references, metric.reads)) for name, metric in chosen
+        Measure(name, metric, answers.readings.of(answers.references, metric.reads)) for name, metric in chosen
     ] + _truth_measures(answers.truth)
 
 
@@ -75,7 +77,7 @@ def score_answers(answers: Answers, resampler: PatientResampler, chosen: Sequenc
     scores = Scores(estimates={system: {} for system in answers.systems})
     for measure in chosen:
         statistics = {
-            system: measure.metric.statistics(measure.expected, read_reports(texts, measure.metric.reads))
+            system: measure.metric.statistics(measure.expected, answers.readings.of(texts, measure.metric.reads))
             for system, texts in answers.systems.items()
         }
         for system, rows in statistics.items():
@@ -83,13 +85,13 @@ def score_answers(answers: Answers, resampler: PatientResampler, chosen: Sequenc
             judged = measure.metric.judged(rows.sum(axis=0))
             if judged is not None:
                 scores.judged.setdefault(measure.name, {})[system] = int(judged)
-        if measure.metric.best is not None:
+        if measure.metric.direction is not None:
             _compare(scores, measure, statistics, resampler)
-    _correct(scores)
+    _correct(scores, {measure.name: measure.metric.sign for measure in chosen})
     return scores
 
 
-def _correct(scores: Scores) -> None:
+def _correct(scores: Scores, signs: Mapping[str, int]) -> None:
     """Correct the p-values for the number of metrics, and choose each metric's best baseline."""
     for system in scores.estimates:
         results = {metric: others[system] for metric, others in scores.paired_all.items() if system in others}
@@ -97,7 +99,7 @@ def _correct(scores: Scores) -> None:
         for (metric, result), p_value in zip(results.items(), corrected, strict=True):
             scores.paired_all[metric][system] = result.model_copy(update={"p_corrected": p_value})
     for metric, others in scores.paired_all.items():
-        scores.paired[metric] = min(others.values(), key=lambda result: result.difference)
+        scores.paired[metric] = min(others.values(), key=lambda result: signs[metric] * result.difference)
 
 
 def _compare(scores: Scores, measure: Measure, statistics: Mapping[str, Floats], resampler: PatientResampler) -> None:
@@ -113,7 +115,11 @@ def _compare(scores: Scores, measure: Measure, statistics: Mapping[str, Floats],
 
 
 def observation_results(
-    expected: Sequence[Any], drafts: Sequence[str], resampler: PatientResampler, names: Sequence[str] = OBSERVATIONS
+    expected: Sequence[Any],
+    drafts: Sequence[str],
+    resampler: PatientResampler,
+    names: Sequence[str] = OBSERVATIONS,
+    readings: Readings | None = None,
 ) -> dict[str, ObservationResult]:
     """Judge each observation on its own.
 
@@ -122,8 +128,9 @@ def observation_results(
         drafts: The model's texts.
         resampler: Draws of the same reports.
         names: The observations to judge.
+        readings: What reads the drafts; by default the rules.
     """
-    drafted = read_reports(drafts, "observations")
+    drafted = (readings or Readings()).of(drafts, "observations")
     results = {}
     for name in names:
         parts = {m: ObservationAgreement((name,), measure=m) for m in ("f1", "precision", "recall")}
@@ -142,7 +149,7 @@ def observation_results(
 def diversity(answers: Answers) -> dict[str, dict[str, float]]:
     """Return how much the texts of each system, and the references, vary."""
     return {
-        name: {"unique_share": unique_share(texts), "distinct_2": distinct_ngrams(texts, 2)}
+        name: {"unique_share": UNIQUE_SHARE(texts, texts), "distinct_2": DISTINCT_2(texts, texts)}
         for name, texts in {"reference": answers.references, **answers.systems}.items()
     }
 

@@ -44,7 +44,7 @@ class Task(ABC):
 class Findings(Task):
     """Draft the target section of a report, or the caption of a film, from the films and the indication."""
 
-    version = 2
+    version = 3
     metrics = (
         "observation_f1_micro_14",
         "observation_f1_macro_14",
@@ -58,7 +58,21 @@ class Findings(Task):
         "observation_f1_macro_5_with_uncertain",
         "observation_precision_micro_14",
         "observation_recall_micro_14",
+        "negation_agreement",
         "laterality",
+        "severity_agreement",
+        "critical_misses",
+        "critical_misses_pneumothorax",
+        "critical_misses_malposition",
+        "critical_misses_large_effusion",
+        "prior_hallucination",
+        "rule_judge_credit",
+        "rule_judge_errors",
+        "rule_judge_significant_errors",
+        "statement_f1_simple",
+        "statement_f1_partial",
+        "statement_f1_complete",
+        "statement_f1_at_equal_length",
         "bleu_1",
         "bleu_2",
         "bleu_3",
@@ -66,7 +80,10 @@ class Findings(Task):
         "rouge_1",
         "rouge_2",
         "rouge_l",
+        "meteor_exact_stem",
         "cider",
+        "edit_distance_words",
+        "repetition_4",
         "length_words",
         "length_ratio",
     )

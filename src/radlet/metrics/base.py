@@ -2,27 +2,39 @@
 
 Keeping the two apart makes the score of any resample of reports a matrix product, so that a thousand bootstrap
 resamples cost little more than one score, and makes a corpus metric (BLEU, micro-F1) as easy to resample as a mean.
-All scores run from 0 to 1 unless a metric says otherwise. Nothing to judge (0/0) scores 0: silence earns no mark. Where
-scores are published it is no score at all, and `Metric.score_judged` gives NaN for it.
+Nothing to judge (0/0) scores 0: silence earns no mark. Where scores are published it is no score at all, and
+`Metric.score_judged` gives NaN for it.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from math import isfinite
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radlet.core.records import Side, State
+from radlet.core.statements import Statement
 
 Floats = NDArray[np.float64]
-Reading = Literal["text", "observations", "sides", "statements"]
-"""What a metric reads of a report: its words, its observations' states, the sides of its positive mentions, or all that
-it states."""
+Reading = Literal["text", "observations", "sides", "statements", "placed_statements", "priors"]
+"""What a metric reads of a report: its words, its observations' states, the sides of its positive mentions, all that it
+states, that with its place in the text, or whether it refers to an earlier exam."""
+Direction = Literal["higher", "lower"]
 Observations = Mapping[str, State]
 """State of each observation; one that is missing counts as UNMENTIONED."""
 Sides = Mapping[str, Collection[Side]]
 """The sides named for each positive observation, one entry a mention."""
+
+
+class PlacedStatements(NamedTuple):
+    """What a text states, and how far into it each statement begins."""
+
+    num_words: int
+    statements: Sequence[Statement]
+    words_before: Sequence[int]
+    """For each statement, how many words of the text stand before it."""
 
 
 class Metric(ABC):
@@ -32,13 +44,23 @@ class Metric(ABC):
 
     Attributes:
         reads: Which reading of a report `statistics` takes.
-        best: Score of perfect predictions; None for a description that is not a mark (report length).
+        version: Raised whenever scores would change for the same texts.
+        low: Lowest score there can be.
+        high: Highest score there can be; infinite where there is no end.
+        direction: Which way is better; None for a description that is not a mark (report length).
+        empty: What it gives for an empty draft, an empty reference, and where there is nothing to judge.
+        source: The paper and equation, or the package, whose definition it is.
         weighs_by_set: Whether the statistics of a report depend on the other references (on how rare its words are).
             A resample then keeps those of the whole set.
     """
 
     reads: ClassVar[Reading]
-    best: ClassVar[float | None] = 1.0
+    version: int = 1
+    low: float = 0.0
+    high: float = 1.0
+    direction: Direction | None = "higher"
+    empty: str
+    source: str
     weighs_by_set: ClassVar[bool] = False
 
     @abstractmethod
@@ -57,6 +79,23 @@ class Metric(ABC):
         """Return the scores of summed statistics, NaN where there was nothing to judge."""
         scores, judged = self.score(totals), self.judged(totals)
         return scores if judged is None else np.where(judged > 0, scores, np.nan)
+
+    @property
+    def range(self) -> str:
+        """The scores there can be, in words."""
+        if not isfinite(self.high):
+            return f"from {self.low:g}"
+        return f"{self.low:g} to {self.high:g}" if isfinite(self.low) else f"up to {self.high:g}"
+
+    @property
+    def summary(self) -> str:
+        """The first paragraph of the metric's docstring on one line."""
+        return " ".join((type(self).__doc__ or "").split("\n\n")[0].split())
+
+    @property
+    def sign(self) -> int:
+        """What to multiply a difference of two scores by, so that more is better: 1 or -1; 0 for a description."""
+        return {"higher": 1, "lower": -1, None: 0}[self.direction]
 
     def __call__(self, references: Sequence[Any], predictions: Sequence[Any]) -> float:
         """Score one set of predictions against as many references."""

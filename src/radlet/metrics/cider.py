@@ -5,18 +5,17 @@ the references at hand, so the figure depends on the set: it compares systems on
 """
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from radlet.metrics.base import Floats, Metric, ratio
+from radlet.metrics.words import plain_words
 
 _MAX_ORDER = 4
 _SIGMA = 6.0
 _SCALE = 10.0
-_WORD = re.compile(r"[a-z0-9]+(?:[.'/-][a-z0-9]+)*")
 
 Grams = Counter[tuple[str, ...]]
 
@@ -29,7 +28,9 @@ class CiderD(Metric):
     """
 
     reads = "text"
-    best = _SCALE
+    high = _SCALE
+    empty = "an empty draft or reference scores 0 and counts as a report"
+    source = "Vedantam et al. 2015, section 5, with the arithmetic of the COCO caption evaluation (pycocoevalcap 1.2)"
     weighs_by_set = True
 
     def statistics(self, references: Sequence[str], predictions: Sequence[str]) -> Floats:
@@ -78,7 +79,7 @@ class _Weights:
 
 
 def _grams(text: str) -> Grams:
-    words = _WORD.findall(text.lower())
+    words = plain_words(text)
     return Counter(
         tuple(words[start : start + order])
         for order in range(1, _MAX_ORDER + 1)

@@ -18,6 +18,8 @@ class Laterality(Metric):
     """
 
     reads = "sides"
+    empty = "an empty draft or reference adds no judged mention; undefined where no mention is judged"
+    source = "radlet: docs/metrics.md, Side"
 
     def statistics(self, references: Sequence[Sides], predictions: Sequence[Sides]) -> Floats:
         """Count the right and the judged mentions of each pair, shape (n, 2)."""

@@ -36,6 +36,10 @@ class ObservationAgreement(Metric):
     with_uncertain: bool = False
 
     reads = "observations"
+    empty = "an empty draft states nothing: all of its reference is missed; undefined where nothing is positive"
+    source = (
+        "scikit-learn's F1, precision and recall on the observations of Irvin et al. 2019; macro over those that occur"
+    )
 
     def statistics(self, references: Sequence[Observations], predictions: Sequence[Observations]) -> Floats:
         """Count the decisions on each pair, shape (n, 3 * number of observations)."""
@@ -99,7 +103,19 @@ F1_MICRO_5 = ObservationAgreement(OBSERVATIONS_5)
 F1_MACRO_5 = ObservationAgreement(OBSERVATIONS_5, average="macro")
 F1_MICRO_14_WITH_UNCERTAIN = ObservationAgreement(with_uncertain=True)
 F1_MACRO_14_WITH_UNCERTAIN = ObservationAgreement(average="macro", with_uncertain=True)
+F1_MICRO_13_WITH_UNCERTAIN = ObservationAgreement(OBSERVATIONS[:-1], with_uncertain=True)
+F1_MACRO_13_WITH_UNCERTAIN = ObservationAgreement(OBSERVATIONS[:-1], average="macro", with_uncertain=True)
 F1_MICRO_5_WITH_UNCERTAIN = ObservationAgreement(OBSERVATIONS_5, with_uncertain=True)
 F1_MACRO_5_WITH_UNCERTAIN = ObservationAgreement(OBSERVATIONS_5, average="macro", with_uncertain=True)
 PRECISION_MICRO_14 = ObservationAgreement(measure="precision")
+PRECISION_MACRO_14 = ObservationAgreement(average="macro", measure="precision")
+PRECISION_MICRO_13 = ObservationAgreement(OBSERVATIONS[:-1], measure="precision")
+PRECISION_MACRO_13 = ObservationAgreement(OBSERVATIONS[:-1], average="macro", measure="precision")
+PRECISION_MICRO_5 = ObservationAgreement(OBSERVATIONS_5, measure="precision")
+PRECISION_MACRO_5 = ObservationAgreement(OBSERVATIONS_5, average="macro", measure="precision")
 RECALL_MICRO_14 = ObservationAgreement(measure="recall")
+RECALL_MACRO_14 = ObservationAgreement(average="macro", measure="recall")
+RECALL_MICRO_13 = ObservationAgreement(OBSERVATIONS[:-1], measure="recall")
+RECALL_MACRO_13 = ObservationAgreement(OBSERVATIONS[:-1], average="macro", measure="recall")
+RECALL_MICRO_5 = ObservationAgreement(OBSERVATIONS_5, measure="recall")
+RECALL_MACRO_5 = ObservationAgreement(OBSERVATIONS_5, average="macro", measure="recall")

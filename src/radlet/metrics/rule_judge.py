@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import log2
-from typing import ClassVar, Literal
+from math import inf, log2
+from typing import Literal
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -326,6 +326,8 @@ class RuleJudgeCredit(Metric):
     """
 
     reads = "statements"
+    empty = "an empty draft earns nothing; undefined where neither side states a finding"
+    source = "radlet: docs/judge.md"
 
     def statistics(
         self, references: Sequence[Sequence[Statement]], predictions: Sequence[Sequence[Statement]]
@@ -345,7 +347,7 @@ class RuleJudgeCredit(Metric):
 
 @dataclass(frozen=True)
 class RuleJudgeErrors(Metric):
-    """Mean number of errors a report (unbounded, lower is better; a description and no mark).
+    """Mean number of errors a report; lower is better, and there is no upper end.
 
     Statistics: errors, and a count of one.
 
@@ -358,7 +360,10 @@ class RuleJudgeErrors(Metric):
     significant: bool = False
 
     reads = "statements"
-    best: ClassVar[float | None] = None
+    high = inf
+    direction = "lower"
+    empty = "an empty draft misses all of its reference; of an empty reference all findings of the draft are false"
+    source = "the six kinds of CheXprompt (Zambrano Chaves et al. 2025), counted by the rules of docs/judge.md"
 
     def statistics(
         self, references: Sequence[Sequence[Statement]], predictions: Sequence[Sequence[Statement]]

@@ -31,6 +31,8 @@ class StatementF1(Metric):
     reading: Reading = "simple"
 
     reads = "statements"
+    empty = "an empty draft states nothing: its whole reference is missed; undefined where neither side states anything"
+    source = "radlet: docs/metrics.md; the three readings of RadGraph F1 (Delbrouck et al. 2022), yet not RadGraph F1"
 
     def statistics(
         self, references: Sequence[Sequence[Statement]], predictions: Sequence[Sequence[Statement]]

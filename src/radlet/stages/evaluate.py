@@ -6,20 +6,23 @@ come, so that a killed evaluation goes on.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, SerializeAsAny, field_validator
 
-from radlet.core.config import StageConfig
+from radlet.core.config import StageConfig, of_its_kind
 from radlet.core.console import Progress
 from radlet.core.errors import CheckpointError, DataError
+from radlet.core.labeller import Labeller
 from radlet.core.records import Example, Split
 from radlet.core.runs import Run, open_run, write_atomically
 from radlet.data.examples import Films, select_films
 from radlet.data.images import read_film, resize_film
+from radlet.data.labellers import LABELLERS
+from radlet.data.labellers.rules import RuleLabeller
 from radlet.data.manifests import read_examples
 from radlet.evaluation import TASKS
 from radlet.evaluation.encoder_scores import EncoderScores, score_encoder
@@ -29,7 +32,7 @@ from radlet.evaluation.marks import mark_draft, marked_phrases
 from radlet.evaluation.page import looking_line, primary_metric, render_page
 from radlet.evaluation.pictures import Overlay, Picture, film_uri, overlay_uri, typical_rows, worst_rows
 from radlet.evaluation.probes import Probes, ProbeSettings
-from radlet.evaluation.readings import read_reports, truth_observations
+from radlet.evaluation.readings import Readings, truth_observations
 from radlet.evaluation.runner import Draft, draft_all
 from radlet.evaluation.scorecard import ProbeResult, Scorecard, number_text
 from radlet.evaluation.scoring import (
@@ -80,10 +83,18 @@ class EvaluateConfig(StageConfig):
     """Kind of the bootstrap's intervals: percentiles, or bias-corrected and accelerated."""
     max_probe_drafts: int = Field(default=64, ge=1)
     """Each probe of whether the model looks drafts so many reports at most, drawn by the seed."""
+    labeller: SerializeAsAny[Labeller] = RuleLabeller()
+    """What reads the observations off references and drafts for their metrics: a table with its ``kind``. All else
+    (sides, statements, probes, the marks on the page) is always read by the rules."""
     batch_size: int = Field(default=16, ge=1)
     """Drafts written at once."""
     num_pictures: int = Field(default=6, ge=0)
     """Films on the page, drawn at random; as many again show the worst drafts."""
+
+    @field_validator("labeller", mode="before")
+    @classmethod
+    def _of_its_kind(cls, value: Any) -> Any:
+        return of_its_kind(LABELLERS, value)
 
     @property
     def inputs(self) -> dict[str, Path]:
@@ -112,6 +123,7 @@ def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
     blind = Drafter.load(config.no_image_checkpoint) if config.no_image_checkpoint else None
     systems = Systems(task, judged, training, config.seed, config.batch_size).table(drafter, blind, embedder)
     answers = _collect(run_, task, judged, systems, progress)
+    answers = replace(answers, readings=Readings(config.labeller, progress))
     upstream = upstream_runs(run_.path)
     settings = ProbeSettings(config.max_probe_drafts, config.seed, drafter.image_settings.size_px)
     probes = _look(config, run_, Probes(task, judged, answers.systems[MODEL], settings), drafter, progress)
@@ -190,7 +202,8 @@ def _score(
     truth_support = {}
     if answers.truth is not None:
         present = [truth_observations(findings) for findings in answers.truth]
-        truth_support = observation_results(present, drafts, resampler, occurring_observations(answers.truth))
+        occurring = occurring_observations(answers.truth)
+        truth_support = observation_results(present, drafts, resampler, occurring, answers.readings)
     return Scorecard(
         task=config.task,
         task_version=task.version,
@@ -208,7 +221,11 @@ def _score(
         judged=scores.judged,
         retrieval=encoder.beside,
         encoder_auroc=encoder.aurocs,
-        support=observation_results(read_reports(answers.references, "observations"), drafts, resampler),
+        support=observation_results(
+            answers.readings.of(answers.references, "observations"), drafts, resampler, readings=answers.readings
+        ),
+        labeller=config.labeller.kind,
+        labeller_sha256=getattr(config.labeller, "sha256", None),
         truth_support=truth_support,
         diversity=diversity(answers),
     )

@@ -163,6 +163,17 @@ def test_the_verdict_follows_the_interval(make_card):
     assert "No baseline was run" in render_page(make_card({"model": [LEFT] * 8}), "m", [])
 
 
+def test_where_less_is_better_a_model_with_fewer_errors_is_the_good_one(make_card):
+    good, poor = [LEFT, NONE] * 4, [HEART, HEART] * 4
+    for model, constant, verdict in ((good, poor, "good"), (poor, good, "bad")):
+        page = render_page(make_card({"model": model, "constant": constant}), "tiny", [])
+        row = page[page.index('<th scope="row">Errors a report') :]
+        assert row.index('title="lower is better"') < row.index("</th>")
+        assert re.search(r'class="paired"><b class="(\w*)">', row)[1] == verdict
+    row = page[page.index('<th scope="row">BLEU-1') :]
+    assert "lower is better" not in row[: row.index("</th>")]
+
+
 def test_retrieval_is_shown_when_there_is_one(make_card):
     card = make_card({"model": [LEFT] * 8})
     beside = {"num_images": 8.0, "num_texts": 4.0}

@@ -1,9 +1,15 @@
 import json
+import time
 
+import numpy as np
 import pytest
 
-from radlet.core.errors import DataError
-from radlet.evaluation.prediction_files import read_predictions, score_file
+from radlet.core.errors import DataError, UnknownNameError
+from radlet.core.records import OBSERVATIONS, State
+from radlet.data.labellers.rules import RuleLabeller
+from radlet.evaluation.prediction_files import read_predictions, score_each, score_file
+from radlet.evaluation.readings import Readings
+from radlet.metrics import METRICS
 
 ROWS = [
     {"id": "a", "patient_id": "p", "reference": "Small left pleural effusion.", "prediction": "Left pleural effusion."},
@@ -76,3 +82,98 @@ def test_refuses_a_missing_file_and_no_resamples(tmp_path, write):
         score_file(tmp_path / "none.jsonl")
     with pytest.raises(DataError, match="at least 1 is needed"):
         score_file(write(*ROWS), num_resamples=0)
+
+
+def test_each_report_is_scored_alone(write):
+    rows = {row["id"]: row["metrics"] for row in score_each(write(*ROWS))}
+    assert list(rows) == ["a", "b", "c"]
+    assert set(rows["a"]) == set(METRICS)
+    assert rows["b"]["observation_f1_micro_14"] == rows["b"]["rouge_l"] == 1.0
+    assert rows["c"]["observation_f1_micro_14"] == 0.0
+    assert rows["b"]["critical_misses"] is None  # nothing critical to miss
+    assert rows["a"]["length_words"] == 3.0
+    alone = score_file(write(ROWS[0]), num_resamples=1).metrics
+    assert rows["a"]["bleu_1"] == pytest.approx(alone["bleu_1"].value)
+    assert rows["a"]["rule_judge_credit"] == pytest.approx(alone["rule_judge_credit"].value)
+
+
+def test_only_the_metrics_asked_for(write):
+    names = ["rouge_l", "bleu_1"]
+    assert list(score_file(write(*ROWS), num_resamples=2, metric_names=names).metrics) == names
+    assert [list(row["metrics"]) for row in score_each(write(*ROWS), names)] == [names] * 3
+    with pytest.raises(UnknownNameError, match="Did you mean 'rouge_l'"):
+        score_file(write(*ROWS), num_resamples=2, metric_names=["rouge_ll"])
+
+
+def test_another_labeller_reads_the_observations_alone(write):
+    class Edematous(RuleLabeller):
+        """Sees edema everywhere."""
+
+        sha256: str = "abc"
+
+        def label(self, texts):
+            asked.extend(texts)
+            return [dict.fromkeys(OBSERVATIONS, State.UNMENTIONED) | {"Edema": State.POSITIVE} for _ in texts]
+
+    asked = []
+    blank = {"id": "d", "patient_id": "r", "reference": "Left pneumothorax.", "prediction": " \n"}
+    card = score_file(write(*ROWS, blank), num_resamples=10, readings=Readings(Edematous()))
+    rules = score_file(write(*ROWS, blank), num_resamples=10)
+    assert card.metrics["observation_f1_micro_14"].value == pytest.approx(2 * 3 / (2 * 3 + 1))
+    assert (card.support["Edema"].support, card.support["Edema"].drafted) == (4, 3)  # a blank draft states nothing
+    assert len(asked) == len(set(asked)) == 6  # each different text once, whatever the number of metrics
+    assert card.labeller_sha256 == "abc"
+    assert (rules.labeller, rules.labeller_sha256) == ("rules", None)
+    assert card.metrics["laterality"] == rules.metrics["laterality"]
+    assert card.metrics["rule_judge_errors"] == rules.metrics["rule_judge_errors"]
+
+
+ODD = {
+    "empty": "",
+    "blank": " \n\t ",
+    "controls": "The\x00 heart\x07 is\x1b enlarged.\x7f",
+    "half a character": "Left \ud800 effusion.",
+    "chinese": "\u5de6\u4fa7\u80f8\u8154\u79ef\u6db2\u3002",
+    "spanish": "Cardiomegalia. Derrame pleural izquierdo.",
+    "marks": "<b>Heart</b> [bold] {x} \\n %s",
+    "other line ends": "Heart is enlarged.\r\nNo effusion.\u2028Clear\x0b\x0c\x85lungs.",
+}
+
+
+@pytest.mark.parametrize("name", sorted(ODD))
+def test_odd_texts_have_a_score_on_either_side(write, name):
+    pairs = [(ODD[name], ROWS[0]["reference"]), (ROWS[0]["reference"], ODD[name]), (ODD[name], ODD[name])]
+    file = write(*({"id": i, "reference": true, "prediction": draft} for i, (true, draft) in enumerate(pairs)))
+    card = score_file(file, num_resamples=2)
+    for metric, estimate in card.metrics.items():
+        assert estimate.value is None or METRICS[metric].low <= estimate.value <= METRICS[metric].high + 1e-9
+    for row in score_each(file, ["edit_distance_words", "rouge_l"]):
+        assert all(value is not None for value in row["metrics"].values())
+    json.loads(card.model_dump_json())
+
+
+def test_a_mark_of_byte_order_and_other_line_ends_change_nothing(tmp_path, write):
+    plain = write(*ROWS)
+    other = tmp_path / "other.jsonl"
+    other.write_bytes(b"\xef\xbb\xbf" + plain.read_bytes().replace(b"\n", b"\r\n"))
+    assert score_file(other, num_resamples=20).metrics == score_file(plain, num_resamples=20).metrics
+
+
+def test_the_order_of_the_rows_does_not_matter(write):
+    values = [
+        {name: one.value for name, one in score_file(write(*rows), num_resamples=1).metrics.items()}
+        for rows in (ROWS, ROWS[::-1])
+    ]
+    assert values[0] == pytest.approx(values[1])
+
+
+def test_a_report_of_ten_thousand_words_is_scored_soon(write):
+    said = ["Small left pleural effusion.", "The heart is enlarged.", "No pneumothorax.", "Right basilar opacity."]
+    draws = np.random.default_rng(0)
+    true, draft = (" ".join(draws.choice(said, 2900)) for _ in range(2))
+    unbroken = " ".join(f"w{number}" for number in draws.integers(0, 5000, 10_000))
+    rows = [{"id": 1, "reference": true, "prediction": draft}, {"id": 2, "reference": true, "prediction": unbroken}]
+    start = time.process_time()
+    card = score_file(write(*rows), num_resamples=2)
+    assert time.process_time() - start < 30  # a table of words by words alone would take minutes
+    assert card.metrics["length_words"].value > 9000

@@ -145,3 +145,14 @@ def test_a_model_that_names_no_side_is_compared_with_nobody(answers):
     assert "truth_laterality" not in scores.paired
     assert "truth_laterality" not in scores.paired_all
     assert scores.paired["truth_f1_micro"].low is not None
+
+
+def test_where_less_is_better_the_best_baseline_makes_the_fewest_errors(scores):
+    # Each way round a side is one error; a finding that is not there, or is missed, is one too.
+    errors = {system: estimates["rule_judge_errors"].value for system, estimates in scores.estimates.items()}
+    assert errors["model"] == 0
+    best = min(("constant", "shuffled_image"), key=lambda system: errors[system])
+    assert errors["constant"] != errors["shuffled_image"]
+    assert scores.paired["rule_judge_errors"].baseline == best
+    assert scores.paired["rule_judge_errors"].difference == pytest.approx(-errors[best])
+    assert "length_words" not in scores.paired

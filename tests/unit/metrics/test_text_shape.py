@@ -1,6 +1,6 @@
 import pytest
 
-from radlet.metrics.text_shape import LENGTH_RATIO, LENGTH_WORDS, distinct_ngrams, unique_share
+from radlet.metrics.text_shape import DISTINCT_2, LENGTH_RATIO, LENGTH_WORDS, REPETITION_4, UNIQUE_SHARE
 
 
 def test_length():
@@ -9,10 +9,20 @@ def test_length():
 
 
 def test_unique_share_ignores_case_and_spacing():
-    assert unique_share(["No disease.", "no  disease.", "Effusion.", "Edema."]) == 0.75
-    assert unique_share([]) == 0.0
+    drafts = ["No disease.", "no  disease.", "Effusion.", "Edema."]
+    assert UNIQUE_SHARE(drafts, drafts) == 0.75
+    assert UNIQUE_SHARE([""] * 3, ["a", "A", "a "]) == pytest.approx(1 / 3)
+    assert UNIQUE_SHARE([], []) == 0.0
 
 
 def test_distinct_ngrams():
-    assert distinct_ngrams(["a b a b"], 2) == pytest.approx(2 / 3)  # ab, ba, ab
-    assert distinct_ngrams(["a"], 2) == 0.0
+    assert DISTINCT_2([""], ["a b a b"]) == pytest.approx(2 / 3)  # ab, ba, ab
+    assert DISTINCT_2([""], ["a"]) == 0.0
+    assert DISTINCT_2(["", ""], ["a b c", "A b d"]) == pytest.approx(3 / 4)  # ab in both, bc, bd
+
+
+def test_repetition_counts_what_a_draft_has_said_before():
+    # Of the runs of four words of "a b c d a b c d" (5) one is said twice.
+    assert REPETITION_4([""], ["a b c d a b c d"]) == pytest.approx(1 / 5)
+    assert REPETITION_4(["", ""], ["a b c d a b c d", "a b c"]) == pytest.approx(1 / 10)
+    assert REPETITION_4([""], ["a a a a a a"]) == pytest.approx(2 / 3)

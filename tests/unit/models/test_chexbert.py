@@ -13,6 +13,7 @@ from radlet.core.config import load_config
 from radlet.core.errors import CheckpointError, ConfigError
 from radlet.core.records import OBSERVATIONS, State
 from radlet.data.assembly import ExampleSettings
+from radlet.metrics import METRICS
 from radlet.models.importers.chexbert import import_chexbert
 from radlet.models.labellers.chexbert import CheXbertLabeller
 
@@ -105,6 +106,26 @@ def test_the_command_line_labels_with_it(folder, tmp_path):
         {name: str(state) for name, state in row.items()}
         for row in CheXbertLabeller(path=folder).label(["No pneumothorax.", "the heart is large"])
     ]
+
+
+def test_the_command_line_scores_with_it(folder, tmp_path):
+    texts = ["No pneumothorax.", "the heart is large"]
+    rows = [{"id": i, "reference": text, "prediction": texts[0]} for i, text in enumerate(texts)]
+    (tmp_path / "drafts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    names = "observation_f1_micro_14,rouge_l"
+    out = tmp_path / "card.json"
+    command = ["score", str(tmp_path / "drafts.jsonl"), "--bootstrap", "5", "--metrics", names, "--out", str(out)]
+    result = CliRunner().invoke(app, [*command, "kind=chexbert", f"path={folder}"])
+    assert result.exit_code == 0
+    labeller = CheXbertLabeller(path=folder)
+    card = json.loads(out.read_text())
+    assert (card["labeller"], card["labeller_sha256"]) == ("chexbert", labeller.sha256)
+    states = labeller.label(texts)
+    expected = METRICS["observation_f1_micro_14"](states, [states[0]] * 2)
+    assert (card["metrics"]["observation_f1_micro_14"]["value"] or 0.0) == pytest.approx(expected)
+    assert sum(row["support"] for row in card["support"].values()) == sum(
+        state is State.POSITIVE for row in states for state in row.values()
+    )
 
 
 def test_a_run_is_told_apart_by_the_weights(folder, published):
