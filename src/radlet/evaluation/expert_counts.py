@@ -44,11 +44,13 @@ class Judgements:
         counts: Id -> errors by kind and level, shape (6, 2); none for a metric.
         values: Id -> value of a metric, turned so that more is better; none for a judge.
         missing: Id -> why there is no judgement.
+        is_metric: Whether it gives values, which can be ranked only.
     """
 
     counts: dict[str, Floats] = field(default_factory=dict)
     values: dict[str, float] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    is_metric: bool = False
 
 
 @dataclass
@@ -207,7 +209,7 @@ def _judged(stem: str, rows: _Rows) -> dict[str, Judgements]:
 
 def _metric(rows: Sequence[tuple[str, str, Any]], sign: int = 1) -> Judgements:
     """Read a metric: place, id and value of each report."""
-    judgements = Judgements()
+    judgements = Judgements(is_metric=True)
     seen: set[str] = set()
     for place, name, value in rows:
         _once(name, seen, place)

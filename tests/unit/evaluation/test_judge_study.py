@@ -133,14 +133,15 @@ def test_all_metrics_of_a_scoring_each_the_right_way_round(tmp_path):
     experts = write_experts(tmp_path / "experts.jsonl", EXPERTS)
     values = {"rouge_l": -1.0, "edit_distance_words": 1.0, "length_words": 1.0, "another": -1.0}
     rows = [
-        {"id": f"r{index}", "metrics": {name: sign * number for name, sign in values.items()}}
+        {"id": f"r{index}", "metrics": {"bleu_4": None} | {name: sign * number for name, sign in values.items()}}
         for index, number in enumerate(TRUTH)
     ]
     study = study_files([experts, write_rows(tmp_path / "each.jsonl", rows)], num_resamples=20)
     figures = {name: one.agreement["total"]["all"]["tau"].judge.value for name, one in study.judges.items()}
     assert METRICS["edit_distance_words"].direction == "lower"
-    assert set(figures) == {"rouge_l", "another", "edit_distance_words"}
-    assert all(value > 0.8 for value in figures.values())
+    assert set(figures) == {"bleu_4", "rouge_l", "another", "edit_distance_words"}
+    assert all(value > 0.8 for name, value in figures.items() if name != "bleu_4")
+    assert set(study.judges["bleu_4"].agreement) == {"total"}
     lines = "\n".join(study_lines(study))
     assert "metrics, all errors" in lines
     assert "rouge_l" in render_study_page(study)
