@@ -95,9 +95,8 @@ def study_files(
     reports = files.reports
     resampler = PatientResampler([files.patients.get(name, name) for name in reports], num_resamples, seed)
     progress = progress or Progress(quiet=True)
-    results = {
-        name: _compare(files, name, resampler) for name in progress.track([None, *files.judges], "judges") if name
-    }
+    tracked = progress.track(files.judges, "judges", len(files.judges))
+    results = {name: _compare(files, name, resampler) for name in tracked}
     return JudgeStudy(
         num_reports=len(reports),
         num_patients=resampler.num_patients,
