@@ -57,8 +57,10 @@ from radlet.evaluation.scoring import (
 from radlet.evaluation.subgroups import describe_subgroups, example_attributes
 from radlet.evaluation.systems import Systems
 from radlet.evaluation.tasks import Task
+from radlet.evaluation.text_only import TextModelConfig, TextOnly
 from radlet.inference.attention import find_phrase
 from radlet.inference.drafter import Drafter
+from radlet.inference.text_writer import TextWriter
 from radlet.metrics.resampling import Interval, PatientResampler
 from radlet.retrieval.embedding import Embedder
 from radlet.stages.announce import announce_finished, announce_start
@@ -84,6 +86,8 @@ class EvaluateConfig(StageConfig):
     """Run directory of a `finetune` without films, for the baseline `no_image`."""
     encoder: Path | None = None
     """Run directory of `pretrain`, for retrieval and the baseline `nearest_neighbour`."""
+    text_model: TextModelConfig | None = None
+    """A language model that never saw a film, for the baseline `text_only`; none: it is not run."""
     task: str = "findings"
     """What is asked of the model; a name from the registry of tasks."""
     split: Split = "test"
@@ -170,7 +174,10 @@ def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
     judged, training = _rows(config, task, config.films or _trained_films(drafter))
     progress.console.print(f"  {len(judged)} drafts of the {config.split} split by each system")
     blind = Drafter.load(config.no_image_checkpoint) if config.no_image_checkpoint else None
-    systems = Systems(task, judged, training, config.seed, config.batch_size).table(drafter, blind, embedder)
+    systems = {
+        **Systems(task, judged, training, config.seed, config.batch_size).table(drafter, blind, embedder),
+        **_text_only(config, task, judged, training),
+    }
     answers = _collect(run_, task, judged, systems, progress)
     answers = replace(answers, readings=Readings(config.labeller, progress, scorers))
     upstream = upstream_runs(run_.path)
@@ -201,6 +208,17 @@ def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
             progress.console.print(f"  {line}")
     run_.finish()
     return run_.path
+
+
+def _text_only(
+    config: EvaluateConfig, task: Task, judged: Sequence[Example], training: Sequence[Example]
+) -> dict[str, Draft]:
+    if config.text_model is None:
+        return {}
+    model = TextWriter.load(config.text_model.path)
+    return {
+        "text_only": TextOnly(task, training, config.text_model, config.seed).draft(judged, model, config.batch_size)
+    }
 
 
 def _rows(config: EvaluateConfig, task: Task, films: Films) -> tuple[list[Example], list[Example]]:
