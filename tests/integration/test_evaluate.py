@@ -151,6 +151,20 @@ def test_groups_have_scores_and_small_ones_none(world):
         world(age_bands=(40, 20))
 
 
+def test_a_language_model_without_films_is_one_more_baseline(world, monkeypatch, tmp_path):
+    answers = SimpleNamespace(
+        has_room=lambda prompt, tokens: True,
+        write=lambda prompts, **_: [prompt.split("Findings: ")[-1].split("\n")[0] for prompt in prompts],
+    )
+    monkeypatch.setattr(evaluate.TextWriter, "load", lambda path: answers)
+    path = evaluate.run(world(text_model={"path": tmp_path}), QUIET)
+    card = Scorecard.load(path / "scorecard.json")
+    assert 0 < card.baselines["text_only"]["truth_f1_micro"].value < 1
+    assert card.paired_all["truth_f1_micro"]["text_only"].low > 0
+    assert (path / "baselines" / "text_only.jsonl").exists()
+    assert "Text only" in (path / "scorecard.html").read_text(encoding="utf-8")
+
+
 def test_the_files_of_every_system_can_be_scored_again(world):
     path = evaluate.run(world(), QUIET)
     card = Scorecard.load(path / "scorecard.json")
