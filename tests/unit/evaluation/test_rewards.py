@@ -41,7 +41,7 @@ def test_what_has_nothing_to_judge_leaves_its_weight_to_the_others():
         ({"cider": 1}, ConfigError, "depends on the other reports"),
         ({"rouge": 1}, UnknownNameError, "Did you mean"),
         ({"bertscore": 1}, ConfigError, "runs a model"),
-        ({"radcliq_v1": 1}, ConfigError, "no best score"),
+        ({"radcliq_v0": 1}, ConfigError, "no best score"),
     ],
 )
 def test_what_cannot_be_a_reward_is_refused(weights, error, message):
