@@ -8,6 +8,7 @@ from radlet.core.records import OBSERVATIONS, State
 from radlet.data.labellers.rules import RuleLabeller
 from radlet.evaluation.prediction_files import read_predictions, score_each, score_file
 from radlet.evaluation.readings import Readings
+from radlet.evaluation.scorers.loading import text_metrics
 from radlet.evaluation.subgroups import Grouping
 from radlet.metrics import METRICS
 
@@ -87,7 +88,7 @@ def test_refuses_a_missing_file_and_no_resamples(tmp_path, write):
 def test_each_report_is_scored_alone(write):
     rows = {row["id"]: row["metrics"] for row in score_each(write(*ROWS))}
     assert list(rows) == ["a", "b", "c"]
-    assert set(rows["a"]) == set(METRICS)
+    assert set(rows["a"]) == set(text_metrics())
     assert rows["b"]["observation_f1_micro_14"] == rows["b"]["rouge_l"] == 1.0
     assert rows["c"]["observation_f1_micro_14"] == 0.0
     assert rows["b"]["critical_misses"] is None  # nothing critical to miss
