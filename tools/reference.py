@@ -23,6 +23,7 @@ from radlet.core.config import models_in
 from radlet.core.registry import Registry
 from radlet.metrics.base import Metric
 from radlet.stages.check import stage_config, stage_names
+from radlet.stages.grid import GridConfig
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
 NOTICE = "<!-- Written by `make docs` from the code. Do not edit. -->\n"
@@ -63,6 +64,7 @@ def make_pages() -> Iterator[tuple[str, str]]:
             yield f"{name}.md", f"{title}\n" + "\n".join(config_tables(config))
     for kind, registry in sorted(find_registries().items()):
         yield f"{kind}.md", f"# {kind.capitalize()}\n\n" + "\n".join(registry_entries(registry))
+    yield "grid.md", f"# Grid of `ablate`\n\n{first_paragraph(GridConfig)}\n\n" + "\n".join(config_tables(GridConfig))
     yield "cli.md", command_line()
 
 

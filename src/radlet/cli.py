@@ -412,13 +412,16 @@ def score(
     ] = None,
     min_subgroup: Annotated[int, typer.Option(min=2, help="Groups of fewer patients have no number.")] = 20,
 ) -> None:
-    """Score drafts against references, with intervals resampled by patient."""
+    """Score drafts against references, with intervals resampled by patient; ↓ marks scores of which less is better."""
     from radlet.core.runs import write_atomically
     from radlet.evaluation.prediction_files import score_each, score_file
     from radlet.evaluation.readings import Readings
     from radlet.evaluation.scorecard import number_text
     from radlet.evaluation.subgroups import Grouping, subgroup_lines
+    from radlet.metrics import METRICS
 
+    if per_report and str(file) == "-":
+        raise ConfigError("--per-report reads the predictions a second time. Give a file in place of -.")
     for path in (out, *([per_report] if per_report else [])):
         _check_file(path)
     names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
@@ -438,7 +441,7 @@ def score(
     write_atomically(out, scorecard.model_dump_json(indent=2) + "\n")
     for name, estimate in scorecard.metrics.items():
         value, low, high = (number_text(number, 4) for number in (estimate.value, estimate.low, estimate.high))
-        typer.echo(f"{name:<40} {value}  [{low}, {high}]")
+        typer.echo(f"{name:<40} {value}  [{low}, {high}]{'  ↓' if METRICS[name].sign < 0 else ''}")
     for name, systems in scorecard.unscored.items():
         for reason, count in systems["model"].items():
             typer.echo(f"{name}: {count} reports without a score: {reason}", err=True)

@@ -256,7 +256,7 @@ def test_score_writes_a_scorecard(tmp_path: Path) -> None:
     out.parent.mkdir()
     out.write_text("old")
     (tmp_path / "reader").hardlink_to(out)
-    each, names = tmp_path / "new" / "each.jsonl", "observation_f1_micro_14, rouge_l,laterality"
+    each, names = tmp_path / "new" / "each.jsonl", "observation_f1_micro_14, rouge_l,laterality,edit_distance_words"
     done = radlet("score", file, "--bootstrap", 50, "--metrics", names, "--per-report", each, "--out", out)
     assert done.returncode == 0, done.stderr
     assert [row["id"] for row in json_lines(each.read_text())] == ["0", "1", "2"]
@@ -266,7 +266,8 @@ def test_score_writes_a_scorecard(tmp_path: Path) -> None:
     metrics = json.loads(out.read_text())["metrics"]
     assert metrics["observation_f1_micro_14"] == {"value": 1.0, "low": 1.0, "high": 1.0}
     assert metrics["rouge_l"]["value"] == 1.0
-    assert len(metrics) == 3
+    assert len(metrics) == 4
+    assert re.search(r"^edit_distance_words +0\.0000 +\[0\.0000, 0\.0000\]  ↓$", done.stdout, re.MULTILINE)
     assert "observation_f1_micro_14" in done.stdout
 
 

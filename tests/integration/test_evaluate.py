@@ -10,10 +10,11 @@ from PIL import Image
 from rich.console import Console
 
 from radlet.core.config import StageConfig
-from radlet.core.errors import CheckpointError, DataError
-from radlet.core.records import Example, Finding
+from radlet.core.errors import CheckpointError, DataError, UnknownNameError
+from radlet.core.records import OBSERVATIONS, Example, Finding, State
 from radlet.core.runs import open_run
 from radlet.data.images import ImageSettings
+from radlet.data.labellers.rules import RuleLabeller
 from radlet.data.manifests import EXAMPLES, write_records
 from radlet.evaluation.prediction_files import score_file
 from radlet.evaluation.scorecard import Scorecard
@@ -150,6 +151,20 @@ def test_groups_have_scores_and_small_ones_none(world):
         world(age_bands=(40, 20))
 
 
+def test_a_language_model_without_films_is_one_more_baseline(world, monkeypatch, tmp_path):
+    answers = SimpleNamespace(
+        has_room=lambda prompt, tokens: True,
+        write=lambda prompts, **_: [prompt.split("Findings: ")[-1].split("\n")[0] for prompt in prompts],
+    )
+    monkeypatch.setattr(evaluate.TextWriter, "load", lambda path: answers)
+    path = evaluate.run(world(text_model={"path": tmp_path}), QUIET)
+    card = Scorecard.load(path / "scorecard.json")
+    assert 0 < card.baselines["text_only"]["truth_f1_micro"].value < 1
+    assert card.paired_all["truth_f1_micro"]["text_only"].low > 0
+    assert (path / "baselines" / "text_only.jsonl").exists()
+    assert "Text only" in (path / "scorecard.html").read_text(encoding="utf-8")
+
+
 def test_the_files_of_every_system_can_be_scored_again(world):
     path = evaluate.run(world(), QUIET)
     card = Scorecard.load(path / "scorecard.json")
@@ -194,6 +209,30 @@ def test_every_evaluation_says_whether_the_model_looks(world):
     rows = [json.loads(line) for line in (path / "probes" / "blank.jsonl").read_text().splitlines()]
     drafts = {row["id"]: row for row in map(json.loads, (path / "predictions.jsonl").read_text().splitlines())}
     assert [row["reference"] for row in rows] == [drafts[row["id"]]["reference"] for row in rows]
+
+
+class SeesEdema(RuleLabeller):
+    """Reads edema in every text."""
+
+    sha256: str = "abc"
+
+    def label(self, texts):
+        return [dict.fromkeys(OBSERVATIONS, State.UNMENTIONED) | {"Edema": State.POSITIVE} for _ in texts]
+
+
+def test_another_labeller_reads_the_observations_and_is_named(world):
+    rules = Scorecard.load(evaluate.run(world(labeller={"kind": "rules"}), QUIET) / "scorecard.json")
+    path = evaluate.run(world(labeller=SeesEdema(), num_pictures=0), QUIET)
+    card = Scorecard.load(path / "scorecard.json")
+    assert (rules.labeller, rules.labeller_sha256, card.labeller_sha256) == ("rules", None, "abc")
+    assert card.metrics["observation_f1_micro_14"].value == 1.0
+    assert card.support["Edema"].support == 24
+    assert rules.support["Edema"].support == 0
+    assert card.metrics["truth_f1_micro"].value == 0.0  # no film shows edema
+    assert card.truth_support["Cardiomegaly"].drafted == 0
+    assert card.metrics["rule_judge_errors"] == rules.metrics["rule_judge_errors"]
+    with pytest.raises(UnknownNameError, match="labellers"):
+        world(labeller={"kind": "chexpert"})
 
 
 def test_without_the_optional_runs(world):

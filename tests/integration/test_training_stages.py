@@ -83,7 +83,8 @@ def run_finetune(build_run: Path, aligned: Path, **changes: object) -> Path:
 
 
 def losses(run: Path) -> list[float]:
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    log = run / "metrics.jsonl"
+    rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     return [row["loss"] for row in rows if "loss" in row]
 
 
@@ -112,6 +113,16 @@ def test_each_stage_moves_only_its_part(build_run: Path) -> None:
     towers = {name: tensor for name, tensor in align_weights.items() if "vision_tower" in name}
     assert len(towers) == len(before)
     assert all(any(name.endswith(key) and torch.equal(t, before[key]) for key in before) for name, t in towers.items())
+
+
+def test_a_stage_of_no_steps_hands_on_its_model_untrained(build_run: Path) -> None:
+    encoder = run_pretrain(build_run, loop=loop(0))
+    aligned = run_align(build_run, encoder, training={"loop": loop(0)})
+    assert (losses(encoder), losses(aligned)) == ([], [])
+    trained = run_align(build_run, encoder)
+    before, after = (load_file(run / "checkpoint" / "model.safetensors") for run in (aligned, trained))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {name for name in before if "multi_modal_projector" in name}
 
 
 def test_finetune_with_lora_leaves_a_plain_checkpoint(build_run: Path, tiny_films: list[Path]) -> None:

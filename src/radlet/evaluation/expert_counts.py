@@ -2,7 +2,8 @@
 
 A file is told by its columns. Counts by experts: rows `{id, expert, kind, significant, count, patient_id?}`; or one row
 a report and expert with columns `<kind>_significant` and `<kind>_insignificant`; or the published table of ReXVal.
-Judges: what `radlet judge` writes. Metrics: rows `{id, value}`, where more is better.
+Judges: what `radlet judge` writes. Metrics: rows `{id, value}`, where more is better, or what `radlet score` writes of
+each report, where each metric knows which way is better.
 """
 
 import csv
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 
 from radlet.core.errors import DataError
 from radlet.core.jsonl import parse_rows, read_lines
+from radlet.metrics import METRICS
 from radlet.metrics.base import Floats
 from radlet.metrics.judging import ErrorCount, JudgedReport
 from radlet.metrics.rule_judge import ERROR_KINDS, ErrorKind
@@ -28,7 +30,7 @@ _REXVAL = ("study_number", "candidate_type", "rater_index", "error_category", "c
 _FORMS = (
     f"Counts by experts have the columns {', '.join(_LONG)}, or id, expert and <kind>_significant and "
     "<kind>_insignificant of every kind, or those of ReXVal; a judge's file is what radlet judge writes; a metric's "
-    "has id and value."
+    "has id and value, or is what radlet score --per-report writes."
 )
 _TRUTHS = {"true": 0, "1": 0, "yes": 0, "false": 1, "0": 1, "no": 1}
 """Word of the column `significant` -> level: 0 significant, 1 not."""
@@ -40,13 +42,15 @@ class Judgements:
 
     Attributes:
         counts: Id -> errors by kind and level, shape (6, 2); none for a metric.
-        values: Id -> value of a metric, more is better; none for a judge.
+        values: Id -> value of a metric, turned so that more is better; none for a judge.
         missing: Id -> why there is no judgement.
+        is_metric: Whether it gives values, which can be ranked only.
     """
 
     counts: dict[str, Floats] = field(default_factory=dict)
     values: dict[str, float] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    is_metric: bool = False
 
 
 @dataclass
@@ -97,10 +101,11 @@ def read_study_files(paths: Sequence[Path]) -> StudyFiles:
     for path in paths:
         rows = _read(path)
         columns = set(rows[0][1])
-        if "counts" in columns or "value" in columns:
-            if path.stem in files.judges:
-                raise DataError(f"{path}: another file of a judge is called '{path.stem}'. Rename one of them.")
-            files.judges[path.stem] = _metric(rows) if "value" in columns else _judge(rows)
+        if columns & {"counts", "value", "metrics"}:
+            for name, judgements in _judged(path.stem, rows).items():
+                if name in files.judges:
+                    raise DataError(f"{path}: '{name}' came from an earlier file already. Leave one out, or rename it.")
+                files.judges[name] = judgements
             continue
         reader = next((read for needed, read in _READERS if columns.issuperset(needed)), None)
         if reader is None:
@@ -185,11 +190,28 @@ def _judge(rows: _Rows) -> Judgements:
     return judgements
 
 
-def _metric(rows: _Rows) -> Judgements:
-    judgements = Judgements()
+def _judged(stem: str, rows: _Rows) -> dict[str, Judgements]:
+    """Return the judgements of a file by name: one judge, one metric, or all metrics of a scoring."""
+    if "counts" in rows[0][1]:
+        return {stem: _judge(rows)}
+    if "value" in rows[0][1]:
+        return {stem: _metric([(place, _text(row, "id", place), row.get("value")) for place, row in rows])}
+    names = rows[0][1]["metrics"]
+    if not isinstance(names, dict) or any(not isinstance(row.get("metrics"), dict) for _, row in rows):
+        raise DataError(f"{rows[0][0]}: is not what radlet score --per-report writes. {_FORMS}")
+    signs = {name: METRICS[name].sign if name in METRICS else 1 for name in names}
+    return {
+        name: _metric([(place, _text(row, "id", place), row["metrics"].get(name)) for place, row in rows], sign)
+        for name, sign in signs.items()
+        if sign  # a description of the texts has no better and no worse
+    }
+
+
+def _metric(rows: Sequence[tuple[str, str, Any]], sign: int = 1) -> Judgements:
+    """Read a metric: place, id and value of each report."""
+    judgements = Judgements(is_metric=True)
     seen: set[str] = set()
-    for place, row in rows:
-        name, value = _text(row, "id", place), row.get("value")
+    for place, name, value in rows:
         _once(name, seen, place)
         if value is None or value == "":
             judgements.missing[name] = "no value"
@@ -197,7 +219,7 @@ def _metric(rows: _Rows) -> Judgements:
         number = _number(value)
         if number is None or not np.isfinite(number):
             raise DataError(f"{place}: 'value' must be a number, or null where there is none.")
-        judgements.values[name] = number
+        judgements.values[name] = sign * number
     return judgements
 
 

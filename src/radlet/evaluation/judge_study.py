@@ -95,9 +95,8 @@ def study_files(
     reports = files.reports
     resampler = PatientResampler([files.patients.get(name, name) for name in reports], num_resamples, seed)
     progress = progress or Progress(quiet=True)
-    results = {
-        name: _compare(files, name, resampler) for name in progress.track([None, *files.judges], "judges") if name
-    }
+    tracked = progress.track(files.judges, "judges", len(files.judges))
+    results = {name: _compare(files, name, resampler) for name in tracked}
     return JudgeStudy(
         num_reports=len(reports),
         num_patients=resampler.num_patients,
@@ -113,19 +112,14 @@ def _compare(files: StudyFiles, judge: str | None, resampler: PatientResampler) 
     reports = files.reports
     counted = np.stack([_table(one, reports) for one in files.experts.values()])  # (experts, n, 6, 2)
     judged = None if judge is None else files.judges[judge]
-    of_judge = None if judged is None else _judged_table(judged, reports)
+    table = None if judged is None else _judged_table(judged, reports)
+    is_metric = judged is not None and judged.is_metric
     agreement = {
         kind: {
-            level: agree(
-                _quantity(counted, kind, level),
-                _series(of_judge, kind, level),
-                resampler,
-                bool(judged and judged.values),
-            )
+            level: agree(_quantity(counted, kind, level), _series(table, kind, level), resampler, is_metric)
             for level in LEVELS
         }
-        for kind in (TOTAL, *ERROR_KINDS)
-        if kind == TOTAL or not (judged and judged.values)
+        for kind in ((TOTAL,) if is_metric else (TOTAL, *ERROR_KINDS))
     }
     missing = {} if judge is None else dict(files.missing(judge))
     return JudgeResult(
@@ -143,7 +137,7 @@ def _table(counted: dict[str, Floats], reports: Sequence[str]) -> Floats:
 
 
 def _judged_table(judged: Judgements, reports: Sequence[str]) -> Floats:
-    if not judged.values:
+    if not judged.is_metric:
         return _table(judged.counts, reports)
     # More is better, so that it falls as errors rise; turned round, agreement is positive as it is for counts.
     return np.array([-judged.values.get(name, np.nan) for name in reports])

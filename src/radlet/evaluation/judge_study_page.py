@@ -36,7 +36,8 @@ def study_lines(study: JudgeStudy) -> Iterator[str]:
     """Yield what is printed: total and kinds of every judge beside the yardstick, and what is missing."""
     experts = ", ".join(f"{name} {number}" for name, number in study.num_counted.items())
     yield f"{study.num_reports} reports of {study.num_patients} patients; counted by: {experts}"
-    for name, result in (study.judges or {"experts alone": study.experts}).items():
+    judges, metrics = _parted(study)
+    for name, result in judges.items():
         yield f"{name}: {result.num_reports} of {study.num_reports} reports judged"
         for reason, number in result.missing.items():
             yield f"  missing: {number} {reason}"
@@ -45,9 +46,11 @@ def study_lines(study: JudgeStudy) -> Iterator[str]:
         for level in LEVELS:
             yield f"  {LEVEL_TITLES[level]:<22} {'tau-b':<42} {'rho':<20} mean difference"
             for kind, levels in result.agreement.items():
-                one = levels[level]
-                cells = (_pair(one["tau"]), _values(one["rho"]), _values(one["mean_difference"]))
-                yield f"  {kind:<22} {cells[0]:<42} {cells[1]:<20} {cells[2]}"
+                yield f"  {kind:<22} {_cells(levels[level])}"
+    for level in LEVELS if metrics else ():
+        yield f"metrics, {LEVEL_TITLES[level].lower():<20} reports  {'tau-b':<42} rho"
+        for name, result in _ranked(metrics, level):
+            yield f"  {name:<34} {result.num_reports:>5}  {_cells(result.agreement[TOTAL][level])}"
     yield "Each figure: the judge, then the left-out experts on the same reports; a mean over the experts left out."
 
 
@@ -55,32 +58,46 @@ def render_study_page(study: JudgeStudy) -> str:
     """Return the page."""
     environment = page_environment()
     environment.filters |= {"number": number_text, "interval": _interval}
-    shown = study.judges or {"Experts alone": study.experts}
     yardsticks = study.experts.agreement[TOTAL]
     level = next((level for level in LEVELS if _defined(yardsticks[level]["tau"].experts)), LEVELS[-1])
+    judges, metrics = _parted(study)
     return environment.get_template("judge_study.html.j2").render(
         study=study,
-        panels=[(name, result, _panel(result)) for name, result in shown.items()],
-        headline=[(name, result.agreement[TOTAL][level]) for name, result in study.judges.items()],
+        panels=[(name, result, _panel(result)) for name, result in judges.items()],
+        headline=[(name, result.agreement[TOTAL][level]) for name, result in judges.items() if study.judges],
+        metrics=[(result, _row(name, result.agreement[TOTAL][level])) for name, result in _ranked(metrics, level)],
         yardstick=yardsticks[level],
         level=LEVEL_TITLES[level].lower(),
         figures=FIGURE_TITLES,
     )
 
 
+def _parted(study: JudgeStudy) -> tuple[dict[str, JudgeResult], dict[str, JudgeResult]]:
+    """Return those that counted errors, kind by kind, and metrics, which give one value; the experts where none is."""
+    judges = {name: result for name, result in study.judges.items() if len(result.agreement) > 1}
+    metrics = {name: result for name, result in study.judges.items() if name not in judges}
+    return judges if study.judges else {"Experts alone": study.experts}, metrics
+
+
+def _ranked(metrics: dict[str, JudgeResult], level: str) -> list[tuple[str, JudgeResult]]:
+    """Return metrics by how well they rank reports, the best first, undefined ones last."""
+
+    def place(item: tuple[str, JudgeResult]) -> tuple[float, str]:
+        tau = item[1].agreement[TOTAL][level]["tau"].judge
+        return (2.0 if tau is None or tau.value is None else -tau.value), item[0]
+
+    return sorted(metrics.items(), key=place)
+
+
 def _panel(result: JudgeResult) -> list[tuple[str, list[PanelRow]]]:
     return [
-        (
-            LEVEL_TITLES[level],
-            [
-                PanelRow(
-                    TITLES[kind], levels[level], _bar(levels[level]["tau"].judge), _bar(levels[level]["tau"].experts)
-                )
-                for kind, levels in result.agreement.items()
-            ],
-        )
+        (LEVEL_TITLES[level], [_row(TITLES[kind], levels[level]) for kind, levels in result.agreement.items()])
         for level in LEVELS
     ]
+
+
+def _row(title: str, figures: dict[str, Agreement]) -> PanelRow:
+    return PanelRow(title, figures, _bar(figures["tau"].judge), _bar(figures["tau"].experts))
 
 
 def _defined(estimate: Estimate | None) -> bool:
@@ -94,8 +111,9 @@ def _bar(estimate: Estimate | None) -> Bar | None:
     return Bar(*(50 * (number + 1) for number in (estimate.value, estimate.low, estimate.high)))
 
 
-def _pair(one: Agreement) -> str:
-    return f"{_interval(one.judge)} / {_interval(one.experts)}"
+def _cells(figures: dict[str, Agreement]) -> str:
+    tau = f"{_interval(figures['tau'].judge)} / {_interval(figures['tau'].experts)}"
+    return f"{tau:<42} {_values(figures['rho']):<20} {_values(figures['mean_difference'])}"
 
 
 def _values(one: Agreement) -> str:

@@ -90,7 +90,7 @@ def summary_lines(reports: Sequence[JudgedReport]) -> Iterator[str]:
     """Yield the lines that tell of all reports: errors by kind, the mean score, and what is missing by reason."""
     yield f"{'errors':<20} {'significant':>12} {'insignificant':>14}"
     for kind, count in totals(reports).items():
-        yield f"{kind:<20} {count.significant:>12} {count.insignificant:>14}"
+        yield f"{kind:<20} {count.significant:>12g} {count.insignificant:>14g}"
     score, num_scored = mean_score(reports)
     if num_scored:
         yield f"{'mean score':<20} {score:>12.4f}  ({num_scored} reports)"

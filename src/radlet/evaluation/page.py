@@ -48,11 +48,13 @@ SYSTEM_TITLES = {
     "no_image": "No image",
     "shuffled_image": "Shuffled image",
     "nearest_neighbour": "Nearest neighbour",
+    "text_only": "Text only",
 }
 SYSTEM_HINTS = {
     "constant": "the training report that scores best as everyone's answer",
     "no_image": "the same recipe tuned and asked without any film",
     "shuffled_image": "the model given another patient's film",
+    "text_only": "a plain language model, told the indication and shown training reports of similar ones, no film",
     "nearest_neighbour": "the report of the training film nearest in the encoder's embedding",
 }
 PROBES: dict[str, tuple[str, str, bool]] = {

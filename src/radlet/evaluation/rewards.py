@@ -10,6 +10,7 @@ import numpy as np
 
 from radlet.core.errors import ConfigError
 from radlet.evaluation.readings import Readings
+from radlet.evaluation.scorers.base import ModelMetric
 from radlet.metrics import METRICS
 from radlet.metrics.base import Floats, Metric
 
@@ -25,17 +26,18 @@ class Reward:
 
     Args:
         weights: Metric -> its weight, above 0; they need not add up to 1.
-        readings: What reads the texts; by default the rules.
+        readings: What reads the texts; by default the rules. A metric that runs a model needs the readings' scorers.
 
     Raises:
         UnknownNameError: A name is not in the metrics registry.
-        ConfigError: There is no metric, a weight is not above 0, or a metric cannot be a reward.
+        ConfigError: There is no metric, a weight is not above 0, or a metric cannot be a reward or runs a model that is
+            not there.
     """
 
     def __init__(self, weights: Mapping[str, float], readings: Readings | None = None) -> None:
         if not weights:
             raise ConfigError("A reward needs at least one metric with its weight.")
-        self._metrics = {name: _usable(name, weight) for name, weight in weights.items()}
+        self._metrics = {name: _usable(name, weight, readings) for name, weight in weights.items()}
         self._weights = np.array(list(weights.values()), dtype=np.float64)
         self._readings = readings
 
@@ -54,8 +56,12 @@ class Reward:
         return np.where([bool(text.strip()) for text in predictions], rewards, 0.0)
 
 
-def _usable(name: str, weight: float) -> Metric:
+def _usable(name: str, weight: float, readings: Readings | None) -> Metric:
     metric: Metric = METRICS[name]
+    if isinstance(metric, ModelMetric):
+        if readings is None or readings.scorers is None:
+            raise ConfigError(f"'{name}' runs a model. Give readings with the scorers that hold its weights.")
+        metric = readings.scorers.metric(name)
     if not weight > 0 or not np.isfinite(weight):
         raise ConfigError(f"The weight of '{name}' is {weight:g}; give a number above 0.")
     if metric.direction is None:

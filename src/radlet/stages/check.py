@@ -51,23 +51,24 @@ def check_recipe(recipe: Path) -> StageConfig:
 
 
 def check_grid(grid: Path, folders: Sequence[Path]) -> None:
-    """Validate every cell of a grid over some recipe folders.
+    """Validate every cell of a grid over the recipe folder that it names, else over these.
 
     Raises:
         ConfigError: It is wrong, or there is no folder.
     """
-    from radlet.stages.grid import read_grid  # which stands on this module
+    from radlet.stages.grid import GridConfig, read_grid  # which stands on this module
 
-    if not folders:
-        raise ConfigError(f"{grid}: a grid is checked over the recipe folder that it varies. Give that folder too.")
-    for folder in folders:
+    named = load_config(GridConfig, grid).recipe
+    if named is None and not folders:
+        raise ConfigError(f"{grid}: which recipe folder does it vary? Set recipe, or give that folder too.")
+    for folder in folders if named is None else [grid.parent / named]:
         read_grid(grid, folder, folder)
 
 
 def check(recipes: Sequence[Path]) -> list[Path]:
     """Validate recipe files, and every recipe of the folders among them; return the files.
 
-    A file with a table ``axes`` is the grid of an ablation: its cells are validated over the recipe folders given.
+    A file with a table ``axes`` is the grid of an ablation, validated over the recipe folder that it varies.
 
     Raises:
         ConfigError: At least one is wrong; the message has one line for each.

@@ -57,8 +57,10 @@ from radlet.evaluation.scoring import (
 from radlet.evaluation.subgroups import describe_subgroups, example_attributes
 from radlet.evaluation.systems import Systems
 from radlet.evaluation.tasks.base import Choose, Material, ReportWriter, Rows, Task
+from radlet.evaluation.text_only import TextModelConfig, TextOnly
 from radlet.inference.attention import find_phrase
 from radlet.inference.drafter import Drafter
+from radlet.inference.text_writer import TextWriter
 from radlet.metrics.resampling import Interval, PatientResampler
 from radlet.retrieval.embedding import Embedder
 from radlet.stages.announce import announce_finished, announce_start
@@ -84,6 +86,8 @@ class EvaluateConfig(StageConfig):
     """Run directory of a `finetune` without films, for the baseline `no_image`."""
     encoder: Path | None = None
     """Run directory of `pretrain`, for retrieval and the baseline `nearest_neighbour`."""
+    text_model: TextModelConfig | None = None
+    """A language model that never saw a film, for the baseline `text_only`; none: it is not run."""
     task: str = "findings"
     """What is asked of the model; a name from the registry of tasks."""
     choose: Choose = "likelihood"
@@ -177,7 +181,10 @@ def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
         progress.console.print(f"  {count} examples left out: {reason}")
     model = task.writer(drafter, config.choose)
     blind = _blind(config, task)
-    systems = Systems(task, judged, training, config.seed, config.batch_size).table(model, blind, embedder)
+    systems = {
+        **Systems(task, judged, training, config.seed, config.batch_size).table(model, blind, embedder),
+        **_text_only(config, task, judged, training),
+    }
     answers = _collect(run_, task, judged, systems, progress)
     answers = replace(answers, readings=Readings(config.labeller, progress, scorers))
     upstream = upstream_runs(run_.path)
@@ -220,6 +227,17 @@ def _blind(config: EvaluateConfig, task: Task) -> ReportWriter | None:
     if config.no_image_checkpoint is None:
         return None
     return task.writer(Drafter.load(config.no_image_checkpoint), config.choose)
+
+
+def _text_only(
+    config: EvaluateConfig, task: Task, judged: Sequence[Example], training: Sequence[Example]
+) -> dict[str, Draft]:
+    if config.text_model is None:
+        return {}
+    model = TextWriter.load(config.text_model.path)
+    return {
+        "text_only": TextOnly(task, training, config.text_model, config.seed).draft(judged, model, config.batch_size)
+    }
 
 
 def _rows(

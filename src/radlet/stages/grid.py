@@ -28,6 +28,8 @@ _LAST = "evaluate"
 class GridConfig(Config):
     """Axes of changes, and how to combine them."""
 
+    recipe: Path | None = None
+    """Recipe folder that it is made for, seen from the grid's own folder; `radlet check` checks it over that one."""
     mode: Literal["one_at_a_time", "grid"] = "one_at_a_time"
     """Each setting against the recipe as it is, or every combination of settings."""
     seeds: tuple[int, ...] = ()
@@ -42,7 +44,7 @@ class GridConfig(Config):
     """Metrics of the tables, the first heads them; none: those of the task."""
     num_resamples: int = Field(default=1000, ge=1)
     """Bootstrap resamples of the patients, and swaps of the paired test."""
-    axes: dict[str, list[Any] | dict[str, dict[str, Any]]] = Field(min_length=1)
+    axes: dict[str, list[Any] | dict[str, Any]] = Field(min_length=1)
     """Axis -> settings. Named by a key, ``"finetune.tuning.kind" = ["full", "lora"]``, an axis lists its values; else
     it is a table of named settings, each a table of overrides: ``small = { "pretrain.encoder.widths" = [16, 32] }``."""
 
@@ -181,11 +183,11 @@ class _CellMaker:
         return keys
 
 
-def _changes(path: Path, axis: str, settings: list[Any] | dict[str, dict[str, Any]]) -> Iterator[tuple[str, Change]]:
+def _changes(path: Path, axis: str, settings: list[Any] | dict[str, Any]) -> Iterator[tuple[str, Change]]:
     """Yield the settings of an axis by name.
 
     Raises:
-        ConfigError: It has none, or a stage to do without is none that can be.
+        ConfigError: It has none, or one is no table of dotted keys.
     """
     if not settings:
         raise ConfigError(f"{path}: the axis '{axis}' has no setting.")
@@ -194,14 +196,15 @@ def _changes(path: Path, axis: str, settings: list[Any] | dict[str, dict[str, An
             yield _setting_name(value), Change(_as_overrides({axis: value}))
         return
     for name, table in settings.items():
-        without = table.get(_WITHOUT, [])
-        if not isinstance(without, list) or not all(isinstance(recipe, str) for recipe in without):
-            raise ConfigError(f"{path}: {axis}.{name}: 'without' is a list of stages: without = [\"align\"].")
-        if any("." not in key for key in table if key != _WITHOUT):
+        keys = table if isinstance(table, dict) else [name]
+        if any("." not in key for key in keys if key != _WITHOUT):
             raise ConfigError(
                 f"{path}: the keys of {axis}.{name} are not of the form stage.key. Write a dotted key in quotes: "
                 '"finetune.tuning.kind" = …'
             )
+        without = table.get(_WITHOUT, [])
+        if not isinstance(without, list) or not all(isinstance(recipe, str) for recipe in without):
+            raise ConfigError(f"{path}: {axis}.{name}: 'without' is a list of stages: without = [\"align\"].")
         overrides = {key: value for key, value in table.items() if key != _WITHOUT}
         yield name, Change(_as_overrides(overrides), tuple(without))
 

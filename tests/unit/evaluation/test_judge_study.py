@@ -9,6 +9,8 @@ import pytest
 from radlet.core.errors import DataError
 from radlet.evaluation.expert_counts import long_rows, read_study_files
 from radlet.evaluation.judge_study import study_files
+from radlet.evaluation.judge_study_page import render_study_page, study_lines
+from radlet.metrics import METRICS
 from radlet.metrics.judging import ErrorCount
 from radlet.metrics.rule_judge import ERROR_KINDS
 
@@ -125,6 +127,24 @@ def test_a_metric_is_ranked_only_and_more_is_better(tmp_path):
     assert result.agreement["total"]["all"]["tau"].judge.value > 0.7
     assert result.agreement["total"]["all"]["mean_difference"].judge is None
     assert result.missing == {"no value": 1}
+
+
+def test_all_metrics_of_a_scoring_each_the_right_way_round(tmp_path):
+    experts = write_experts(tmp_path / "experts.jsonl", EXPERTS)
+    values = {"rouge_l": -1.0, "edit_distance_words": 1.0, "length_words": 1.0, "another": -1.0}
+    rows = [
+        {"id": f"r{index}", "metrics": {"bleu_4": None} | {name: sign * number for name, sign in values.items()}}
+        for index, number in enumerate(TRUTH)
+    ]
+    study = study_files([experts, write_rows(tmp_path / "each.jsonl", rows)], num_resamples=20)
+    figures = {name: one.agreement["total"]["all"]["tau"].judge.value for name, one in study.judges.items()}
+    assert METRICS["edit_distance_words"].direction == "lower"
+    assert set(figures) == {"bleu_4", "rouge_l", "another", "edit_distance_words"}
+    assert all(value > 0.8 for name, value in figures.items() if name != "bleu_4")
+    assert set(study.judges["bleu_4"].agreement) == {"total"}
+    lines = "\n".join(study_lines(study))
+    assert "metrics, all errors" in lines
+    assert "rouge_l" in render_study_page(study)
 
 
 def test_intervals_hold_the_value_and_one_seed_gives_one_result(tmp_path):

@@ -38,6 +38,7 @@ def test_what_has_nothing_to_judge_leaves_its_weight_to_the_others():
         ({"length_words": 1}, ConfigError, "is a description"),
         ({"cider": 1}, ConfigError, "depends on the other reports"),
         ({"rouge": 1}, UnknownNameError, "Did you mean"),
+        ({"bertscore": 1}, ConfigError, "runs a model"),
     ],
 )
 def test_what_cannot_be_a_reward_is_refused(weights, error, message):

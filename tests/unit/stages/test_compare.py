@@ -1,0 +1,35 @@
+import io
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from radlet.evaluation.comparison import Comparison, ComparisonSettings
+from radlet.stages.compare import COMPARISON_HTML, COMPARISON_JSON, print_comparison, run_compare
+
+TEXTS = ["There is a left pleural effusion.", "The heart is enlarged.", "There is a right rib fracture."] * 8
+
+
+def write(path: Path, drafts: list[str]) -> str:
+    rows = [{"id": row, "reference": TEXTS[row], "prediction": text} for row, text in enumerate(drafts)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+def test_leaves_page_and_json_and_prints_one_row_a_system(tmp_path: Path) -> None:
+    given = [write(tmp_path / "all.jsonl", TEXTS), "[peer]=" + write(tmp_path / "x.jsonl", ["Normal."] * 20)]
+    said = Console(file=io.StringIO(), width=200, record=True)
+    settings = ComparisonSettings(("bleu_1", "rouge_l"), 50)
+    comparison = run_compare(given, tmp_path / "out" / "deep", settings, True, said)
+    assert "only the 20 reports that every system answered" in said.export_text()
+    written = (tmp_path / "out" / "deep" / COMPARISON_JSON).read_text(encoding="utf-8")
+    assert Comparison.model_validate_json(written) == comparison
+    assert "[peer]" in (tmp_path / "out" / "deep" / COMPARISON_HTML).read_text(encoding="utf-8")
+
+    table = Console(file=io.StringIO(), width=200, record=True)
+    print_comparison(comparison, table)
+    text = table.export_text()
+    assert "20 reports of 20 patients" in text
+    assert [line.split()[0] for line in text.splitlines()[2:]] == ["all", "[peer]"]
+    assert "1.000 (1.000, 1.000)" in text
+    assert "100 %" in text
