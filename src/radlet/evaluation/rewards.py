@@ -58,10 +58,6 @@ class Reward:
 
 def _usable(name: str, weight: float, readings: Readings | None) -> Metric:
     metric: Metric = METRICS[name]
-    if isinstance(metric, ModelMetric):
-        if readings is None or readings.scorers is None:
-            raise ConfigError(f"'{name}' runs a model. Give readings with the scorers that hold its weights.")
-        metric = readings.scorers.metric(name)
     if not weight > 0 or not np.isfinite(weight):
         raise ConfigError(f"The weight of '{name}' is {weight:g}; give a number above 0.")
     if metric.direction is None:
@@ -70,7 +66,11 @@ def _usable(name: str, weight: float, readings: Readings | None) -> Metric:
         raise ConfigError(f"'{name}' depends on the other reports of a set, which a reward may not. Choose another.")
     if not np.isfinite(metric.high if metric.direction == "higher" else metric.low):
         raise ConfigError(f"'{name}' has no best score, so it cannot be brought onto 0 to 1. Choose another.")
-    return metric
+    if not isinstance(metric, ModelMetric):
+        return metric
+    if readings is None or readings.scorers is None:
+        raise ConfigError(f"'{name}' runs a model. Give readings with the scorers that hold its weights.")
+    return readings.scorers.metric(name)
 
 
 def _unit(metric: Metric, scores: Floats) -> Floats:

@@ -4,7 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radlet.core.errors import ConfigError, UnknownNameError
+from radlet.evaluation.readings import Readings
 from radlet.evaluation.rewards import NEUTRAL, Reward
+from radlet.evaluation.scorers.loading import Scorers
 
 LEFT, RIGHT, NORMAL = "Small left pleural effusion.", "Small right pleural effusion.", "The lungs are clear."
 TEXTS = st.lists(st.sampled_from([LEFT, RIGHT, NORMAL, "", "Edema.", "w x y"]), min_size=1, max_size=4)
@@ -39,6 +41,7 @@ def test_what_has_nothing_to_judge_leaves_its_weight_to_the_others():
         ({"cider": 1}, ConfigError, "depends on the other reports"),
         ({"rouge": 1}, UnknownNameError, "Did you mean"),
         ({"bertscore": 1}, ConfigError, "runs a model"),
+        ({"radcliq_v0": 1}, ConfigError, "no best score"),
     ],
 )
 def test_what_cannot_be_a_reward_is_refused(weights, error, message):
@@ -57,3 +60,12 @@ def test_rewards_are_in_range_and_do_not_depend_on_company(drafts, random, name)
     assert ((together >= 0) & (together <= 1)).all()
     assert np.array_equal(together, alone)
     assert np.array_equal(together, reward(references, drafts))
+
+
+def test_a_metric_that_runs_a_model_is_a_reward_where_its_weights_are(scorer_weights):
+    pytest.importorskip("bert_score")
+    with Scorers(scorer_weights) as scorers:
+        reward = Reward({"bertscore": 1.0, "rouge_l": 1.0}, Readings(scorers=scorers))
+        exact, other, silent = reward([LEFT] * 3, [LEFT, NORMAL, ""])
+        assert exact == pytest.approx(1.0, abs=1e-5)
+        assert exact > other > silent == 0
