@@ -9,7 +9,8 @@ from radlet.core.console import Progress
 from radlet.core.errors import DataError
 from radlet.core.records import Record
 from radlet.evaluation.compared_systems import System, align
-from radlet.evaluation.comparison import Comparison, ComparisonSettings, compare_systems
+from radlet.evaluation.comparison import ComparisonSettings, compare_systems
+from radlet.evaluation.comparison_card import Comparison
 from radlet.evaluation.scorecard import PairedResult
 from radlet.metrics.resampling import holm
 
