@@ -109,7 +109,8 @@ def axis_effects(
             if pairs:
                 with_it, without_it = ([drafted[pair[i]] for pair in pairs] for i in (0, 1))
                 result = _pooled(with_it, without_it, comparison.headline, settings)
-                effects[axis] |= {name: result} if result else {}
+                held_against = {"baseline": own or "the recipe"}
+                effects[axis] |= {name: result.model_copy(update=held_against)} if result else {}
     return _corrected(effects)
 
 
