@@ -17,7 +17,7 @@ from radlet.core.errors import UnknownNameError
 from radlet.core.records import OBSERVATIONS, State
 from radlet.core.registry import nearest
 from radlet.evaluation import TASKS
-from radlet.evaluation.compared_systems import Lineup, System, check_alike
+from radlet.evaluation.compared_systems import Lineup, System, check_alike, reads_observations
 from radlet.evaluation.comparison_card import (
     ComparedSystem,
     Comparison,
@@ -77,7 +77,7 @@ def compare_systems(
     metrics = {measure.name: work.compare(measure) for measure in progress.track(chosen, "metrics", len(chosen))}
     metrics = _with_scorecards(_corrected(metrics), systems)
     headline = _headline(metrics, settings)
-    reference = lineup.systems[0]
+    reference, readable = lineup.systems[0], reads_observations(systems)
     cards = [system.scorecard for system in systems if system.scorecard]
     return Comparison(
         reference=reference.name,
@@ -94,8 +94,8 @@ def compare_systems(
         systems=tuple(_described(system) for system in systems),
         metrics=metrics,
         pairwise=work.pairwise(next(measure for measure in chosen if measure.name == headline)),
-        observations=work.observations(),
-        disagreements=work.disagreements(),
+        observations=work.observations() if readable else {},
+        disagreements=work.disagreements() if readable else (),
     )
 
 
