@@ -9,7 +9,8 @@ from radlet.core.console import Progress
 from radlet.core.errors import DataError
 from radlet.core.records import Record
 from radlet.evaluation.compared_systems import System, align
-from radlet.evaluation.comparison import Comparison, ComparisonSettings, compare_systems
+from radlet.evaluation.comparison import ComparisonSettings, compare_systems
+from radlet.evaluation.comparison_card import Comparison
 from radlet.evaluation.scorecard import PairedResult
 from radlet.metrics.resampling import holm
 
@@ -108,7 +109,8 @@ def axis_effects(
             if pairs:
                 with_it, without_it = ([drafted[pair[i]] for pair in pairs] for i in (0, 1))
                 result = _pooled(with_it, without_it, comparison.headline, settings)
-                effects[axis] |= {name: result} if result else {}
+                held_against = {"baseline": own or "the recipe"}
+                effects[axis] |= {name: result.model_copy(update=held_against)} if result else {}
     return _corrected(effects)
 
 

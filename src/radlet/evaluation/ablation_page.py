@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from radlet.evaluation.ablation import Ablation
 from radlet.evaluation.charts import Bar
 from radlet.evaluation.compared_systems import Lineup
-from radlet.evaluation.comparison import Comparison
+from radlet.evaluation.comparison_card import Comparison
 from radlet.evaluation.comparison_page import around_zero, comparison_environment, comparison_parts, reach
 from radlet.evaluation.scorecard import PairedResult
 

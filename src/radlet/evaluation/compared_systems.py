@@ -198,6 +198,12 @@ def check_alike(systems: Sequence[System]) -> Iterator[str]:
         yield f"{name} is a scorecard alone ({size} reports): it stands beside the others, unpaired and without tests"
 
 
+def reads_observations(systems: Sequence[System]) -> bool:
+    """Tell whether the drafts are texts whose observations were scored; those of bare files are taken to be."""
+    evaluated = [system for system in systems if system.scorecard]
+    return not evaluated or any(_judged(system, "observation_") for system in evaluated)
+
+
 def _named(given: str) -> tuple[str, Path]:
     """Split ``NAME=PATH``; a path that exists as it stands has no name in front of it."""
     name, equals, path = given.partition("=")
@@ -255,15 +261,21 @@ def _patients(tables: Sequence[tuple[str, Mapping[str, Prediction]]], common: Se
 
 def _truth(systems: Sequence[System], common: Sequence[str]) -> Sequence[Sequence[Finding]] | None:
     """Return what is truly on the films, from the examples behind the first evaluate run that are still there."""
-    run_dir = next((system.run_dir for system in systems if system.run_dir), None)
-    if run_dir is None:
+    system = next((system for system in systems if system.run_dir), None)
+    # Answers to questions are not judged against what is on the film, even where that is known.
+    if system is None or system.run_dir is None or not _judged(system, "truth_"):
         return None
+    run_dir = system.run_dir
     built = (run.path for run in upstream_runs(run_dir) if run.role == "examples" and run.path)
     path = next((path for path in built if (path / EXAMPLES).is_file()), None)
     examples: dict[str, Example] = {one.example_id: one for one in read_examples(path)} if path else {}
     truths = [examples[name].truth if name in examples else None for name in common]
     known = [truth for truth in truths if truth is not None]
     return known if len(known) == len(common) else None
+
+
+def _judged(system: System, prefix: str) -> bool:
+    return system.scorecard is not None and any(name.startswith(prefix) for name in system.scorecard.metrics)
 
 
 def _folded(text: str | None) -> str:

@@ -7,18 +7,25 @@ seeds counts as one: its statistics are the mean over the seeds, report by repor
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import ConfigDict, Field
 from scipy.stats import rankdata
 
 from radlet.core.console import Progress
 from radlet.core.errors import UnknownNameError
-from radlet.core.records import OBSERVATIONS, Record, State
+from radlet.core.records import OBSERVATIONS, State
 from radlet.core.registry import nearest
 from radlet.evaluation import TASKS
-from radlet.evaluation.compared_systems import Lineup, System, check_alike
+from radlet.evaluation.compared_systems import Lineup, System, check_alike, reads_observations
+from radlet.evaluation.comparison_card import (
+    ComparedSystem,
+    Comparison,
+    Disagreement,
+    MetricComparison,
+    ObservationComparison,
+    Standing,
+)
 from radlet.evaluation.readings import truth_observations
 from radlet.evaluation.scorecard import PairedResult
 from radlet.evaluation.scoring import Answers, Measure, measures, occurring_observations
@@ -27,118 +34,9 @@ from radlet.metrics.base import Direction, Floats, Reading
 from radlet.metrics.observations import ObservationAgreement
 from radlet.metrics.resampling import Estimate, Interval, PatientResampler, holm
 
-COMPARISON_VERSION = 1
 HEADLINES = ("truth_f1_micro", "observation_f1_micro_14")
 """The metric that heads a comparison, where it was not chosen: the first of these that is there."""
 _MAX_DISAGREEMENTS = 10
-
-
-class Standing(Record):
-    """One system on one metric; null where there was nothing to judge, or nothing to resample."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    best: float | None = None
-    """Share of the resamples in which it is the best of the systems (ties are shared)."""
-    rank: float | None = None
-    """Place among the systems, 1 is best."""
-    rank_low: float | None = None
-    rank_high: float | None = None
-    """95 % interval of the place over the resamples."""
-    by_seed: tuple[float | None, ...] = ()
-    """The score of each seed, where there are several."""
-
-    @property
-    def estimate(self) -> Estimate:
-        """Score and interval."""
-        return Estimate(self.value, self.low, self.high)
-
-
-class MetricComparison(Record):
-    """All systems on one metric."""
-
-    direction: Direction | None
-    """Which end is better; null for a description that is no mark."""
-    standings: dict[str, Standing]
-    differences: dict[str, PairedResult] = Field(default_factory=dict)
-    """System -> system minus the reference system, corrected for the number of metrics."""
-
-    @property
-    def best(self) -> str | None:
-        """The system with the best score, baselines left out; None where several share it."""
-        return next((name for name, one in self.standings.items() if one.rank == 1), None)
-
-    def verdict(self, difference: PairedResult | None) -> Literal["good", "bad", ""]:
-        """Say which way a difference points, where its interval leaves out 0."""
-        if difference is None or self.direction is None or difference.low <= 0 <= difference.high:
-            return ""
-        return "good" if (difference.low > 0) == (self.direction == "higher") else "bad"
-
-
-class ObservationComparison(Record):
-    """F1 of one observation."""
-
-    support: int
-    """Reports in which it is present."""
-    f1: dict[str, Estimate]
-
-
-class Disagreement(Record):
-    """A report that the systems answered differently."""
-
-    row: int
-    """Its line in the drafts of the reference system, from 1."""
-    wrong: dict[str, int]
-    """System -> observations falsely named or missed."""
-
-
-class ComparedSystem(Record):
-    """One column of the comparison."""
-
-    name: str
-    baseline_of: str | None = None
-    """The system beside which it was drafted as a baseline; baselines have no place among the systems."""
-    paired: bool
-    """False for a scorecard alone, which cannot be tested against the others."""
-    num_seeds: int = 1
-    num_reports: int
-    """Reports that it answered, among them those that were not compared."""
-    lineage: dict[str, Any] = Field(default_factory=dict)
-
-
-class Comparison(Record):
-    """Every number of one comparison in the fixed form of ``comparison.json``."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    version: int = COMPARISON_VERSION
-    reference: str
-    """The system that the others are held against."""
-    headline: str
-    """The metric that heads the page."""
-    task: str | None = None
-    split: str | None = None
-    section: str | None = None
-    num_reports: int
-    """Reports compared; 0 where only scorecards stand side by side."""
-    num_patients: int
-    num_resamples: int
-    interval: Interval
-    against_truth: bool = False
-    """Whether `observations` and `disagreements` are against the exact truth, not the references."""
-    notes: tuple[str, ...] = ()
-    systems: tuple[ComparedSystem, ...]
-    metrics: dict[str, MetricComparison]
-    pairwise: dict[str, dict[str, PairedResult]] = Field(default_factory=dict)
-    """On the headline, first -> second -> first minus second, corrected for the number of pairs."""
-    observations: dict[str, ObservationComparison] = Field(default_factory=dict)
-    disagreements: tuple[Disagreement, ...] = ()
-
-    @property
-    def contenders(self) -> tuple[ComparedSystem, ...]:
-        """The systems that are no baselines."""
-        return tuple(system for system in self.systems if system.baseline_of is None)
 
 
 @dataclass(frozen=True)
@@ -179,7 +77,7 @@ def compare_systems(
     metrics = {measure.name: work.compare(measure) for measure in progress.track(chosen, "metrics", len(chosen))}
     metrics = _with_scorecards(_corrected(metrics), systems)
     headline = _headline(metrics, settings)
-    reference = lineup.systems[0]
+    reference, readable = lineup.systems[0], reads_observations(systems)
     cards = [system.scorecard for system in systems if system.scorecard]
     return Comparison(
         reference=reference.name,
@@ -196,8 +94,8 @@ def compare_systems(
         systems=tuple(_described(system) for system in systems),
         metrics=metrics,
         pairwise=work.pairwise(next(measure for measure in chosen if measure.name == headline)),
-        observations=work.observations(),
-        disagreements=work.disagreements(),
+        observations=work.observations() if readable else {},
+        disagreements=work.disagreements() if readable else (),
     )
 
 

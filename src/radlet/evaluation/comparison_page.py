@@ -9,7 +9,7 @@ from jinja2 import Environment
 
 from radlet.evaluation.charts import Bar, bar, row_scale
 from radlet.evaluation.compared_systems import Lineup
-from radlet.evaluation.comparison import ComparedSystem, Comparison, MetricComparison, Standing
+from radlet.evaluation.comparison_card import ComparedSystem, Comparison, MetricComparison, Standing
 from radlet.evaluation.marks import Segment, mark_draft, mark_reference
 from radlet.evaluation.pages import page_environment
 from radlet.evaluation.scorecard import PairedResult, number_text

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from radlet.core.console import Progress
 from radlet.core.runs import write_atomically
 from radlet.evaluation.compared_systems import align, read_systems, with_baselines
-from radlet.evaluation.comparison import Comparison, ComparisonSettings, Standing, compare_systems
+from radlet.evaluation.comparison import ComparisonSettings, compare_systems
+from radlet.evaluation.comparison_card import Comparison, Standing
 from radlet.evaluation.comparison_page import render_comparison
 from radlet.evaluation.scorecard import PairedResult, number_text
 

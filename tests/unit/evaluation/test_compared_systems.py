@@ -9,7 +9,7 @@ from radlet.core.errors import DataError
 from radlet.core.records import Example, Finding
 from radlet.core.runs import open_run
 from radlet.data.manifests import EXAMPLES, write_records
-from radlet.evaluation.compared_systems import align, read_system, read_systems, with_baselines
+from radlet.evaluation.compared_systems import align, read_system, read_systems, reads_observations, with_baselines
 from radlet.evaluation.scorecard import Scorecard
 
 REFERENCES = {"a": "There is a left pleural effusion.", "b": "The heart is enlarged.", "c": "The lungs are clear."}
@@ -187,7 +187,8 @@ def test_the_truth_comes_from_the_examples_behind_a_run(tmp_path: Path, monkeypa
     write_records(build.path / EXAMPLES, examples)
     build.finish()
     run = open_run(config, "evaluate", {"examples": build.path})
-    write_run(run.path, {"b": "", "a": ""})
+    f1 = {"value": 0.5, "low": 0.4, "high": 0.6}
+    write_run(run.path, {"b": "", "a": ""}, metrics={"truth_f1_micro": f1, "observation_f1_micro_14": f1})
     run.finish()
     other = write_file(tmp_path / "other.jsonl", {"a": "", "b": ""})
     lineup = align(read_systems([str(other), str(run.path)]))
@@ -197,3 +198,13 @@ def test_the_truth_comes_from_the_examples_behind_a_run(tmp_path: Path, monkeypa
     bare = align(read_systems([str(few), str(other)]))
     assert bare is not None
     assert bare.truth is None
+
+
+def test_drafts_whose_run_did_not_judge_findings_are_not_judged_by_them(tmp_path: Path) -> None:
+    answers = read_system(str(write_run(tmp_path / "answers", {"a": ""})))
+    f1 = {"observation_f1_micro_14": {"value": 0.5, "low": 0.4, "high": 0.6}}
+    reports = read_system(str(write_run(tmp_path / "reports", {"a": ""}, metrics=f1)))
+    bare = read_system(str(write_file(tmp_path / "bare.jsonl", {"a": ""})))
+    assert not reads_observations([answers, bare])
+    assert reads_observations([reports, bare])
+    assert reads_observations([bare])

@@ -7,14 +7,8 @@ from radlet.core.console import Progress
 from radlet.core.errors import UnknownNameError
 from radlet.core.records import Prediction
 from radlet.evaluation.compared_systems import System, align
-from radlet.evaluation.comparison import (
-    Comparison,
-    ComparisonSettings,
-    MetricComparison,
-    Standing,
-    compare_systems,
-    place,
-)
+from radlet.evaluation.comparison import ComparisonSettings, compare_systems, place
+from radlet.evaluation.comparison_card import Comparison, MetricComparison, Standing
 from radlet.evaluation.comparison_page import render_comparison
 from radlet.evaluation.scorecard import PairedResult, Scorecard
 from radlet.metrics.resampling import PatientResampler

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from radlet.evaluation.comparison import Comparison, ComparisonSettings
+from radlet.evaluation.comparison import ComparisonSettings
+from radlet.evaluation.comparison_card import Comparison
 from radlet.stages.compare import COMPARISON_HTML, COMPARISON_JSON, print_comparison, run_compare
 
 TEXTS = ["There is a left pleural effusion.", "The heart is enlarged.", "There is a right rib fracture."] * 8
