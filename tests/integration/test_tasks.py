@@ -16,11 +16,19 @@ from radlet.data.manifests import EXAMPLES, write_records
 from radlet.evaluation.prediction_files import score_file
 from radlet.evaluation.scorecard import Scorecard
 from radlet.inference.drafter import Drafter
+from radlet.inference.engines.base import Sampling
 from radlet.stages import evaluate
 from radlet.stages.evaluate import EvaluateConfig
 
 QUESTIONS = (("Is the heart enlarged?", "Yes", "closed"), ("Where is the effusion?", "left lung", "open"))
 ANSWERS = ("left lung", "right lung", "heart", "rib", "lower lobe")
+
+
+class BriefDrafter(Drafter):
+    """Writes few words, as random weights never end an answer."""
+
+    def draft(self, requests, sampling=None, batch_size=16, progress=None):
+        return super().draft(requests, Sampling(max_new_tokens=4), batch_size, progress)
 
 
 class FakeEmbedder:
@@ -60,7 +68,7 @@ def configured(tmp_path, monkeypatch):
     def configure(task, **changes):
         asks = task != "confusing_pairs"
         card = model.card.model_copy(update={"target_section": "answer" if asks else "findings"})
-        monkeypatch.setattr(evaluate.Drafter, "load", lambda path: Drafter(replace(model, card=card)))
+        monkeypatch.setattr(evaluate.Drafter, "load", lambda path: BriefDrafter(replace(model, card=card)))
         monkeypatch.setattr(evaluate.Embedder, "load", lambda path: FakeEmbedder())
         runs = {}
         for field, stage in (("examples", "build"), ("checkpoint", "finetune"), ("encoder", "pretrain")):

@@ -32,6 +32,8 @@ LEADS = {
     ),
 }
 """Leading metric -> its words; F1 of findings where it is another."""
+QUESTION_ONLY = {"no_image": "No image: question only"}
+"""Baselines that have another name where questions are asked."""
 BESIDE = {
     "closed_accuracy": "open_token_recall",
     "multiple_choice_circular_accuracy": "multiple_choice_accuracy",

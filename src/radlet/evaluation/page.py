@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment
 
 from radlet.core.records import OBSERVATIONS_5
-from radlet.evaluation.answer_words import ANSWER_GROUPS, ANSWER_PROBES, BESIDE, LEADS, SIGNS, Lead
+from radlet.evaluation.answer_words import ANSWER_GROUPS, ANSWER_PROBES, BESIDE, LEADS, QUESTION_ONLY, SIGNS, Lead
 from radlet.evaluation.calibration_panel import calibration_panel
 from radlet.evaluation.charts import HEIGHT, WIDTH, Bar, area_bar, bar, loss_chart, row_scale
 from radlet.evaluation.encoder_scores import MIN_STUDIES
@@ -227,12 +227,13 @@ def render_page(
     environment.globals |= {"mark_draft": mark_draft, "mark_reference": mark_reference, "chart_size": (WIDTH, HEIGHT)}
     environment.filters |= {"score": _score, "signed": _signed, "p_value": _p_value, "system": _title}
     environment.filters |= {"bar": bar, "area_bar": area_bar, "percentage": _percentage, "clear": is_clear}
+    titles = SYSTEM_TITLES | (QUESTION_ONLY if card.questions else {})
     shown = {
         "card": card,
         "model_name": model_name,
         "date": datetime.now(UTC).date().isoformat(),
         "headline": _headline(card),
-        "systems": [(name, SYSTEM_TITLES.get(name, name), SYSTEM_HINTS.get(name, "")) for name in card.baselines],
+        "systems": [(name, titles.get(name, name), SYSTEM_HINTS.get(name, "")) for name in card.baselines],
         "looking": _looking(card),
         "groups": _groups(card),
         "observations": _observation_rows(card),
