@@ -53,7 +53,8 @@ class FakeDrafter:
         return [text_of(int(path[0].stem)) if path else text_of(0) for path in paths]
 
     def log_likelihoods(self, requests, texts, *, ended=False, batch_size=16):
-        likely = [text == text_of(int(request.image_paths[0].stem)) for request, text in zip(requests, texts)]
+        shown = [int(request.image_paths[0].stem) for request in requests]
+        likely = [text == text_of(number) for number, text in zip(shown, texts, strict=True)]
         return np.stack([np.where(likely, -1.0, -5.0), np.full(len(texts), 4)], axis=1)
 
     def attention(self, request, text, spans):

@@ -44,7 +44,9 @@ class Gazer:
         film = np.zeros((32, 32), np.uint8)
         film[20, 28] = 255
         shown = [request.changes[0](film)[20, 28] == 255 for request in requests]
-        return np.array([((0.0 if one else -2.0) * text.endswith("effusion"), 1) for one, text in zip(shown, texts)])
+        return np.array(
+            [((0.0 if one else -2.0) * text.endswith("effusion"), 1) for one, text in zip(shown, texts, strict=True)]
+        )
 
 
 @pytest.fixture
@@ -73,7 +75,9 @@ def judged(tmp_path):
 
 
 def look(judged, max_reports=4, max_followed=2, gazer=None):
-    grounder = Grounder(Task(), judged, [TEXT] * len(judged), judged, GroundingSettings(max_reports, max_followed, 0, 8))
+    grounder = Grounder(
+        Task(), judged, [TEXT] * len(judged), judged, GroundingSettings(max_reports, max_followed, 0, 8)
+    )
     return grounder.look(gazer or Gazer(), Progress(quiet=True))
 
 

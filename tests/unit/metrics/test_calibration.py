@@ -41,7 +41,7 @@ def test_bins_hold_equally_many():
 
 
 def test_debiasing_takes_away_what_chance_adds():
-    """Exact probabilities in many small sets: the plain error is far from 0, the other is near it on the mean square."""
+    """Exact probabilities in many small sets: the plain error is far from 0, the other nearer."""
     draws = np.random.default_rng(0)
     plain, debiased = [], []
     for _ in range(200):
