@@ -11,7 +11,7 @@ from rich.console import Console
 
 from radlet.core.config import StageConfig
 from radlet.core.errors import CheckpointError, DataError, UnknownNameError
-from radlet.core.records import OBSERVATIONS, Example, Finding, State
+from radlet.core.records import OBSERVATIONS, Box, Example, Finding, State
 from radlet.core.runs import open_run
 from radlet.data.images import ImageSettings
 from radlet.data.labellers.rules import RuleLabeller
@@ -27,6 +27,7 @@ FINDINGS = {
     1: ("Cardiomegaly", None, "The heart is enlarged."),
     2: ("Fracture", "right", "There is a right rib fracture."),
 }
+BOX = Box(x_min=0.25, y_min=0.25, x_max=0.75, y_max=0.75)
 QUIET = Console(quiet=True)
 
 
@@ -51,6 +52,11 @@ class FakeDrafter:
         FakeDrafter.num_drafts += len(requests)
         paths = [request.image_paths for request in requests]
         return [text_of(int(path[0].stem)) if path else text_of(0) for path in paths]
+
+    def log_likelihoods(self, requests, texts, *, ended=False, batch_size=16):
+        shown = [int(request.image_paths[0].stem) for request in requests]
+        likely = [text == text_of(number) for number, text in zip(shown, texts, strict=True)]
+        return np.stack([np.where(likely, -1.0, -5.0), np.full(len(texts), 4)], axis=1)
 
     def attention(self, request, text, spans):
         weights = np.random.default_rng(0).random((4, 4), dtype=np.float32)
@@ -114,7 +120,7 @@ def make_example(folder, number):
         target=text,
         report=text,
         labels={"Pleural Effusion": int(number % 3 == 0)},
-        truth=(Finding(kind="x", observation=observation, side=side),),
+        truth=(Finding(kind="x", observation=observation, side=side, boxes={str(number): BOX}),),
     )
 
 
@@ -135,7 +141,13 @@ def test_leaves_scorecard_page_and_drafts(world):
     assert card.encoder_auroc["Pleural Effusion"].positives == 8
     assert card.encoder_auroc["Pleural Effusion"].value == 1.0
     assert {entry["role"] for entry in card.lineage.values()} == set(world().inputs)
+    assert (card.grounding.num_reports, card.grounding.num_curves) == (24, 24)
+    assert card.calibration.fitted_on == "train"
+    assert card.calibration.forecasts["model"].auroc.value == 1.0
+    assert len((path / "probabilities.jsonl").read_text(encoding="utf-8").splitlines()) == 24
     page = (path / "scorecard.html").read_text(encoding="utf-8")
+    assert "Did it look where the finding is?" in page
+    assert "Does it know how sure it is?" in page
     assert page.count("data:image/jpeg;base64,") >= 4
     assert "patient-" not in page
     assert str(path.parents[2]) not in page
