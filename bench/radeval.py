@@ -4,8 +4,8 @@
 
 OTHER_ENV has the package radeval (2.2.1 was tried). Pairs are made as bench/score.py makes them. Both sides run in a
 process of their own, on one thread, and tell their own seconds of processor time: packages loaded, texts in memory,
-each text unread. radlet also draws its intervals by patient, which RadEval's BLEU and ROUGE have not; it is timed with them
-and without.
+each text unread. radlet also draws its intervals by patient, which RadEval's BLEU and ROUGE have not; it is timed with
+them and without.
 
 Values differ where definitions do: RadEval's BLEU is the COCO evaluation's (words at spaces), radlet's sacrebleu's
 (13a tokens, smoothed); RadEval's ROUGE stems words, radlet's does not. The script computes both definitions on radlet's

@@ -235,5 +235,8 @@ def test_a_build_of_questions_is_named_as_such(world, tmp_path):
     asked = {"question": "Is there an effusion?", "target": "Yes", "target_section": "answer"}
     write_records(run.path / EXAMPLES, [make_example(run.path, n).model_copy(update=asked) for n in range(20)])
     run.finish()
-    with pytest.raises(DataError, match=r"holds questions .* which the task 'findings' does not judge"):
+    with pytest.raises(
+        DataError,
+        match=r"section = 'answer' .*'findings' can judge. Tasks that can: questions, multiple_choice",
+    ):
         evaluate.run(world(examples=run.path), QUIET)

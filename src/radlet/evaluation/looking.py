@@ -4,18 +4,15 @@ The verdict rests on the model against itself with another patient's film (`shuf
 but the film. The probes stand beside it and show what it looks for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from radlet.evaluation.scorecard import Looking, PairedResult, ProbeResult, Scorecard
-from radlet.evaluation.scoring import MODEL, Answers, Measure, measures
-from radlet.metrics import METRICS
+from radlet.evaluation.scoring import MODEL, Answers, Measure
 from radlet.metrics.base import Floats
 from radlet.metrics.resampling import Estimate, PatientResampler
 
-LOOKING_METRICS = ("truth_f1_micro", "observation_f1_micro_13")
-"""The metrics that the verdict is read off; "No Finding" is left out, as it is right without a look for most."""
 SHUFFLED = "shuffled_image"
 UNSEEING = ("no_image", SHUFFLED)
 NEGLIGIBLE_SHARE, NEGLIGIBLE_MARGIN = 0.2, 0.05
@@ -24,7 +21,11 @@ second is for scores near 0, a fifth of which is less than any interval can tell
 
 
 def describe_looking(
-    card: Scorecard, answers: Answers, resampler: PatientResampler, probes: Mapping[str, ProbeResult]
+    card: Scorecard,
+    answers: Answers,
+    resampler: PatientResampler,
+    probes: Mapping[str, ProbeResult],
+    chosen: Sequence[Measure],
 ) -> Looking:
     """Return the verdict, the share of the score that the film explains, and the probes.
 
@@ -33,12 +34,10 @@ def describe_looking(
         answers: Drafts of the model and its baselines.
         resampler: Draws of the same reports.
         probes: Results of the probes.
+        chosen: What the verdict is read off.
     """
     margins, scores, shares = {}, {}, {}
-    names = [name for name in LOOKING_METRICS if name in METRICS]
-    for measure in measures(answers, names):
-        if measure.name not in LOOKING_METRICS:
-            continue
+    for measure in chosen:
         margin = card.paired_all.get(measure.name, {}).get(SHUFFLED)
         if margin is not None:
             margins[measure.name] = margin

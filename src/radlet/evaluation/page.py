@@ -14,13 +14,14 @@ from typing import Any
 from jinja2 import Environment
 
 from radlet.core.records import OBSERVATIONS_5
+from radlet.evaluation.answer_words import ANSWER_GROUPS, ANSWER_PROBES, BESIDE, LEADS, SIGNS, Lead
 from radlet.evaluation.calibration_panel import calibration_panel
 from radlet.evaluation.charts import HEIGHT, WIDTH, Bar, area_bar, bar, loss_chart, row_scale
 from radlet.evaluation.encoder_scores import MIN_STUDIES
 from radlet.evaluation.grounding_panel import grounding_panel
 from radlet.evaluation.grounding_pictures import GroundedPicture
 from radlet.evaluation.lineage import UpstreamRun
-from radlet.evaluation.looking import LOOKING_METRICS, SHUFFLED
+from radlet.evaluation.looking import SHUFFLED
 from radlet.evaluation.marks import mark_draft, mark_reference
 from radlet.evaluation.pages import page_environment
 from radlet.evaluation.pictures import Picture
@@ -35,6 +36,7 @@ TABS = {
     "overview": "Overview",
     "scores": "Scores",
     "findings": "Findings",
+    "answers": "Answers",
     "looking": "Looking",
     "encoder": "Retrieval and encoder",
     "cases": "Cases",
@@ -116,6 +118,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "cider": "CIDEr-D, of 10",
         "edit_distance_words": "Words to change, of the longer text",
     },
+    **ANSWER_GROUPS,
     "Shape of the text": {
         "length_words": "Words a draft",
         "length_ratio": "Length over reference",
@@ -125,6 +128,7 @@ GROUPS: dict[str, dict[str, str]] = {
 SIDES = ("truth_laterality", "laterality")
 FEW_CASES = (
     *SIDES,
+    *(name for title in ("Closed questions", "Open questions") for name in ANSWER_GROUPS[title]),
     "severity_agreement",
     "negation_agreement",
     "critical_misses",
@@ -238,6 +242,8 @@ def render_page(
         "label_columns": _label_columns(card),
         "min_studies": MIN_STUDIES,
         "charts": [chart for run in upstream if (chart := loss_chart(run))],
+        "answers": bool(card.questions or card.choices),
+        "labels_of": {name: label for names in GROUPS.values() for name, label in names.items()},
         "typical": typical,
         "worst": worst,
         "grounded": grounded,
@@ -263,7 +269,7 @@ def primary_metric(card: Scorecard) -> str:
 
 def _sign(name: str) -> int:
     """Return which way a metric is better; those outside of the registry (truth, retrieval) are better when higher."""
-    return int(METRICS[name].sign) if name in METRICS else 1
+    return int(METRICS[name].sign) if name in METRICS else SIGNS.get(name, 1)
 
 
 def looking_line(card: Scorecard) -> str:
@@ -283,9 +289,7 @@ def looking_line(card: Scorecard) -> str:
 
 def _leading_share(card: Scorecard) -> tuple[str, Estimate | None]:
     shares = card.looking.share_explained if card.looking else {}
-    return next(
-        ((name, shares[name]) for name in LOOKING_METRICS if name in shares and shares[name].defined), ("", None)
-    )
+    return next(((name, share) for name, share in shares.items() if share.defined), ("", None))
 
 
 def _looking(card: Scorecard) -> dict[str, Any] | None:
@@ -293,13 +297,14 @@ def _looking(card: Scorecard) -> dict[str, Any] | None:
         return None
     name, share = _leading_share(card)
     results = card.looking.probes
+    told = PROBES if card.looking.counted == "reports" else PROBES | ANSWER_PROBES
     return {
         "looks": card.looking.looks,
         "share": share,
         "bar": bar(share) if share else None,
         "margins": [
             (metric, card.paired_all[metric][SHUFFLED])
-            for metric in LOOKING_METRICS
+            for metric in card.looking.share_explained
             if SHUFFLED in card.paired_all.get(metric, {})
         ],
         "metric": _METRIC_TITLES.get(name, name),
@@ -308,7 +313,7 @@ def _looking(card: Scorecard) -> dict[str, Any] | None:
             ProbeRow(
                 title, counted, results[probe], bar(_estimate(results[probe])), _control(results[probe]), float(best)
             )
-            for probe, (title, counted, best) in PROBES.items()
+            for probe, (title, counted, best) in told.items()
             if probe in results
         ],
     }
@@ -317,6 +322,10 @@ def _looking(card: Scorecard) -> dict[str, Any] | None:
 _METRIC_TITLES = {
     "truth_f1_micro": "F1 against the exact truth",
     "observation_f1_micro_13": "F1 of 13 observations against the reports",
+    "closed_accuracy": "accuracy of closed questions",
+    "open_token_recall": "recall of words of open questions",
+    "multiple_choice_accuracy": "accuracy of each asking",
+    "pairs_individual_accuracy": "accuracy of each film",
 }
 
 
@@ -334,7 +343,9 @@ def _headline(card: Scorecard) -> dict[str, Any]:
     side = next((n for n in SIDES if n in card.metrics and card.metrics[n].defined), None)
     return {
         "primary": card.metrics[name],
-        "against": "the exact truth" if name.startswith("truth") else "the reference reports",
+        "lead": LEADS.get(name, Lead("Findings named, F1", f"micro-averaged, against {_against(name)}")),
+        "beside": card.metrics.get(BESIDE.get(name, "")),
+        "beside_words": LEADS.get(BESIDE.get(name, "")),
         "rivals": [
             (SYSTEM_TITLES.get(system, system), place)
             for system, scores in card.baselines.items()
@@ -347,6 +358,10 @@ def _headline(card: Scorecard) -> dict[str, Any]:
         "num_sides": card.judged.get(side, {}).get(MODEL) if side else None,
         "words": card.metrics.get("rouge_l"),
     }
+
+
+def _against(name: str) -> str:
+    return "the exact truth" if name.startswith("truth") else "the reference reports"
 
 
 def _title(system: str) -> str:

@@ -37,6 +37,7 @@ class Picture:
         reference: Expected text.
         draft: The model's text.
         overlays: Attention maps over the film.
+        question: What was asked, where it is a question of its own.
     """
 
     row: int
@@ -44,6 +45,7 @@ class Picture:
     reference: str
     draft: str
     overlays: tuple[Overlay, ...] = ()
+    question: str | None = None
 
 
 def draw_rows(rows: Sequence[T], count: int, seed: int) -> list[T]:

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from radlet.core.records import OBSERVATIONS, Box, Example, Side, State
+from radlet.core.records import Box, Example
 from radlet.evaluation import film_changes
 from radlet.evaluation.film_changes import box_elsewhere, painted_over
-from radlet.evaluation.readings import text_observations, text_sides
+from radlet.evaluation.probe_judges import JUDGES, Judge, positive_observations, vanished_findings
 from radlet.evaluation.runner import Draft
 from radlet.evaluation.scorecard import ProbeResult
-from radlet.evaluation.systems import ReportWriter
-from radlet.evaluation.tasks import Task
+from radlet.evaluation.tasks.base import ReportWriter, Task
 from radlet.metrics.base import Floats
 from radlet.metrics.resampling import Estimate, Interval, PatientResampler
 
@@ -27,12 +26,8 @@ if TYPE_CHECKING:
     from radlet.data.images import FilmChange
     from radlet.inference.drafter import DraftRequest
 
-Judge = Callable[[str, str], tuple[int, int]]
-"""From the draft for the film as it is and the one under the probe to (cases that did it, cases)."""
 CONTROLS: Mapping[str, str] = {"occluded": "occluded_elsewhere"}
 """Probe -> the one that repeats it where it should not matter, on the same reports."""
-_ABNORMAL = frozenset(OBSERVATIONS[:-1])
-_OTHER: Mapping[Side, Side] = {"left": "right", "right": "left"}
 
 
 @dataclass(frozen=True)
@@ -71,6 +66,7 @@ class Probes:
 
     def __init__(self, task: Task, judged: Sequence[Example], drafts: Sequence[str], settings: ProbeSettings) -> None:
         self._task, self._judged, self._drafts, self._settings = task, judged, drafts, settings
+        self._judges = JUDGES[task.reads]
 
     @property
     def asked(self) -> dict[str, tuple[list[Example], list[str]]]:
@@ -110,19 +106,20 @@ class Probes:
     @cached_property
     def table(self) -> dict[str, list[Case]]:
         """The cases of each probe, none where no draft or no film is fit for it."""
-        named = self._draw(row for row, text in enumerate(self._drafts) if _positive(text) & _ABNORMAL)
-        sided = self._draw(row for row, text in enumerate(self._drafts) if _one_sided(text))
+        judges = self._judges
+        named = self._draw(row for row, text in enumerate(self._drafts) if judges.fit(text))
+        sided = self._draw(row for row, text in enumerate(self._drafts) if judges.sided(text))
         every = self._draw(range(len(self._judged)))
         cases = {
-            "blank": self._changed(named, lambda _: film_changes.blank, _vanished),
-            "noise": self._changed(named, lambda row: film_changes.noise((self._settings.seed, row)), _vanished),
-            "mirrored": self._changed(sided, lambda _: film_changes.mirrored, _turned),
-            "shifted": self._changed(every, lambda _: film_changes.shifted(self._settings.input_px), _kept),
-            "reencoded": self._changed(every, lambda _: film_changes.reencoded, _kept),
+            "blank": self._changed(named, lambda _: film_changes.blank, judges.vanished),
+            "noise": self._changed(named, lambda row: film_changes.noise((self._settings.seed, row)), judges.vanished),
+            "mirrored": self._changed(sided, lambda _: film_changes.mirrored, judges.turned),
+            "shifted": self._changed(every, lambda _: film_changes.shifted(self._settings.input_px), judges.kept),
+            "reencoded": self._changed(every, lambda _: film_changes.reencoded, judges.kept),
         }
         if self._task.paraphrases:
             cases["paraphrased"] = [self._paraphrased(number, row) for number, row in enumerate(every)]
-        return cases | self._occluded()
+        return cases | (self._occluded() if self._task.reads == "reports" else {})
 
     def _draw(self, rows: "Sequence[int] | Iterator[int]") -> list[int]:
         found = np.fromiter(rows, dtype=np.int64)
@@ -141,7 +138,7 @@ class Probes:
 
     def _paraphrased(self, number: int, row: int) -> Case:
         wordings = self._task.paraphrases
-        return Case(row, replace(self._request(row), wording=wordings[number % len(wordings)]), _differs)
+        return Case(row, replace(self._request(row), wording=wordings[number % len(wordings)]), self._judges.differs)
 
     def _occluded(self) -> dict[str, list[Case]]:
         """Cover the boxes of one finding that was found, and boxes of the same size elsewhere."""
@@ -150,7 +147,7 @@ class Probes:
         cases: dict[str, list[Case]] = {"occluded": [], "occluded_elsewhere": []}
         for row in rows:
             observation, covers, elsewhere = places[row]
-            judge = partial(_vanished, among=frozenset({observation}))
+            judge = partial(vanished_findings, among=frozenset({observation}))
             for name, boxes in (("occluded", covers), ("occluded_elsewhere", elsewhere)):
                 changes = tuple(painted_over(one) for one in boxes)
                 cases[name].append(Case(row, replace(self._request(row), changes=changes), judge))
@@ -163,7 +160,7 @@ class Probes:
         """
         example = self._judged[row]
         truth = example.truth or ()
-        found = sorted(_positive(self._drafts[row]) & {finding.observation for finding in truth})
+        found = sorted(positive_observations(self._drafts[row]) & {finding.observation for finding in truth})
         draws = np.random.default_rng((self._settings.seed, row))
         for observation in draws.permutation(np.array(found, dtype=object)):
             covered: list[list[Box]] = []
@@ -198,33 +195,3 @@ def _share(totals: Floats) -> Floats:
     shares = np.full(np.shape(cases), np.nan)
     np.divide(done, cases, out=shares, where=cases > 0)
     return shares
-
-
-def _positive(text: str) -> frozenset[str]:
-    return frozenset(name for name, state in text_observations(text).items() if state is State.POSITIVE)
-
-
-def _one_sided(text: str) -> dict[str, Side]:
-    """Return the side of each observation that is named on one side only."""
-    sides = {name: set(named) for name, named in text_sides(text).items()}
-    return {name: named.pop() for name, named in sides.items() if named in ({"left"}, {"right"})}
-
-
-def _vanished(own: str, shown: str, among: frozenset[str] = _ABNORMAL) -> tuple[int, int]:
-    """Count the observations of the own draft that the other one does not name."""
-    named = _positive(own) & among
-    return len(named - _positive(shown)), len(named)
-
-
-def _turned(own: str, shown: str) -> tuple[int, int]:
-    """Count the one-sided observations of the own draft that the other one names on the other side only."""
-    before, after = _one_sided(own), _one_sided(shown)
-    return sum(after.get(name) == _OTHER[side] for name, side in before.items()), len(before)
-
-
-def _kept(own: str, shown: str) -> tuple[int, int]:
-    return int(_positive(own) == _positive(shown)), 1
-
-
-def _differs(own: str, shown: str) -> tuple[int, int]:
-    return int(_positive(own) != _positive(shown)), 1

@@ -4,7 +4,7 @@ Scripts, `radlet compare` and the HTML page read it; keys may be added, none is 
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -86,6 +86,8 @@ class ProbeResult(Record):
 class Looking(Record):
     """Whether the drafts depend on the film, and what they do when it changes."""
 
+    counted: Literal["reports", "answers"] = "reports"
+    """What the probes read of a draft: its observations, or its words."""
     looks: bool | None
     """Whether the model looks; null where this set cannot tell."""
     share_explained: dict[str, Estimate] = Field(default_factory=dict)
@@ -137,6 +139,42 @@ class Subgroups(Record):
     attributes: dict[str, AttributeResult]
 
 
+class TopicResult(Record):
+    """The model's answers to the questions of one topic."""
+
+    num_closed: int
+    num_open: int
+    closed_accuracy: Estimate
+    open_token_recall: Estimate
+
+
+class QuestionResults(Record):
+    """What is asked, and how the answers divide."""
+
+    num_yes_no: int
+    """Closed questions whose answer is yes or no."""
+    expected_yes_share: float | None
+    """Share of them whose answer is yes; the systems' is the metric `closed_yes_share`."""
+    topics: dict[str, TopicResult]
+    """The set's own words for its types of question; a question of several counts under each."""
+
+
+class ChoiceResults(Record):
+    """What the answers with options are out of."""
+
+    num_items: int
+    """Questions whose options are rotated, or pairs of films."""
+    chance: dict[str, float]
+    """What guessing scores on each metric."""
+    places: dict[str, dict[str, float]]
+    """Per number of options, the share of the model's answers at each place: even, where place means nothing; of pairs,
+    the share of yes and no."""
+    observations: dict[str, int] = Field(default_factory=dict)
+    """What pairs differ in: observation -> pairs."""
+    likeness: float | None = None
+    """Mean cosine of the embeddings of the films of a pair."""
+
+
 class Scorecard(Record):
     """One system's scores on one task and split, beside its baselines."""
 
@@ -181,6 +219,12 @@ class Scorecard(Record):
     """Per observation, against the exact truth (synthetic studies)."""
     encoder_auroc: dict[str, LabelAuroc] = Field(default_factory=dict)
     """Per label of the encoder with enough studies on both sides, area under the ROC curve, one score a study."""
+    questions: QuestionResults | None = None
+    """What is particular to questions."""
+    choices: ChoiceResults | None = None
+    """What is particular to answers with options."""
+    rows_left_out: dict[str, int] = Field(default_factory=dict)
+    """Reason -> examples of the split that the task could not ask about."""
     looking: Looking | None = None
     """Whether the model looks at the film; null for a file of predictions, where no film can be changed."""
     subgroups: Subgroups | None = None

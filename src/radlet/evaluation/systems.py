@@ -2,33 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radlet.core.records import Example
-from radlet.evaluation.baselines import constant_report, nearest_rows, other_patients
+from radlet.evaluation.baselines import nearest_rows, other_patients
 from radlet.evaluation.runner import Draft
 from radlet.evaluation.scoring import MODEL
-from radlet.evaluation.tasks import Task
-
-if TYPE_CHECKING:
-    from radlet.inference.drafter import DraftRequest
-
-
-class ReportWriter(Protocol):
-    """What is needed of a drafter."""
-
-    def draft(self, requests: "Sequence[DraftRequest]", *, batch_size: int) -> list[str]:
-        """Return one draft for each request."""
-
-
-class FilmEmbedder(Protocol):
-    """What is needed of an encoder for `nearest_neighbour`."""
-
-    def embed_images(self, paths: Sequence[Path]) -> NDArray[np.float32]:
-        """Return unit rows (n, d), one a film."""
+from radlet.evaluation.tasks.base import FilmEmbedder, ReportWriter, Task
 
 
 class Systems:
@@ -65,9 +47,9 @@ class Systems:
         return lambda rows: self._ask(model, rows, [self._judged[row].image_paths for row in rows])
 
     def constant(self) -> Draft:
-        """Answer every row with the training report that scores best as everyone's answer."""
-        text = constant_report(self._training, self._seed)
-        return lambda rows: [text] * len(rows)
+        """Answer every row with the task's best answer that looks at no film."""
+        texts = self._task.constants(self._judged, self._training, self._seed)
+        return lambda rows: [texts[row] for row in rows]
 
     def without_films(self, model: ReportWriter) -> Draft:
         """Ask a model that was tuned without films."""
@@ -75,20 +57,30 @@ class Systems:
 
     def shuffled(self, model: ReportWriter) -> Draft:
         """Show the model another patient's films, with the row's own indication."""
+        items = [self._task.item(example) for example in self._judged]
+        first = {item: row for row, item in reversed(list(enumerate(items)))}
         partner = other_patients([example.patient_id for example in self._judged], self._seed)
-        return lambda rows: self._ask(model, rows, [self._judged[partner[row]].image_paths for row in rows])
+        return lambda rows: self._ask(
+            model, rows, [self._judged[partner[first[items[row]]]].image_paths for row in rows]
+        )
 
     def nearest_neighbour(self, encoder: FilmEmbedder) -> Draft:
-        """Copy the report of the training film nearest to the row's first film."""
+        """Copy the answer of the training row nearest in its first film, and in what is asked where that varies."""
         known: list[NDArray[np.float32]] = []
 
         def draft(rows: Sequence[int]) -> list[str]:
             if not known:  # a resumed evaluation that has all its drafts embeds nothing
-                known.append(encoder.embed_images(first_films(self._training)))
-            queries = encoder.embed_images(first_films([self._judged[row] for row in rows]))
-            return [self._task.reference(self._training[row]) for row in nearest_rows(known[0], queries)]
+                known.append(self._vectors(encoder, self._training))
+            asked = [self._judged[row] for row in rows]
+            nearest = nearest_rows(known[0], self._vectors(encoder, asked))
+            return [self._task.copied(row, self._training[near]) for row, near in zip(asked, nearest, strict=True)]
 
         return draft
+
+    def _vectors(self, encoder: FilmEmbedder, examples: Sequence[Example]) -> NDArray[np.float32]:
+        films = encoder.embed_images(first_films(examples))
+        asked = self._task.asked_vectors(examples)
+        return films if asked is None else np.concatenate([films, asked], axis=1)
 
     def _ask(self, model: ReportWriter, rows: Sequence[int], films: Sequence[Sequence[str]]) -> list[str]:
         requests = [self._task.request(self._judged[row], paths) for row, paths in zip(rows, films, strict=True)]

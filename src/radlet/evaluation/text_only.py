@@ -16,7 +16,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from radlet.core.config import Config
 from radlet.core.records import Example
 from radlet.evaluation.runner import Draft
-from radlet.evaluation.tasks import Task
+from radlet.evaluation.tasks.base import Task
 
 _HEADING = "Chest radiograph reports.\n\n"
 

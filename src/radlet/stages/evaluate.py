@@ -38,7 +38,7 @@ from radlet.evaluation.lineage import describe, upstream_runs
 from radlet.evaluation.looking import describe_looking
 from radlet.evaluation.marks import mark_draft, marked_phrases
 from radlet.evaluation.page import looking_line, primary_metric, render_page
-from radlet.evaluation.pictures import Overlay, Picture, draw_rows, film_uri, overlay_uri, typical_rows, worst_rows
+from radlet.evaluation.pictures import Overlay, Picture, draw_rows, film_uri, overlay_uri
 from radlet.evaluation.probes import Probes, ProbeSettings
 from radlet.evaluation.readings import Readings, truth_observations
 from radlet.evaluation.runner import Draft, draft_all
@@ -48,15 +48,15 @@ from radlet.evaluation.scorers.loading import Scorers, listing_digest, weights_l
 from radlet.evaluation.scoring import (
     MODEL,
     Answers,
+    Measure,
     diversity,
-    measures,
     observation_results,
     occurring_observations,
     score_answers,
 )
 from radlet.evaluation.subgroups import describe_subgroups, example_attributes
 from radlet.evaluation.systems import Systems
-from radlet.evaluation.tasks import Task
+from radlet.evaluation.tasks.base import Choose, Material, ReportWriter, Rows, Task
 from radlet.evaluation.text_only import TextModelConfig, TextOnly
 from radlet.inference.attention import find_phrase
 from radlet.inference.drafter import Drafter
@@ -90,6 +90,9 @@ class EvaluateConfig(StageConfig):
     """A language model that never saw a film, for the baseline `text_only`; none: it is not run."""
     task: str = "findings"
     """What is asked of the model; a name from the registry of tasks."""
+    choose: Choose = "likelihood"
+    """How the model takes one of several options: the likeliest, the one that the film makes likelier than no film
+    does (`contrast`), or the one that it writes (`generated`). Tasks without options have no use for it."""
     split: Split = "test"
     """Which patients are judged."""
     films: Films | None = None
@@ -171,32 +174,42 @@ def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
     task: Task = TASKS[config.task]()
     drafter = Drafter.load(config.checkpoint)
     embedder = Embedder.load(config.encoder) if config.encoder else None
-    judged, training = _rows(config, task, config.films or _trained_films(drafter))
+    rows, training = _rows(config, task, drafter, embedder)
+    judged = rows.judged
     progress.console.print(f"  {len(judged)} drafts of the {config.split} split by each system")
-    blind = Drafter.load(config.no_image_checkpoint) if config.no_image_checkpoint else None
+    for reason, count in rows.left_out.items():
+        progress.console.print(f"  {count} examples left out: {reason}")
+    model = task.writer(drafter, config.choose)
+    blind = _blind(config, task)
     systems = {
-        **Systems(task, judged, training, config.seed, config.batch_size).table(drafter, blind, embedder),
+        **Systems(task, judged, training, config.seed, config.batch_size).table(model, blind, embedder),
         **_text_only(config, task, judged, training),
     }
     answers = _collect(run_, task, judged, systems, progress)
     answers = replace(answers, readings=Readings(config.labeller, progress, scorers))
     upstream = upstream_runs(run_.path)
     settings = ProbeSettings(config.max_probe_drafts, config.seed, drafter.image_settings.size_px)
-    probes = _look(config, run_, Probes(task, judged, answers.systems[MODEL], settings), drafter, progress)
+    probes = _look(config, run_, Probes(task, judged, answers.systems[MODEL], settings), model, progress)
+    chosen = task.measures(judged, answers)
     with scorers:
-        card = _score(config, task, judged, answers, embedder)
-    looking = describe_looking(card, answers, _resampler(config, answers), probes)
-    trained = drafter.card.target_section
-    lineage = describe(upstream) | weights_lineage(scorers)
-    card = card.model_copy(update={"lineage": lineage, "trained_section": trained, "looking": looking})
+        card = _score(config, task, judged, answers, chosen, embedder)
+    read_off = sorted((one for one in chosen if one.name in task.looking), key=lambda one: task.looking.index(one.name))
+    looking = describe_looking(card, answers, _resampler(config, answers), probes, read_off)
+    told = {
+        "lineage": describe(upstream) | weights_lineage(scorers),
+        "trained_section": drafter.card.target_section,
+        "looking": looking.model_copy(update={"counted": task.reads}),
+        "rows_left_out": rows.left_out,
+    }
+    card = card.model_copy(update=told | dict(task.results(judged, answers, _resampler(config, answers))))
     inspector = _Inspector(config, task, drafter, embedder, judged, training, answers, progress)
     gazes = inspector.ground()
     grounding = describe_grounding(gazes, answers.patients, config.num_resamples, config.seed, config.interval)
     card = card.model_copy(update={"grounding": grounding, "calibration": inspector.calibrate(run_)})
     card.save(run_.path / "scorecard.json")
     artist = _Artist(task, drafter, judged, answers)
-    typical = [artist.picture(row, True) for row in typical_rows(answers.references, config.num_pictures, config.seed)]
-    failed = worst_rows(answers.references, answers.systems[MODEL], config.num_pictures)
+    typical = [artist.picture(row, True) for row in task.typical(judged, answers, config.num_pictures, config.seed)]
+    failed = task.worst(judged, answers, config.num_pictures)
     worst = [artist.picture(row, False) for row in failed]
     shown = draw_rows(gazes, config.num_pictures, config.seed)
     grounded = [artist.grounded(gaze) for gaze in shown]
@@ -221,14 +234,25 @@ def _text_only(
     }
 
 
-def _rows(config: EvaluateConfig, task: Task, films: Films) -> tuple[list[Example], list[Example]]:
+def _blind(config: EvaluateConfig, task: Task) -> ReportWriter | None:
+    if config.no_image_checkpoint is None:
+        return None
+    return task.writer(Drafter.load(config.no_image_checkpoint), config.choose)
+
+
+def _rows(
+    config: EvaluateConfig, task: Task, drafter: Drafter, embedder: Embedder | None
+) -> tuple[Rows, list[Example]]:
     """Return the rows that are judged and the training rows that baselines copy from."""
+    films = config.films or _trained_films(drafter)
     built = read_examples(config.examples)
     examples = [example for example in built if task.accepts(example)]
-    if not examples and any(example.question for example in built):
+    if not examples and built:
+        section = "answer" if any(example.question for example in built) else built[0].target_section
+        fit = [name for name in TASKS if any(TASKS[name]().accepts(example) for example in built)]
         raise DataError(
-            f"{config.examples}: holds questions (section = 'answer'), which the task '{config.task}' does not judge. "
-            "Give a build of findings; for answers, see draft_exact in the metrics.jsonl of finetune."
+            f"{config.examples}: was built with section = '{section}' and holds nothing that the task '{config.task}' "
+            f"can judge. Tasks that can: {', '.join(fit) or 'none'}."
         )
     studies = [example for example in examples if example.split == config.split]
     if config.max_studies is not None and len(studies) > config.max_studies:
@@ -240,7 +264,8 @@ def _rows(config: EvaluateConfig, task: Task, films: Films) -> tuple[list[Exampl
             f"The split '{config.split}' has no study with a text and a film of the kind '{films}'. "
             "Look into the build run's summary.json, or judge another split."
         )
-    return judged, select_films([example for example in examples if example.split == "train"], films)
+    training = select_films([example for example in examples if example.split == "train"], films)
+    return task.rows(Material(judged, training, drafter.card.target_section, embedder, config.seed)), training
 
 
 def _collect(
@@ -259,27 +284,35 @@ def _collect(
 
 
 def _look(
-    config: EvaluateConfig, run_: Run, probes: Probes, drafter: Drafter, progress: Progress
+    config: EvaluateConfig, run_: Run, probes: Probes, model: ReportWriter, progress: Progress
 ) -> dict[str, ProbeResult]:
     """Draft again with what the model sees changed, going on where a killed evaluation stopped; judge the drafts."""
     (run_.path / "probes").mkdir(exist_ok=True)
     drafts = {}
     for name, (rows, references) in probes.asked.items():
         file = run_.path / "probes" / f"{name}.jsonl"
-        drafts[name] = draft_all(file, rows, references, probes.draft(name, drafter, config.batch_size), progress)
+        drafts[name] = draft_all(file, rows, references, probes.draft(name, model, config.batch_size), progress)
     return probes.results(drafts, config.num_resamples, config.interval)
 
 
 def _score(
-    config: EvaluateConfig, task: Task, judged: Sequence[Example], answers: Answers, embedder: Embedder | None
+    config: EvaluateConfig,
+    task: Task,
+    judged: Sequence[Example],
+    answers: Answers,
+    chosen: Sequence[Measure],
+    embedder: Embedder | None,
 ) -> Scorecard:
-    resampler, scorers = _resampler(config, answers), answers.readings.scorers
-    names = [*task.metrics, *(scorers.names if scorers else ())]
-    scores = score_answers(answers, resampler, measures(answers, names))
-    encoder = score_encoder(judged, embedder, resampler, config.seed) if embedder else EncoderScores()
+    resampler = _resampler(config, answers)
+    scores = score_answers(answers, resampler, chosen)
+    reports = task.reads == "reports"
+    encoder = score_encoder(judged, embedder, resampler, config.seed) if embedder and reports else EncoderScores()
     drafts = answers.systems[MODEL]
-    truth_support = {}
-    if answers.truth is not None:
+    support, truth_support = {}, {}
+    if reports:
+        expected = answers.readings.of(answers.references, "observations")
+        support = observation_results(expected, drafts, resampler, readings=answers.readings)
+    if reports and answers.truth is not None:
         present = [truth_observations(findings) for findings in answers.truth]
         occurring = occurring_observations(answers.truth)
         truth_support = observation_results(present, drafts, resampler, occurring, answers.readings)
@@ -301,9 +334,7 @@ def _score(
         unscored=scores.unscored,
         retrieval=encoder.beside,
         encoder_auroc=encoder.aurocs,
-        support=observation_results(
-            answers.readings.of(answers.references, "observations"), drafts, resampler, readings=answers.readings
-        ),
+        support=support,
         labeller=config.labeller.kind,
         labeller_sha256=getattr(config.labeller, "sha256", None),
         truth_support=truth_support,
@@ -404,7 +435,7 @@ class _Artist:
             overlays = [
                 Overlay(phrase, overlay_uri(pixels, one.weighted)) for phrase, one in zip(phrases, maps, strict=True)
             ]
-        return Picture(row + 1, film_uri(pixels), reference, draft, tuple(overlays))
+        return Picture(row + 1, film_uri(pixels), reference, draft, tuple(overlays), example.question)
 
 
 def _trained_films(drafter: Drafter) -> Films:

@@ -42,7 +42,8 @@ def looking_of():
             paired_all=scores.paired_all,
             diversity=diversity(answers),
         )
-        return describe_looking(card, answers, resampler, {})
+        read_off = [measure for measure in measures(answers) if measure.name == REPORTS]
+        return describe_looking(card, answers, resampler, {}, read_off)
 
     return look
 
