@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from radlet.models.language import load_language_model
+from radlet.models.language import load_plain_model
 
 _STOP = "\n"
 
@@ -28,7 +28,7 @@ class TextWriter:
         Raises:
             CheckpointError: The folder holds no loadable model.
         """
-        return cls(*load_language_model(path))
+        return cls(*load_plain_model(path))
 
     def has_room(self, prompt: str, max_new_tokens: int) -> bool:
         """Tell whether a prompt and its answer fit into what the model can read."""

@@ -61,6 +61,19 @@ def load_language_model(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenize
     Raises:
         CheckpointError: The folder holds no loadable model.
     """
+    model, tokenizer = load_plain_model(path)
+    add_image_token(tokenizer)
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    return model, tokenizer
+
+
+def load_plain_model(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a causal language model and its tokenizer from a local folder, as they are.
+
+    Raises:
+        CheckpointError: The folder holds no loadable model.
+    """
     if not path.is_dir():  # transformers would take it for the name of a model on a hub
         raise CheckpointError(f"{path}: is no folder. Give the local folder of a language model with its tokenizer.")
     try:
@@ -69,7 +82,4 @@ def load_language_model(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenize
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         message = str(error).splitlines()[0][:200]
         raise CheckpointError(f"{path}: no language model could be loaded: {message}") from None
-    add_image_token(tokenizer)
-    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
-        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     return model, tokenizer

@@ -1,6 +1,6 @@
 import pytest
 
-from radlet.evaluation.tasks import Findings
+from radlet.evaluation.tasks.sections import Findings
 from radlet.evaluation.text_only import TextModelConfig, TextOnly, whole_sentences
 
 REPORTS = {
