@@ -223,15 +223,12 @@ def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
     return run_.path
 
 
-<<<<<<< HEAD
 def _blind(config: EvaluateConfig, task: Task) -> ReportWriter | None:
     if config.no_image_checkpoint is None:
         return None
     return task.writer(Drafter.load(config.no_image_checkpoint), config.choose)
 
 
-=======
->>>>>>> m4-g
 def _text_only(
     config: EvaluateConfig, task: Task, judged: Sequence[Example], training: Sequence[Example]
 ) -> dict[str, Draft]:
@@ -243,15 +240,6 @@ def _text_only(
     }
 
 
-<<<<<<< HEAD
-=======
-def _blind(config: EvaluateConfig, task: Task) -> ReportWriter | None:
-    if config.no_image_checkpoint is None:
-        return None
-    return task.writer(Drafter.load(config.no_image_checkpoint), config.choose)
-
-
->>>>>>> m4-g
 def _rows(
     config: EvaluateConfig, task: Task, drafter: Drafter, embedder: Embedder | None
 ) -> tuple[Rows, list[Example]]:
