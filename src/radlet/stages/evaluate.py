@@ -21,24 +21,22 @@ from radlet.core.labeller import Labeller
 from radlet.core.records import Example, Split
 from radlet.core.runs import Run, open_run, write_atomically
 from radlet.data.examples import Films, select_films
-from radlet.data.images import read_film, resize_film
 from radlet.data.labellers import LABELLERS
 from radlet.data.labellers.rules import RuleLabeller
 from radlet.data.manifests import read_examples
 from radlet.evaluation import TASKS
+from radlet.evaluation.artist import Artist
 from radlet.evaluation.calibration import Calibrator
 from radlet.evaluation.calibration_panel import calibration_line
 from radlet.evaluation.calibration_result import Calibration
 from radlet.evaluation.encoder_scores import EncoderScores, score_encoder
 from radlet.evaluation.finding_probabilities import FindingProbabilities, JudgedRows, training_wordings
-from radlet.evaluation.grounding import DRAWN, Gaze, Grounder, GroundingSettings, describe_grounding
+from radlet.evaluation.grounding import Gaze, Grounder, GroundingSettings, describe_grounding
 from radlet.evaluation.grounding_panel import grounding_line
-from radlet.evaluation.grounding_pictures import GroundedPicture, boxed_uri
-from radlet.evaluation.lineage import describe, upstream_runs
+from radlet.evaluation.lineage import UpstreamRun, describe, upstream_runs
 from radlet.evaluation.looking import describe_looking
-from radlet.evaluation.marks import mark_draft, marked_phrases
 from radlet.evaluation.page import looking_line, primary_metric, render_page
-from radlet.evaluation.pictures import Overlay, Picture, draw_rows, film_uri, overlay_uri
+from radlet.evaluation.pictures import draw_rows
 from radlet.evaluation.probes import Probes, ProbeSettings
 from radlet.evaluation.readings import Readings, truth_observations
 from radlet.evaluation.runner import Draft, draft_all
@@ -48,7 +46,6 @@ from radlet.evaluation.scorers.loading import Scorers, listing_digest, weights_l
 from radlet.evaluation.scoring import (
     MODEL,
     Answers,
-    Measure,
     diversity,
     observation_results,
     occurring_observations,
@@ -58,7 +55,6 @@ from radlet.evaluation.subgroups import describe_subgroups, example_attributes
 from radlet.evaluation.systems import Systems
 from radlet.evaluation.tasks.base import Choose, Material, ReportWriter, Rows, Task
 from radlet.evaluation.text_only import TextModelConfig, TextOnly
-from radlet.inference.attention import find_phrase
 from radlet.inference.drafter import Drafter
 from radlet.inference.text_writer import TextWriter
 from radlet.metrics.resampling import Interval, PatientResampler
@@ -66,13 +62,7 @@ from radlet.retrieval.embedding import Embedder
 from radlet.stages.announce import announce_finished, announce_start
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from rich.console import Console
-
-_PICTURE_PX = 336
-_MAX_OVERLAYS = 2
-REPORT_TASKS = ("findings", "impression")
-"""Tasks whose drafts are reports, which name findings."""
 
 
 class EvaluateConfig(StageConfig):
@@ -161,6 +151,26 @@ class EvaluateConfig(StageConfig):
         object.__setattr__(self, "weights_digest", digest)
 
 
+@dataclass(frozen=True)
+class _Bench:
+    """What is judged, and on what."""
+
+    config: EvaluateConfig
+    task: Task
+    drafter: Drafter
+    embedder: Embedder | None
+    rows: Rows
+    training: Sequence[Example]
+    progress: Progress
+
+    @property
+    def judged(self) -> Sequence[Example]:
+        return self.rows.judged
+
+    def writer(self) -> ReportWriter:
+        return self.task.writer(self.drafter, self.config.choose)
+
+
 def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
     """Judge the model and return the run directory."""
     run_ = open_run(config, "evaluate", config.inputs)
@@ -168,76 +178,36 @@ def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
     if run_.finished:
         return announce_finished(progress.console, "evaluate", run_.path)
     announce_start(progress.console, "evaluate", run_.path)
-    scorers = Scorers(config.weights_dir, config.scorers, progress)
-    if scorers.names:
-        progress.console.print(f"  metrics that run a model: {', '.join(scorers.names)}", soft_wrap=True)
-    task: Task = TASKS[config.task]()
-    drafter = Drafter.load(config.checkpoint)
-    embedder = Embedder.load(config.encoder) if config.encoder else None
-    rows, training = _rows(config, task, drafter, embedder)
-    judged = rows.judged
-    progress.console.print(f"  {len(judged)} drafts of the {config.split} split by each system")
-    for reason, count in rows.left_out.items():
-        progress.console.print(f"  {count} examples left out: {reason}")
-    model = task.writer(drafter, config.choose)
-    blind = _blind(config, task)
-    systems = {
-        **Systems(task, judged, training, config.seed, config.batch_size).table(model, blind, embedder),
-        **_text_only(config, task, judged, training),
-    }
-    answers = _collect(run_, task, judged, systems, progress)
-    answers = replace(answers, readings=Readings(config.labeller, progress, scorers))
+    with Scorers(config.weights_dir, config.scorers, progress) as scorers:
+        if scorers.names:
+            progress.console.print(f"  metrics that run a model: {', '.join(scorers.names)}", soft_wrap=True)
+        bench = _set_up(config, progress)
+        answers = replace(_collect(run_, bench), readings=Readings(config.labeller, progress, scorers))
+        card = _score(bench, answers, _look(run_, bench, answers))
     upstream = upstream_runs(run_.path)
-    settings = ProbeSettings(config.max_probe_drafts, config.seed, drafter.image_settings.size_px)
-    probes = _look(config, run_, Probes(task, judged, answers.systems[MODEL], settings), model, progress)
-    chosen = task.measures(judged, answers)
-    with scorers:
-        card = _score(config, task, judged, answers, chosen, embedder)
-    read_off = sorted((one for one in chosen if one.name in task.looking), key=lambda one: task.looking.index(one.name))
-    looking = describe_looking(card, answers, _resampler(config, answers), probes, read_off)
-    told = {
+    gazes = _ground(bench, answers)
+    added = {
         "lineage": describe(upstream) | weights_lineage(scorers),
-        "trained_section": drafter.card.target_section,
-        "looking": looking.model_copy(update={"counted": task.reads}),
-        "rows_left_out": rows.left_out,
+        "grounding": describe_grounding(gazes, answers.patients, config.num_resamples, config.seed, config.interval),
+        "calibration": _calibrate(run_, bench, answers),
     }
-    card = card.model_copy(update=told | dict(task.results(judged, answers, _resampler(config, answers))))
-    inspector = _Inspector(config, task, drafter, embedder, judged, training, answers, progress)
-    gazes = inspector.ground()
-    grounding = describe_grounding(gazes, answers.patients, config.num_resamples, config.seed, config.interval)
-    card = card.model_copy(update={"grounding": grounding, "calibration": inspector.calibrate(run_)})
+    card = card.model_copy(update=added)
     card.save(run_.path / "scorecard.json")
-    artist = _Artist(task, drafter, judged, answers)
-    typical = [artist.picture(row, True) for row in task.typical(judged, answers, config.num_pictures, config.seed)]
-    failed = task.worst(judged, answers, config.num_pictures)
-    worst = [artist.picture(row, False) for row in failed]
-    shown = draw_rows(gazes, config.num_pictures, config.seed)
-    grounded = [artist.grounded(gaze) for gaze in shown]
-    page = render_page(card, config.name, upstream, typical, worst, grounded)
-    write_atomically(run_.path / "scorecard.html", page)
+    write_atomically(run_.path / "scorecard.html", _draw(bench, answers, card, upstream, gazes))
     _announce_score(progress.console, card)
-    for line in (looking_line(card), grounding_line(card), calibration_line(card)):
-        if line:
-            progress.console.print(f"  {line}")
     run_.finish()
     return run_.path
 
 
-def _blind(config: EvaluateConfig, task: Task) -> ReportWriter | None:
-    if config.no_image_checkpoint is None:
-        return None
-    return task.writer(Drafter.load(config.no_image_checkpoint), config.choose)
-
-
-def _text_only(
-    config: EvaluateConfig, task: Task, judged: Sequence[Example], training: Sequence[Example]
-) -> dict[str, Draft]:
-    if config.text_model is None:
-        return {}
-    model = TextWriter.load(config.text_model.path)
-    return {
-        "text_only": TextOnly(task, training, config.text_model, config.seed).draft(judged, model, config.batch_size)
-    }
+def _set_up(config: EvaluateConfig, progress: Progress) -> _Bench:
+    task: Task = TASKS[config.task]()
+    drafter = Drafter.load(config.checkpoint)
+    embedder = Embedder.load(config.encoder) if config.encoder else None
+    rows, training = _rows(config, task, drafter, embedder)
+    progress.console.print(f"  {len(rows.judged)} drafts of the {config.split} split by each system")
+    for reason, count in rows.left_out.items():
+        progress.console.print(f"  {count} examples left out: {reason}")
+    return _Bench(config, task, drafter, embedder, rows, training, progress)
 
 
 def _rows(
@@ -268,45 +238,56 @@ def _rows(
     return task.rows(Material(judged, training, drafter.card.target_section, embedder, config.seed)), training
 
 
-def _collect(
-    run_: Run, task: Task, judged: Sequence[Example], systems: Mapping[str, Draft], progress: Progress
-) -> Answers:
+def _collect(run_: Run, bench: _Bench) -> Answers:
     """Collect the drafts of every system, going on where a killed evaluation stopped."""
-    references = [task.reference(example) for example in judged]
+    judged = bench.judged
+    references = [bench.task.reference(example) for example in judged]
     (run_.path / "baselines").mkdir(exist_ok=True)
     drafts = {}
-    for name, draft in systems.items():
+    for name, draft in _systems(bench).items():
         file = run_.path / ("predictions.jsonl" if name == MODEL else f"baselines/{name}.jsonl")
-        drafts[name] = draft_all(file, judged, references, draft, progress)
+        drafts[name] = draft_all(file, judged, references, draft, bench.progress)
     truths = [example.truth for example in judged if example.truth is not None]
     patients = [example.patient_id for example in judged]
     return Answers(references, patients, drafts, truths if len(truths) == len(judged) else None)
 
 
-def _look(
-    config: EvaluateConfig, run_: Run, probes: Probes, model: ReportWriter, progress: Progress
-) -> dict[str, ProbeResult]:
+def _systems(bench: _Bench) -> dict[str, Draft]:
+    """Return the model and every baseline that can be made."""
+    config, task, judged = bench.config, bench.task, bench.judged
+    blind = None
+    if config.no_image_checkpoint is not None:
+        blind = task.writer(Drafter.load(config.no_image_checkpoint), config.choose)
+    systems = Systems(task, judged, bench.training, config.seed, config.batch_size)
+    table = dict(systems.table(bench.writer(), blind, bench.embedder))
+    if config.text_model is not None:
+        asker = TextOnly(task, bench.training, config.text_model, config.seed)
+        table["text_only"] = asker.draft(judged, TextWriter.load(config.text_model.path), config.batch_size)
+    return table
+
+
+def _look(run_: Run, bench: _Bench, answers: Answers) -> dict[str, ProbeResult]:
     """Draft again with what the model sees changed, going on where a killed evaluation stopped; judge the drafts."""
+    config, model = bench.config, bench.writer()
+    settings = ProbeSettings(config.max_probe_drafts, config.seed, bench.drafter.image_settings.size_px)
+    probes = Probes(bench.task, bench.judged, answers.systems[MODEL], settings)
     (run_.path / "probes").mkdir(exist_ok=True)
     drafts = {}
     for name, (rows, references) in probes.asked.items():
         file = run_.path / "probes" / f"{name}.jsonl"
-        drafts[name] = draft_all(file, rows, references, probes.draft(name, model, config.batch_size), progress)
+        drafts[name] = draft_all(file, rows, references, probes.draft(name, model, config.batch_size), bench.progress)
     return probes.results(drafts, config.num_resamples, config.interval)
 
 
-def _score(
-    config: EvaluateConfig,
-    task: Task,
-    judged: Sequence[Example],
-    answers: Answers,
-    chosen: Sequence[Measure],
-    embedder: Embedder | None,
-) -> Scorecard:
-    resampler = _resampler(config, answers)
+def _score(bench: _Bench, answers: Answers, probes: Mapping[str, ProbeResult]) -> Scorecard:
+    config, task, judged = bench.config, bench.task, bench.judged
+    resampler = PatientResampler(answers.patients, config.num_resamples, config.seed, config.interval)
+    chosen = task.measures(judged, answers)
     scores = score_answers(answers, resampler, chosen)
     reports = task.reads == "reports"
-    encoder = score_encoder(judged, embedder, resampler, config.seed) if embedder and reports else EncoderScores()
+    encoder = EncoderScores()
+    if bench.embedder and reports:
+        encoder = score_encoder(judged, bench.embedder, resampler, config.seed)
     drafts = answers.systems[MODEL]
     support, truth_support = {}, {}
     if reports:
@@ -316,11 +297,12 @@ def _score(
         present = [truth_observations(findings) for findings in answers.truth]
         occurring = occurring_observations(answers.truth)
         truth_support = observation_results(present, drafts, resampler, occurring, answers.readings)
-    return Scorecard(
+    card = Scorecard(
         task=config.task,
         task_version=task.version,
         split=config.split,
         section=judged[0].target_section,
+        trained_section=bench.drafter.card.target_section,
         num_studies=len({example.study_id for example in judged}),
         num_reports=len(judged),
         num_patients=resampler.num_patients,
@@ -332,6 +314,7 @@ def _score(
         paired_all=scores.paired_all,
         judged=scores.judged,
         unscored=scores.unscored,
+        rows_left_out=bench.rows.left_out,
         retrieval=encoder.beside,
         encoder_auroc=encoder.aurocs,
         support=support,
@@ -343,99 +326,62 @@ def _score(
         ),
         diversity=diversity(answers),
     )
+    read_off = sorted((one for one in chosen if one.name in task.looking), key=lambda one: task.looking.index(one.name))
+    looking = describe_looking(card, answers, resampler, probes, read_off).model_copy(update={"counted": task.reads})
+    return card.model_copy(update={"looking": looking, **task.results(judged, answers, resampler)})
 
 
-def _resampler(config: EvaluateConfig, answers: Answers) -> PatientResampler:
-    return PatientResampler(answers.patients, config.num_resamples, config.seed, config.interval)
+def _ground(bench: _Bench, answers: Answers) -> list[Gaze]:
+    """Hold attention against the boxes of rightly drafted findings."""
+    config = bench.config
+    if bench.task.reads != "reports":
+        return []
+    settings = GroundingSettings(
+        config.max_grounding_reports, config.max_deletion_reports, config.seed, config.batch_size
+    )
+    grounder = Grounder(bench.task, bench.judged, answers.systems[MODEL], bench.training, settings)
+    return grounder.look(bench.drafter, bench.progress)
 
 
-@dataclass(frozen=True)
-class _Inspector:
-    """Looks into the model beyond its drafts: what its words were read off, and how sure it is of them."""
-
-    config: EvaluateConfig
-    task: Task
-    drafter: Drafter
-    embedder: Embedder | None
-    judged: Sequence[Example]
-    training: Sequence[Example]
-    answers: Answers
-    progress: Progress
-
-    def ground(self) -> list[Gaze]:
-        """Hold attention against the boxes of rightly drafted findings."""
-        config = self.config
-        if config.task not in REPORT_TASKS:
-            return []
-        most = config.max_grounding_reports, config.max_deletion_reports
-        settings = GroundingSettings(*most, config.seed, config.batch_size)
-        grounder = Grounder(self.task, self.judged, self.answers.systems[MODEL], self.training, settings)
-        return grounder.look(self.drafter, self.progress)
-
-    def calibrate(self, run_: Run) -> Calibration | None:
-        """Judge probabilities of findings, and leave them in ``probabilities.jsonl``."""
-        config = self.config
-        wordings = training_wordings(self.training, config.num_wordings)
-        split, fitted = self._rows_to_fit_on()
-        if config.task not in REPORT_TASKS or not (config.max_calibration_reports and wordings and fitted):
-            return None
-        chosen = draw_rows(range(len(self.judged)), config.max_calibration_reports, config.seed)
-        drafts = [self.answers.systems[MODEL][row] for row in chosen]
-        rows = JudgedRows([self.judged[row] for row in chosen], drafts, fitted)
-        probabilities = FindingProbabilities(self.task, wordings, config.batch_size)
-        evidence = probabilities.gather(self.drafter, rows, self.embedder, self.progress)
-        patients = [row.patient_id for row in rows.judged]
-        resampler = PatientResampler(patients, config.num_resamples, config.seed, config.interval)
-        calibrator = Calibrator(evidence, resampler)
-        write_atomically(run_.path / "probabilities.jsonl", calibrator.lines(rows.judged))
-        return calibrator.describe(split, config.num_wordings)
-
-    def _rows_to_fit_on(self) -> tuple[Split, list[Example]]:
-        """Return rows that are not judged: of dev where there are any, else of train."""
-        config = self.config
-        films = config.films or _trained_films(self.drafter)
-        dev = [row for row in read_examples(config.examples) if row.split == "dev" and self.task.accepts(row)]
-        split: Split = "dev" if dev and config.split != "dev" else "train"
-        rows = select_films(dev, films) if split == "dev" else self.training
-        return split, draw_rows(rows, config.max_calibration_reports, config.seed)
+def _calibrate(run_: Run, bench: _Bench, answers: Answers) -> Calibration | None:
+    """Judge probabilities of findings, and leave them in ``probabilities.jsonl``."""
+    config, judged = bench.config, bench.judged
+    if bench.task.reads != "reports" or not config.max_calibration_reports:
+        return None
+    wordings = training_wordings(bench.training, config.num_wordings)
+    split, fitted = _rows_to_fit_on(bench)
+    if not (wordings and fitted):
+        return None
+    chosen = draw_rows(range(len(judged)), config.max_calibration_reports, config.seed)
+    rows = JudgedRows([judged[row] for row in chosen], [answers.systems[MODEL][row] for row in chosen], fitted)
+    probabilities = FindingProbabilities(bench.task, wordings, config.batch_size)
+    evidence = probabilities.gather(bench.drafter, rows, bench.embedder, bench.progress)
+    patients = [row.patient_id for row in rows.judged]
+    calibrator = Calibrator(evidence, PatientResampler(patients, config.num_resamples, config.seed, config.interval))
+    write_atomically(run_.path / "probabilities.jsonl", calibrator.lines(rows.judged))
+    return calibrator.describe(split, config.num_wordings)
 
 
-@dataclass(frozen=True)
-class _Artist:
-    """Draws the page's films."""
+def _rows_to_fit_on(bench: _Bench) -> tuple[Split, list[Example]]:
+    """Return rows that are not judged: of dev where there are any, else of train."""
+    config = bench.config
+    films = config.films or _trained_films(bench.drafter)
+    dev = [row for row in read_examples(config.examples) if row.split == "dev" and bench.task.accepts(row)]
+    split: Split = "dev" if dev and config.split != "dev" else "train"
+    rows = select_films(dev, films) if split == "dev" else bench.training
+    return split, draw_rows(rows, config.max_calibration_reports, config.seed)
 
-    task: Task
-    drafter: Drafter
-    judged: Sequence[Example]
-    answers: Answers
 
-    def grounded(self, gaze: Gaze) -> GroundedPicture:
-        """Draw the film of a case with its boxes, and with the map that is drawn."""
-        case, pointing = gaze.case, gaze.pointing[DRAWN]
-        pixels = self._film(case.row)
-        phrase = self.answers.systems[MODEL][case.row][slice(*case.span)]
-        film, overlay = boxed_uri(pixels, case.boxes), boxed_uri(pixels, case.boxes, gaze.maps[DRAWN])
-        return GroundedPicture(case.row + 1, phrase, film, overlay, pointing.hit > 0, pointing.share, pointing.area)
-
-    def _film(self, row: int) -> "NDArray[np.uint8]":
-        """Return one row's first film, as the model saw it but larger."""
-        settings = self.drafter.image_settings.model_copy(update={"size_px": _PICTURE_PX})
-        return resize_film(read_film(Path(self.judged[row].image_paths[0])).pixels, settings)
-
-    def picture(self, row: int, with_attention: bool) -> Picture:
-        """Draw one row's first film, as the model saw it but larger, and where it looked."""
-        example = self.judged[row]
-        draft, reference = self.answers.systems[MODEL][row], self.answers.references[row]
-        pixels = self._film(row)
-        overlays: list[Overlay] = []
-        phrases = marked_phrases(mark_draft(draft, reference))[:_MAX_OVERLAYS] if with_attention else []
-        if phrases:
-            spans = [find_phrase(draft, phrase) for phrase in phrases]
-            maps = self.drafter.attention(self.task.request(example, example.image_paths), draft, spans)
-            overlays = [
-                Overlay(phrase, overlay_uri(pixels, one.weighted)) for phrase, one in zip(phrases, maps, strict=True)
-            ]
-        return Picture(row + 1, film_uri(pixels), reference, draft, tuple(overlays), example.question)
+def _draw(
+    bench: _Bench, answers: Answers, card: Scorecard, upstream: Sequence[UpstreamRun], gazes: Sequence[Gaze]
+) -> str:
+    """Return the page."""
+    config, task, judged = bench.config, bench.task, bench.judged
+    artist = Artist(task, bench.drafter, judged, answers)
+    typical = [artist.picture(row, True) for row in task.typical(judged, answers, config.num_pictures, config.seed)]
+    worst = [artist.picture(row, False) for row in task.worst(judged, answers, config.num_pictures)]
+    grounded = [artist.grounded(gaze) for gaze in draw_rows(gazes, config.num_pictures, config.seed)]
+    return render_page(card, config.name, upstream, typical, worst, grounded)
 
 
 def _trained_films(drafter: Drafter) -> Films:
@@ -456,3 +402,6 @@ def _announce_score(console: "Console", card: Scorecard) -> None:
         score = scores[name]
         value, low, high = (number_text(number) for number in (score.value, score.low, score.high))
         console.print(f"  {name}  {value}  [dim]{low} to {high}[/]  {system}")
+    for line in (looking_line(card), grounding_line(card), calibration_line(card)):
+        if line:
+            console.print(f"  {line}")
