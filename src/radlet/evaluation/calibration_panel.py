@@ -89,7 +89,7 @@ def calibration_line(card: Scorecard) -> str | None:
         f"{name} {number_text(found.forecasts[name].brier.value)}" for name in SOURCES if name in found.brier_gain
     ]
     parts = [
-        f"knows how sure it is: AUROC {_with_range(model.auroc, 2)}",
+        f"probabilities of findings: AUROC {_with_range(model.auroc, 2)}",
         f"Brier {_with_range(model.brier, 3)} ({', '.join(rivals)})",
         f"calibration error {number_text(model.ece.value)}",
     ]

@@ -124,6 +124,6 @@ def test_panel_and_line():
     panel = calibration_panel(card)
     assert [row.name for row in panel["rows"]] == ["model", "draft", "prevalence"]
     assert panel["curves"][0].points
-    assert calibration_line(card).startswith("knows how sure it is: AUROC ")
+    assert calibration_line(card).startswith("probabilities of findings: AUROC ")
     assert calibration_panel(SimpleNamespace(calibration=None)) is None
     assert calibration_line(SimpleNamespace(calibration=None)) is None
