@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from nltk.translate.meteor_score import meteor_score
 from tests.fixtures.scorer_weights import WORDS
 
 from radlet.core.records import OBSERVATIONS
 from radlet.evaluation.scorers.base import ScorerSettings
 from radlet.evaluation.scorers.loading import Scorers
 from radlet.evaluation.scorers.radcliq import RADCLIQ_V0, RADCLIQ_V1, bleu_2
+from radlet.metrics import METRICS
 from radlet.metrics.observations import ObservationAgreement
+from radlet.metrics.words import plain_words
 from radlet.models.labellers.chexbert import CheXbertLabeller
 
 bert_score = pytest.importorskip("bert_score")
@@ -53,6 +56,22 @@ def test_bertscore_cuts_what_the_encoder_cannot_read(scorers):
     long, longer = "heart " * 510, "heart " * 3000
     value = scorers.metric("bertscore")(["heart is clear"], [longer])
     assert value == pytest.approx(scorers.metric("bertscore")(["heart is clear"], [long]), abs=1e-6)
+
+
+def test_meteor_equals_nltk_with_the_same_wordnet(scorers):
+    metric = scorers.metric("meteor")
+    drafts = [text.replace("heart", "ticker") for text in DRAFTS]
+    values = metric.statistics(REFERENCES, drafts)[:, 0]
+    from nltk.corpus import wordnet  # finds the folder now that the metric has read it
+
+    expected = [
+        meteor_score([plain_words(true)], plain_words(draft), wordnet=wordnet)
+        for true, draft in zip(REFERENCES, drafts, strict=True)
+    ]
+    np.testing.assert_allclose(values, expected, atol=1e-6)
+    assert metric(["the heart is large"], ["the ticker is large"]) > METRICS["meteor_exact_stem"](
+        ["the heart is large"], ["the ticker is large"]
+    )
 
 
 def test_embedding_similarity_equals_sentence_transformers(scorers, scorer_weights):

@@ -73,6 +73,7 @@ METRICS = Registry(
         "repetition_4": "radlet.metrics.text_shape:REPETITION_4",
         "length_words": "radlet.metrics.text_shape:LENGTH_WORDS",
         "length_ratio": "radlet.metrics.text_shape:LENGTH_RATIO",
+        "meteor": "radlet.evaluation.scorers.meteor:METEOR",
         "bertscore": "radlet.evaluation.scorers.bertscore:BERTSCORE",
         "bertscore_rescaled": "radlet.evaluation.scorers.bertscore:BERTSCORE_RESCALED",
         "embedding_similarity": "radlet.evaluation.scorers.embeddings:EMBEDDING_SIMILARITY",

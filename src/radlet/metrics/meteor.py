@@ -1,12 +1,12 @@
 """METEOR without synonyms: words of a draft matched to the reference's as written, then by their stems.
 
 The published METEOR also matches synonyms of WordNet. Their files do not come with radlet, and what METEOR gives
-without them is another number, so it bears another name.
+without them is another number, so it bears another name; `evaluation.scorers.meteor` has the one with them.
 """
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from nltk.stem.porter import PorterStemmer
@@ -29,7 +29,7 @@ class MeteorExactStem(Metric):
     def statistics(self, references: Sequence[str], predictions: Sequence[str]) -> Floats:
         """Return the score of each pair and a count of one, shape (n, 2)."""
         rows = [
-            (_score(plain_words(reference), plain_words(prediction)), 1.0)
+            (meteor(plain_words(reference), plain_words(prediction)), 1.0)
             for reference, prediction in zip(references, predictions, strict=True)
         ]
         return np.array(rows, dtype=np.float64).reshape(-1, 2)
@@ -37,6 +37,13 @@ class MeteorExactStem(Metric):
     def score(self, totals: Floats) -> Floats:
         """Return the mean over reports."""
         return ratio(totals[..., 0], totals[..., 1])
+
+
+class Synonyms(Protocol):
+    """What is needed of nltk's reader of WordNet."""
+
+    def synsets(self, word: str) -> Iterable[Any]:
+        """Return the sets of synonyms that a word is in."""
 
 
 class _Stemmer:
@@ -56,8 +63,9 @@ class _NoSynonyms:
 _STEMMER, _NO_SYNONYMS = _Stemmer(), _NoSynonyms()
 
 
-def _score(reference: Sequence[str], prediction: Sequence[str]) -> float:
-    return float(single_meteor_score(reference, prediction, stemmer=_STEMMER, wordnet=_NO_SYNONYMS))
+def meteor(reference: Sequence[str], prediction: Sequence[str], wordnet: Synonyms = _NO_SYNONYMS) -> float:
+    """Return METEOR of a draft's words, 0..1."""
+    return float(single_meteor_score(reference, prediction, stemmer=_STEMMER, wordnet=wordnet))
 
 
 METEOR_EXACT_STEM = MeteorExactStem()
