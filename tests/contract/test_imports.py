@@ -59,7 +59,6 @@ def skeleton(tmp_path, repository):
     for folder in [".", *(path.parent.name for path in (repository / "src" / "radlet").glob("*/__init__.py"))]:
         (package / folder).mkdir(parents=True, exist_ok=True)
         (package / folder / "__init__.py").touch()
-    (package / "cli.py").touch()
     return tmp_path
 
 

@@ -1,0 +1,79 @@
+"""The command line: parse, load the recipe, call the stage. Heavy imports happen inside the commands."""
+
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from radlet import __version__
+from radlet.cli import importers, judging, models, pipelines
+from radlet.core.console import make_console
+from radlet.core.errors import RadletError
+
+app = typer.Typer(
+    name="radlet",
+    help="Train, judge and run small multimodal models for chest X-ray reports, privately, on one machine. "
+    "Not a medical device: every text a model writes is an unverified AI draft.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _group in (pipelines, models, judging):
+    app.add_typer(_group.commands)
+app.add_typer(importers.commands, rich_help_panel="Use a model")
+
+_EXTRAS = {
+    **dict.fromkeys(("torch", "transformers", "tokenizers", "accelerate", "peft", "safetensors"), "models"),
+    **dict.fromkeys(("openai", "httpx2"), "llm"),
+    **dict.fromkeys(("bert_score", "sentence_transformers"), "scorers"),
+}
+"""Package -> the extra it comes with, for work that labelling, scoring and reading studies do without."""
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+    if debug:
+        os.environ["RADLET_DEBUG"] = "1"
+
+
+def _stop(error: Exception, message: str) -> NoReturn:
+    if os.environ.get("RADLET_DEBUG"):
+        raise error
+    from rich.markup import escape
+
+    make_console().print(f"[bold red]error[/]  {escape(message)}", markup=True, soft_wrap=True)
+    sys.exit(2)
+
+
+def main() -> None:
+    """Run the command line; an error a user can act on is one message and exit status 2."""
+    # Reports and films stay here: no library may ask a hub or send usage data.
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    try:
+        app()
+    except RadletError as error:
+        _stop(error, str(error))
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRAS:
+            raise
+        _stop(error, f'This command needs {package}, which is not installed: pip install "radlet[{_EXTRAS[package]}]"')
+    except OSError as error:
+        # No text of the error's own: it may quote what was read.
+        reason = os.strerror(error.errno) if error.errno else "no reason was given"
+        _stop(error, f"{error.filename or 'A file'}: {type(error).__name__} ({reason}).")
+    except KeyboardInterrupt:
+        make_console().print("stopped; the same command goes on from the last saved state", soft_wrap=True)
+        sys.exit(130)

@@ -1,0 +1,154 @@
+"""Commands that use a model: drafts, maps, neighbours."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from radlet.cli.arguments import Checkpoint, Files, check_file
+from radlet.core.console import Progress
+from radlet.core.errors import CheckpointError, ConfigError, DataError
+
+if TYPE_CHECKING:
+    from radlet.inference.drafter import Drafter
+
+commands = typer.Typer()
+
+DRAFT_MARK = "[unverified AI draft]"
+
+
+@commands.command(rich_help_panel="Use a model")
+def generate(
+    checkpoint: Checkpoint,
+    files: Files,
+    indication: Annotated[str | None, typer.Option(help="Why the study was made.")] = None,
+    question: Annotated[str | None, typer.Option(help="Ask this instead of the checkpoint's own question.")] = None,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Write JSON lines: id, file, and findings (or question and answer).")
+    ] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Films drafted at once.")] = 16,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest draft, in tokens.")] = 160,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Seed when sampling.")] = 0,
+    guidance: Annotated[
+        float | None, typer.Option(min=1.0, help="How much the film counts; the checkpoint's own value when not given.")
+    ] = None,
+) -> None:
+    """Draft findings for films, or answer a question about each.
+
+    Unreadable films are named on standard error and make the exit status 1.
+    """
+    from radlet.inference.drafter import DraftRequest
+    from radlet.inference.engines.base import Sampling
+    from radlet.inference.film_lists import list_films
+
+    entries = list(list_films(files, indication, question))
+    if not entries:
+        raise DataError("No film was found. Give films, folders that hold films, or a JSONL manifest.")
+    drafter = _film_drafter(checkpoint)
+    if any(entry.question is None for entry in entries):
+        _check_needs_no_question(drafter, checkpoint)
+    guidance = drafter.card.guidance if guidance is None else guidance
+    sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, guidance=guidance)
+    readable, refused = _readable(entries, lambda entry: drafter.check_film(entry.path))
+    requests = [DraftRequest((entry.path,), entry.indication, entry.question) for entry in readable]
+    drafts = drafter.draft(requests, sampling, batch_size, Progress())
+    for entry, draft in zip(readable, drafts, strict=True):
+        if jsonl:
+            said = {"question": entry.question, "answer": draft} if entry.question else {"findings": draft}
+            row = {"id": entry.entry_id, "file": str(entry.path), **said, "notice": drafter.card.notice}
+            typer.echo(json.dumps(row, ensure_ascii=False))
+        else:
+            typer.echo(f"{entry.path}: {draft} {DRAFT_MARK}")
+    if refused:
+        raise typer.Exit(1 if readable else 2)
+
+
+def _film_drafter(checkpoint: Path) -> "Drafter":
+    from radlet.inference.drafter import Drafter
+
+    drafter = Drafter.load(checkpoint)
+    if drafter.card.films == "none":
+        raise CheckpointError(
+            f"{checkpoint}: was trained without films and can look at none. Give a checkpoint of a finetune run whose "
+            'recipe does not set films = "none".'
+        )
+    return drafter
+
+
+def _check_needs_no_question(drafter: "Drafter", checkpoint: Path) -> None:
+    if drafter.card.target_section == "answer":
+        raise ConfigError(f"{checkpoint}: was tuned to answer questions. Give one: --question, or in the manifest.")
+
+
+def _readable(entries: list[Any], probe: Callable[[Any], None]) -> tuple[list[Any], int]:
+    readable = []
+    for entry in entries:
+        try:
+            probe(entry)
+        except DataError as error:
+            typer.echo(f"{entry.path}: refused: {error}", err=True)
+        else:
+            readable.append(entry)
+    return readable, len(entries) - len(readable)
+
+
+@commands.command(rich_help_panel="Use a model")
+def explain(
+    checkpoint: Checkpoint,
+    file: Annotated[Path, typer.Argument(help="One film.", show_default=False)],
+    word: Annotated[str, typer.Option(help="Word or phrase of the draft to explain.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("explanation.png"),
+    indication: Annotated[str | None, typer.Option(help="Why the study was made.")] = None,
+    question: Annotated[str | None, typer.Option(help="Ask this instead of the checkpoint's own question.")] = None,
+) -> None:
+    """Draw where the model looked while it wrote a word of its draft."""
+    from radlet.data.images import read_film, resize_film
+    from radlet.inference.attention import find_phrase
+    from radlet.inference.drafter import DraftRequest
+    from radlet.inference.overlay import draw_explanation
+
+    if out.suffix.lower() != ".png":
+        raise ConfigError(f"--out {out}: is no name of a PNG file. Give one that ends in .png.")
+    check_file(out)
+    if file.is_dir():
+        raise DataError(f"{file}: is a folder. Give one film.")
+    drafter = _film_drafter(checkpoint)
+    if question is None:
+        _check_needs_no_question(drafter, checkpoint)
+    try:
+        drafter.check_film(file)
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from None
+    request = DraftRequest((file,), indication, question)
+    draft = drafter.draft([request])[0]
+    if word.strip().lower() not in draft.lower():
+        typer.echo(f"{draft} {DRAFT_MARK}")
+        raise DataError("The word does not occur in the draft above; choose one that does.")
+    maps = drafter.attention(request, draft, [find_phrase(draft, word)])
+    film = resize_film(read_film(file).pixels, drafter.image_settings)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draw_explanation(film, maps[0].weighted, word, draft, drafter.card.notice).save(out)
+    typer.echo(f"{draft} {DRAFT_MARK}")
+    typer.echo(str(out))
+
+
+@commands.command(rich_help_panel="Use a model")
+def retrieve(
+    encoder: Annotated[Path, typer.Argument(help="Run of pretrain, or its checkpoint.", show_default=False)],
+    query: Annotated[str, typer.Argument(help="A film, or words of a report.", show_default=False)],
+    examples: Annotated[Path, typer.Option(help="Run of build whose studies are searched.", show_default=False)],
+    split: Annotated[str, typer.Option(help="Split that is searched.")] = "train",
+    k: Annotated[int, typer.Option("-k", min=1, help="How many to show.")] = 5,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="Write JSON lines.")] = False,
+) -> None:
+    """Find the studies nearest to a film or to words, with their reports."""
+    from radlet.retrieval.lookup import nearest_studies
+
+    for hit in nearest_studies(encoder, examples, split, query, k, Progress()):
+        if jsonl:
+            typer.echo(json.dumps(hit, ensure_ascii=False))
+        else:
+            typer.echo(f"{hit['similarity']:.3f}  {hit['study_id']}  {hit['file']}\n       {hit['report']}")

@@ -1,0 +1,128 @@
+"""Commands that run stages: each alone, a folder of recipes, a grid, the demo."""
+
+import importlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from radlet.cli.arguments import Overrides, Recipe, check_folder
+from radlet.core.console import Progress, make_console
+from radlet.core.errors import ConfigError
+
+commands = typer.Typer()
+
+
+def _stage_command(name: str, summary: str) -> None:
+    def command(recipe: Recipe, overrides: Overrides = None) -> None:
+        from radlet.core.config import load_config
+        from radlet.stages.check import stage_config
+
+        cls = stage_config(name)
+        if cls is None:
+            raise ConfigError(f"Stage '{name}' takes no recipe.")
+        stage = importlib.import_module(f"radlet.stages.{name}")
+        typer.echo(stage.run(load_config(cls, recipe, overrides), make_console()))
+
+    command.__doc__ = summary
+    commands.command(name=name, rich_help_panel="Stages")(command)
+
+
+for _name, _summary in {
+    "deidentify": "Write a DICOM tree anew, without identifiers.",
+    "ingest": "Read raw studies: decode films, list what was refused.",
+    "quality": "Find doubtful films and copies; flag or reject them.",
+    "structure": "Let a local language model work on report texts, under guard.",
+    "build": "Make training examples: sections, labels, splits by patient.",
+    "pretrain": "Train the image encoder and the language model as a pair.",
+    "align": "Train the projector between the frozen two.",
+    "finetune": "Teach the model to write findings, fully or with LoRA.",
+    "evaluate": "Judge the model beside its baselines; write the scorecard.",
+}.items():
+    _stage_command(_name, _summary)
+
+
+@commands.command(rich_help_panel="Whole pipelines")
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path("demo"),
+    overrides: Overrides = None,
+) -> None:
+    """Make synthetic studies, train a small model on them and judge it: the whole pipeline in minutes."""
+    from radlet.stages.demo import run_demo
+
+    run_demo(out, overrides or [], make_console())
+
+
+@commands.command(name="run", rich_help_panel="Whole pipelines")
+def run_recipe_folder(
+    recipe_dir: Annotated[Path, typer.Argument(help="Folder with one recipe for each stage.", show_default=False)],
+    overrides: Overrides = None,
+    out: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path("out"),
+) -> None:
+    """Run every stage of a recipe folder; overrides name the recipe first: finetune.training.loop.epochs=2."""
+    from radlet.stages.pipeline import run_recipes
+
+    console = make_console()
+    run_recipes(recipe_dir, out, overrides or [], console)
+    console.print(f"[bold green]done[/]  open {out / 'scorecard.html'}")
+
+
+@commands.command(rich_help_panel="Whole pipelines")
+def ablate(
+    recipe_dir: Annotated[Path, typer.Argument(help="Folder with one recipe for each stage.", show_default=False)],
+    grid: Annotated[Path, typer.Argument(help="TOML file with the axes of the ablation.", show_default=False)],
+    overrides: Overrides = None,
+    out: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path("ablation"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the cells and stages, run nothing.")] = False,
+) -> None:
+    """Run a recipe folder under many changes, one cell after another, and tell what each change does."""
+    from radlet.stages.ablate import ABLATION_HTML, print_effects, print_plan, run_ablation
+    from radlet.stages.compare import print_comparison
+    from radlet.stages.grid import read_grid
+
+    check_folder(out)
+    cells = read_grid(grid, recipe_dir, out, overrides or [])
+    tables = make_console(stderr=False)
+    if dry_run:
+        print_plan(cells, tables)
+        return
+    ablation = run_ablation(cells, recipe_dir, out, make_console())
+    if ablation.comparison:
+        print_comparison(ablation.comparison, tables)
+    print_effects(ablation, tables)
+    typer.echo(str(out / ABLATION_HTML))
+
+
+@commands.command(rich_help_panel="Whole pipelines")
+def check(
+    recipes: Annotated[
+        list[Path],
+        typer.Argument(help="Recipe files or folders, and grids of an ablation of the folder.", show_default=False),
+    ],
+) -> None:
+    """Validate recipes without running anything."""
+    from radlet.stages.check import check as check_recipes
+
+    for file in check_recipes(recipes):
+        typer.echo(f"{file}: ok")
+
+
+@commands.command(rich_help_panel="Whole pipelines")
+def synthesize(
+    overrides: Overrides = None,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("synthetic"),
+    form: Annotated[str, typer.Option(help="png: films and a table; dicom: a tree of DX objects.")] = "png",
+    seed: Annotated[int, typer.Option(help="Seed of the studies.")] = 0,
+) -> None:
+    """Write synthetic studies; overrides are settings of the source: num_patients=20 identifiers=true."""
+    from radlet.core.config import load_config
+    from radlet.data.sources.synthetic import SyntheticSource, write_dicom_tree, write_png_table
+
+    writers = {"png": write_png_table, "dicom": write_dicom_tree}
+    if form not in writers:
+        raise ConfigError(f"--form {form}: is unknown. Known: {', '.join(writers)}.")
+    check_folder(out)
+    source = load_config(SyntheticSource, None, overrides)
+    studies = Progress().track(source.studies(seed), "studies")
+    num_films = writers[form](studies, out)
+    typer.echo(f"{num_films} films in {out}")
