@@ -34,7 +34,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 def add_image_token(tokenizer: PreTrainedTokenizerBase) -> int:
     """Make sure the tokenizer knows the image token and a padding token; return the image token's id."""
     if IMAGE_TOKEN not in tokenizer.get_vocab():
-        tokenizer.add_special_tokens({"extra_special_tokens": {"image_token": IMAGE_TOKEN}})
+        # Those that the tokenizer came with, such as the marks of its chat, stay special.
+        tokenizer.add_special_tokens({"extra_special_tokens": [IMAGE_TOKEN]}, replace_extra_special_tokens=False)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return int(tokenizer.convert_tokens_to_ids(IMAGE_TOKEN))
