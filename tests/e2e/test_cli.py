@@ -384,3 +384,9 @@ def test_metrics_are_listed_with_what_they_state():
     wrong = radlet("metrics", "cidre")
     assert wrong.returncode == 2
     assert "Did you mean 'cider'?" in wrong.stderr
+
+
+def test_the_version_is_told_without_a_command() -> None:
+    from radlet import __version__
+
+    assert radlet("--version").stdout.strip() == __version__
