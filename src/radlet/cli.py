@@ -503,15 +503,28 @@ def compare(
     interval: Annotated[
         Literal["percentile", "bca"], typer.Option(help="Percentiles, or bias-corrected and accelerated.")
     ] = "percentile",
+    labeller: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Setting of another labeller, once for each: --labeller kind=chexbert --labeller path=DIR",
+            show_default=False,
+        ),
+    ] = None,
+    weights: Weights = None,
+    python: Pythons = None,
 ) -> None:
     """Hold systems against each other on the same reports: paired tests, one table, one page."""
     from radlet.evaluation.comparison import ComparisonSettings
+    from radlet.evaluation.readings import Readings
     from radlet.stages.compare import COMPARISON_HTML, print_comparison, run_compare
 
     _check_folder(out)
     names = tuple(name.strip() for name in (metrics or "").split(",") if name.strip())
     settings = ComparisonSettings(names, bootstrap, interval)
-    print_comparison(run_compare(systems, out, settings, baselines, make_console()), make_console(stderr=False))
+    with _scorers(weights, python) as scorers:
+        readings = Readings(_labeller(labeller), Progress(), scorers)
+        comparison = run_compare(systems, out, settings, baselines, make_console(), readings)
+    print_comparison(comparison, make_console(stderr=False))
     typer.echo(str(out / COMPARISON_HTML))
 
 
