@@ -422,8 +422,11 @@ def score(
 
     if per_report and str(file) == "-":
         raise ConfigError("--per-report reads the predictions a second time. Give a file in place of -.")
-    for path in (out, *([per_report] if per_report else [])):
-        _check_file(path)
+    _check_file(out)
+    if per_report:
+        _check_file(per_report)
+    if len({path.resolve() for path in (file, out, *([per_report] if per_report else []))}) < 2 + bool(per_report):
+        raise ConfigError("The predictions, --out and --per-report must be different files.")
     names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     if names == []:
         raise ConfigError("--metrics: names no metric. Give names from radlet metrics with commas, or leave it out.")

@@ -64,6 +64,14 @@ def test_score_without_weights_runs_no_model(file, tmp_path):
     assert card["unscored"] == {}
 
 
+@pytest.mark.parametrize("options", [("--out", "predictions.jsonl"), ("--out", "x", "--per-report", "x")])
+def test_score_never_writes_one_file_over_another(file, monkeypatch, options):
+    monkeypatch.chdir(file.parent)
+    with pytest.raises(ConfigError, match="must be different files"):
+        invoke("score", file, "--bootstrap", 5, *options)
+    assert len(file.read_text().splitlines()) == len(ROWS)
+
+
 def test_a_metric_asked_for_by_name_without_its_weights_is_an_error(file, weights):
     with pytest.raises(ConfigError, match=r"'bertscore' runs a model that is not ready: place an encoder"):
         invoke("score", file, "--weights", weights, "--metrics", "bertscore")
