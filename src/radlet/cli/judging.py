@@ -93,8 +93,11 @@ def score(
 
     if per_report and str(file) == "-":
         raise ConfigError("--per-report reads the predictions a second time. Give a file in place of -.")
-    for path in (out, *([per_report] if per_report else [])):
-        check_file(path)
+    check_file(out)
+    if per_report:
+        check_file(per_report)
+    if len({path.resolve() for path in (file, out, *([per_report] if per_report else []))}) < 2 + bool(per_report):
+        raise ConfigError("The predictions, --out and --per-report must be different files.")
     names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     if names == []:
         raise ConfigError("--metrics: names no metric. Give names from radlet metrics with commas, or leave it out.")
@@ -159,15 +162,28 @@ def compare(
     interval: Annotated[
         Literal["percentile", "bca"], typer.Option(help="Percentiles, or bias-corrected and accelerated.")
     ] = "percentile",
+    labeller: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Setting of another labeller, once for each: --labeller kind=chexbert --labeller path=DIR",
+            show_default=False,
+        ),
+    ] = None,
+    weights: Weights = None,
+    python: Pythons = None,
 ) -> None:
     """Hold systems against each other on the same reports: paired tests, one table, one page."""
     from radlet.evaluation.comparison import ComparisonSettings
+    from radlet.evaluation.readings import Readings
     from radlet.stages.compare import COMPARISON_HTML, print_comparison, run_compare
 
     check_folder(out)
     names = tuple(name.strip() for name in (metrics or "").split(",") if name.strip())
     settings = ComparisonSettings(names, bootstrap, interval)
-    print_comparison(run_compare(systems, out, settings, baselines, make_console()), make_console(stderr=False))
+    with _scorers(weights, python) as scorers:
+        readings = Readings(_labeller(labeller), Progress(), scorers)
+        comparison = run_compare(systems, out, settings, baselines, make_console(), readings)
+    print_comparison(comparison, make_console(stderr=False))
     typer.echo(str(out / COMPARISON_HTML))
 
 

@@ -36,7 +36,10 @@ class ObservationAgreement(Metric):
     with_uncertain: bool = False
 
     reads = "observations"
-    empty = "an empty draft states nothing: all of its reference is missed; undefined where nothing is positive"
+    empty = (
+        "an empty draft states nothing: all of its reference is missed; undefined where nothing is positive, precision "
+        "(micro) where no draft and recall or a macro mean where no reference is"
+    )
     source = (
         "scikit-learn's F1, precision and recall on the observations of Irvin et al. 2019; macro over those that occur"
     )

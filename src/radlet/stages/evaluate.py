@@ -319,7 +319,7 @@ def _score(bench: _Bench, answers: Answers, probes: Mapping[str, ProbeResult]) -
         encoder_auroc=encoder.aurocs,
         support=support,
         labeller=config.labeller.kind,
-        labeller_sha256=getattr(config.labeller, "sha256", None),
+        labeller_sha256=answers.readings.labeller_sha256,
         truth_support=truth_support,
         subgroups=describe_subgroups(
             example_attributes(judged, config.age_bands), answers, resampler, config.min_subgroup
