@@ -21,7 +21,7 @@ from radlet.evaluation.encoder_scores import MIN_STUDIES
 from radlet.evaluation.grounding_panel import grounding_panel
 from radlet.evaluation.grounding_pictures import GroundedPicture
 from radlet.evaluation.lineage import UpstreamRun
-from radlet.evaluation.looking import SHUFFLED
+from radlet.evaluation.looking import MIN_PATIENTS, SHUFFLED
 from radlet.evaluation.marks import mark_draft, mark_reference
 from radlet.evaluation.pages import page_environment
 from radlet.evaluation.pictures import Picture
@@ -301,6 +301,7 @@ def _looking(card: Scorecard) -> dict[str, Any] | None:
     told = PROBES if card.looking.counted == "reports" else PROBES | ANSWER_PROBES
     return {
         "looks": card.looking.looks,
+        "min_patients": MIN_PATIENTS,
         "share": share,
         "bar": bar(share) if share else None,
         "margins": [
