@@ -277,6 +277,17 @@ def test_probabilities_are_never_fitted_on_the_judged_split(world):
     assert card.calibration is None  # there is no dev split, and the train split is judged
 
 
+def test_a_set_without_a_train_split_is_judged_without_what_copies_from_it(world, tmp_path):
+    run = open_run(StageConfig(name="elsewhere", runs_dir=tmp_path / "runs"), "build")
+    (run.path / "images").mkdir()
+    write_records(run.path / EXAMPLES, [make_example(run.path, number) for number in range(12, 24)])
+    run.finish()
+    card = Scorecard.load(evaluate.run(world(examples=run.path), QUIET) / "scorecard.json")
+    assert set(card.baselines) == {"no_image", "shuffled_image"}
+    assert card.metrics["truth_f1_micro"].value == 1.0
+    assert card.retrieval["num_images"] == 12
+
+
 def test_refuses_a_split_without_rows_and_a_model_without_films(world, monkeypatch):
     with pytest.raises(DataError, match="The split 'dev' has no study"):
         evaluate.run(world(split="dev"), QUIET)

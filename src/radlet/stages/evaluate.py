@@ -207,6 +207,8 @@ def _set_up(config: EvaluateConfig, progress: Progress) -> _Bench:
     progress.console.print(f"  {len(rows.judged)} drafts of the {config.split} split by each system")
     for reason, count in rows.left_out.items():
         progress.console.print(f"  {count} examples left out: {reason}")
+    if not training:
+        progress.console.print("  no baseline that copies training reports: these examples have no train split")
     return _Bench(config, task, drafter, embedder, rows, training, progress)
 
 
