@@ -339,6 +339,10 @@ def _control(result: ProbeResult) -> Bar | None:
     return bar(result.control) if result.control else None
 
 
+MIN_SIDES = 10
+"""The overview gives no share of fewer one-sided findings: all of three rightly placed would read as 100 %."""
+
+
 def _headline(card: Scorecard) -> dict[str, Any]:
     name = primary_metric(card)
     paired = card.paired.get(name)
@@ -358,6 +362,7 @@ def _headline(card: Scorecard) -> dict[str, Any]:
         "rival": _title(paired.baseline) if paired else None,
         "side": card.metrics[side] if side else None,
         "num_sides": card.judged.get(side, {}).get(MODEL) if side else None,
+        "least_sides": MIN_SIDES,
         "words": card.metrics.get("rouge_l"),
     }
 

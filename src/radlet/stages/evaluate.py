@@ -20,7 +20,7 @@ from radlet.core.errors import CheckpointError, DataError
 from radlet.core.labeller import Labeller
 from radlet.core.records import Example, Split
 from radlet.core.runs import Run, open_run, write_atomically
-from radlet.data.examples import Films, select_films
+from radlet.data.examples import Films, check_films, select_films
 from radlet.data.labellers import LABELLERS
 from radlet.data.labellers.rules import RuleLabeller
 from radlet.data.manifests import read_examples
@@ -239,6 +239,7 @@ def _rows(
             "Look into the build run's summary.json, or judge another split."
         )
     training = select_films([example for example in examples if example.split == "train"], films)
+    check_films([*judged, *(training if embedder else ())])
     rows = task.rows(Material(judged, training, drafter.card.target_section, embedder, config.seed))
     return replace(rows, left_out=left_out | rows.left_out), training
 
