@@ -180,8 +180,8 @@ def compare(
     check_folder(out)
     names = tuple(name.strip() for name in (metrics or "").split(",") if name.strip())
     settings = ComparisonSettings(names, bootstrap, interval)
-    with _scorers(weights, python) as scorers:
-        readings = Readings(_labeller(labeller), Progress(), scorers)
+    with chosen_scorers(weights, python) as scorers:
+        readings = Readings(chosen_labeller(labeller), Progress(), scorers)
         comparison = run_compare(systems, out, settings, baselines, make_console(), readings)
     print_comparison(comparison, make_console(stderr=False))
     typer.echo(str(out / COMPARISON_HTML))
