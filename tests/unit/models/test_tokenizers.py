@@ -11,9 +11,9 @@ from radlet.models.tokenizers import IMAGE_TOKEN, add_image_token, train_tokeniz
 def foreign(tmp_path):
     """A tokenizer as it is loaded from a folder: it has marks of a chat, and neither the image token nor padding."""
     words = {word: number for number, word in enumerate(("<|end|>", "<|turn|>", "heart", "lungs", "?"))}
-    fast = Tokenizer(models.WordLevel(words, unk_token="?"))  # noqa: S106 - words
+    fast = Tokenizer(models.WordLevel(words, unk_token="?"))
     fast.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    saved = PreTrainedTokenizerFast(tokenizer_object=fast, eos_token="<|end|>", unk_token="?")  # noqa: S106
+    saved = PreTrainedTokenizerFast(tokenizer_object=fast, eos_token="<|end|>", unk_token="?")
     saved.add_special_tokens({"extra_special_tokens": ["<|turn|>"]})
     saved.save_pretrained(tmp_path)
     return AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
