@@ -61,4 +61,4 @@ def test_another_labeller_and_models_score_from_the_command_line(tmp_path: Path,
     expected = METRICS["observation_f1_micro_14"](states, labeller.label(["Normal."]) * len(TEXTS))
     assert (comparison.metrics["observation_f1_micro_14"].standings["x"].value or 0.0) == pytest.approx(expected)
     assert comparison.metrics["chexbert_similarity"].standings["all"].value == pytest.approx(1.0)
-    assert "read by chexbert" in (tmp_path / "out" / COMPARISON_HTML).read_text(encoding="utf-8")
+    assert "observations read by <b>chexbert</b>" in (tmp_path / "out" / COMPARISON_HTML).read_text(encoding="utf-8")
