@@ -44,6 +44,14 @@ class ObservationAgreement(Metric):
         "scikit-learn's F1, precision and recall on the observations of Irvin et al. 2019; macro over those that occur"
     )
 
+    @property
+    def summary(self) -> str:
+        """What it is, in a sentence."""
+        measure = self.measure.capitalize()
+        pooled = "pooled over all decisions" if self.average == "micro" else "mean over the observations that occur"
+        counted = "present or uncertain" if self.with_uncertain else "present"
+        return f"{measure} of {len(self.observations)} observations called {counted}, {pooled}."
+
     def statistics(self, references: Sequence[Observations], predictions: Sequence[Observations]) -> Floats:
         """Count the decisions on each pair, shape (n, 3 * number of observations)."""
         truth, drafted = self._positives(references), self._positives(predictions)

@@ -65,6 +65,7 @@ def print_comparison(comparison: Comparison, console: "Console") -> None:
     room = max(0, (console.width - _TABLE_WIDTH) // _METRIC_WIDTH)
     beside = [name for name, one in metrics.items() if one.direction and name != comparison.headline][:room]
     reports = f"{comparison.num_reports} reports of {comparison.num_patients} patients"
+    reports = reports if comparison.num_reports else "scorecards side by side"
     table = Table(title=reports, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("system", overflow="fold")
     columns = (comparison.headline, f"minus {comparison.reference}", "p corr.", "best in")
