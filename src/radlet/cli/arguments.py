@@ -59,17 +59,25 @@ def chosen_scorers(weights: Path | None, python: list[str] | None) -> "Scorers":
     return Scorers(weights, ScorerSettings(python=pythons), Progress())
 
 
-def check_file(out: Path) -> None:
+def metric_names(given: str | None) -> tuple[str, ...]:
+    """Return the names that --metrics lists; none where it was not given."""
+    names = tuple(name.strip() for name in (given or "").split(",") if name.strip())
+    if given is not None and not names:
+        raise ConfigError("--metrics: names no metric. Give names from radlet metrics with commas, or leave it out.")
+    return names
+
+
+def check_file(out: Path, option: str = "--out") -> None:
     """Refuse, before the work starts, a place where no file can be written at its end."""
     if out.is_dir():
-        raise ConfigError(f"--out {out}: is a folder. Give the name of a file.")
-    check_folder(out.parent)
+        raise ConfigError(f"{option} {out}: is a folder. Give the name of a file.")
+    check_folder(out.parent, option)
 
 
-def check_folder(out: Path) -> None:
+def check_folder(out: Path, option: str = "--out") -> None:
     """Refuse, before the work starts, a place where no folder can be made or written to."""
     existing = next(folder for folder in (out, *out.parents) if folder.exists())
     if not existing.is_dir():
-        raise ConfigError(f"--out: {existing} is a file. Give a place in a folder, which need not exist yet.")
+        raise ConfigError(f"{option}: {existing} is a file. Give a place in a folder, which need not exist yet.")
     if not os.access(existing, os.W_OK):
-        raise ConfigError(f"--out: {existing} may not be written to. Give a place where you may write.")
+        raise ConfigError(f"{option}: {existing} may not be written to. Give a place where you may write.")

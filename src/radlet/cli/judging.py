@@ -15,6 +15,7 @@ from radlet.cli.arguments import (
     check_folder,
     chosen_labeller,
     chosen_scorers,
+    metric_names,
 )
 from radlet.core.console import Progress, make_console
 from radlet.core.errors import ConfigError, DataError
@@ -95,12 +96,10 @@ def score(
         raise ConfigError("--per-report reads the predictions a second time. Give a file in place of -.")
     check_file(out)
     if per_report:
-        check_file(per_report)
+        check_file(per_report, "--per-report")
     if len({path.resolve() for path in (file, out, *([per_report] if per_report else []))}) < 2 + bool(per_report):
         raise ConfigError("The predictions, --out and --per-report must be different files.")
-    names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
-    if names == []:
-        raise ConfigError("--metrics: names no metric. Give names from radlet metrics with commas, or leave it out.")
+    names = metric_names(metrics) or None
     grouping = Grouping(min_subgroup, by=tuple(by or ()))
     with chosen_scorers(weights, python) as scorers:
         readings = Readings(chosen_labeller(labeller), Progress(), scorers)
@@ -178,8 +177,7 @@ def compare(
     from radlet.stages.compare import COMPARISON_HTML, print_comparison, run_compare
 
     check_folder(out)
-    names = tuple(name.strip() for name in (metrics or "").split(",") if name.strip())
-    settings = ComparisonSettings(names, bootstrap, interval)
+    settings = ComparisonSettings(metric_names(metrics), bootstrap, interval)
     with chosen_scorers(weights, python) as scorers:
         readings = Readings(chosen_labeller(labeller), Progress(), scorers)
         comparison = run_compare(systems, out, settings, baselines, make_console(), readings)
@@ -288,7 +286,9 @@ def reader_study(
         raise ConfigError("Give the drafts of two systems, or --results with what readers saved.")
     key = key or out.with_suffix(".key.json")
     check_file(out)
-    check_file(key)
+    check_file(key, "--key")
+    if key.resolve() == out.resolve():
+        raise ConfigError("--key: is the page itself. Give another name, and keep it from the readers.")
     study = make_study(drafts[0], drafts[1], StudyOptions(cases, references, film_px, seed), Progress())
     for line in write_study(study, out, key):
         typer.echo(line)

@@ -112,7 +112,7 @@ def read_systems(given: Sequence[str]) -> list[System]:
     names = [system.name for system in systems]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DataError(f"Two systems are called {', '.join(twice)}. Name them: first={given[0]} second={given[1]}.")
+        raise DataError(f"Two systems are called {', '.join(twice)}. Name them: NAME=PATH, each another NAME.")
     return systems
 
 

@@ -61,11 +61,13 @@ class StudyFiles:
         experts: Expert -> id -> errors by kind and level (0 significant, 1 not), shape (6, 2).
         judges: Name of the file -> judgements.
         patients: Id -> patient, where told.
+        counted: Expert, id, kind and level of each count that was read, from whatever file.
     """
 
     experts: dict[str, dict[str, Floats]] = field(default_factory=dict)
     judges: dict[str, Judgements] = field(default_factory=dict)
     patients: dict[str, str] = field(default_factory=dict)
+    counted: set[tuple[str, str, int, int]] = field(default_factory=set)
 
     @property
     def reports(self) -> list[str]:
@@ -133,36 +135,30 @@ def _read(path: Path) -> _Rows:
 
 
 def _long(rows: _Rows, files: StudyFiles) -> None:
-    seen: set[tuple[str, str, int, int]] = set()
     for place, row in rows:
         kind = _one_of(row, "kind", {name: index for index, name in enumerate(ERROR_KINDS)}, place)
         cell = (_text(row, "expert", place), _text(row, "id", place), kind, _level(row, "significant", place))
-        _once(cell, seen, place)
-        _put(files, cell, _count(row, "count", place))
+        _put(files, cell, _count(row, "count", place), place)
         _tell_patient(files, row, cell[1], place)
 
 
 def _wide(rows: _Rows, files: StudyFiles) -> None:
-    seen: set[tuple[str, str]] = set()
     for place, row in rows:
         expert, name = _text(row, "expert", place), _text(row, "id", place)
-        _once((expert, name), seen, place)
         for kind, kind_name in enumerate(ERROR_KINDS):
             for level, word in enumerate(("significant", "insignificant")):
-                _put(files, (expert, name, kind, level), _count(row, f"{kind_name}_{word}", place))
+                _put(files, (expert, name, kind, level), _count(row, f"{kind_name}_{word}", place), place)
         _tell_patient(files, row, name, place)
 
 
 def _rexval(rows: _Rows, files: StudyFiles) -> None:
     """Read ReXVal's table; its drafts are called <study_number>_<candidate_type>, the drafts of a study go together."""
-    seen: set[tuple[str, str, int, int]] = set()
     for place, row in rows:
         study = _text(row, "study_number", place)
         name = f"{study}_{_text(row, 'candidate_type', place)}"
         kind = _one_of(row, "error_category", {str(index + 1): index for index in range(len(ERROR_KINDS))}, place)
         cell = (_text(row, "rater_index", place), name, kind, _level(row, "clinically_significant", place))
-        _once(cell, seen, place)
-        _put(files, cell, _count(row, "num_errors", place))
+        _put(files, cell, _count(row, "num_errors", place), place)
         files.patients[name] = study
 
 
@@ -223,7 +219,8 @@ def _metric(rows: Sequence[tuple[str, str, Any]], sign: int = 1) -> Judgements:
     return judgements
 
 
-def _put(files: StudyFiles, cell: tuple[str, str, int, int], count: float) -> None:
+def _put(files: StudyFiles, cell: tuple[str, str, int, int], count: float, place: str) -> None:
+    _once(cell, files.counted, place)
     expert, name, kind, level = cell
     counted = files.experts.setdefault(expert, {})
     counted.setdefault(name, np.zeros((len(ERROR_KINDS), 2)))[kind, level] = count
@@ -231,7 +228,9 @@ def _put(files: StudyFiles, cell: tuple[str, str, int, int], count: float) -> No
 
 def _once(cell: Any, seen: set[Any], place: str) -> None:
     if cell in seen:
-        raise DataError(f"{place}: counts again what an earlier row has counted.")
+        raise DataError(
+            f"{place}: counts again what was counted before. Study the drafts of each system by themselves."
+        )
     seen.add(cell)
 
 

@@ -17,8 +17,8 @@ from radlet.core.errors import DataError
 from radlet.core.jsonl import read_rows
 from radlet.data.findings import read_statements
 from radlet.evaluation import JUDGES
-from radlet.evaluation.prediction_files import read_predictions
-from radlet.metrics.judging import ErrorCount, Judge, JudgedReport, ReportPair, mean_score, totals
+from radlet.evaluation.prediction_files import parse_predictions
+from radlet.metrics.judging import NO_REFERENCE, ErrorCount, Judge, JudgedReport, ReportPair, mean_score, totals
 from radlet.metrics.rule_judge import ERROR_KINDS, Judgement, PatientContext, judge
 
 ELDERLY_YEARS = 65
@@ -77,12 +77,13 @@ def read_pairs(path: Path) -> list[ReportPair]:
     Raises:
         DataError: The file cannot be read, is empty, or a row is wrong (the message gives its line).
     """
-    told = [_patient(row, f"{path}, line {number}") for number, row in read_rows(path, _FORM)]
+    rows = list(read_rows(path, _FORM))
+    told = [_patient(row, f"{path}, line {number}") for number, row in rows]
     return [
         ReportPair(
             id=one.example_id, reference=one.reference or "", draft=one.text, age=patient[0], indication=patient[1]
         )
-        for one, patient in zip(read_predictions(path), told, strict=True)
+        for one, patient in zip(parse_predictions(path, rows), told, strict=True)
     ]
 
 
@@ -125,10 +126,12 @@ def _context(age: float | None, indication: str | None) -> PatientContext:
 
 
 def _judged(pair: ReportPair) -> JudgedReport:
+    if not pair.reference.strip():
+        return JudgedReport(id=pair.id, counts=None, missing=NO_REFERENCE)
     judgement = judge_texts(pair.reference, pair.draft, _context(pair.age, pair.indication))
     return JudgedReport(
         id=pair.id,
-        score=judgement.score if pair.reference.strip() and pair.draft.strip() else None,
+        score=judgement.score if pair.draft.strip() else None,
         counts={
             kind: ErrorCount(
                 significant=judgement.count(kind, significant=True),

@@ -3,7 +3,7 @@
 The pure side of `radlet score FILE`; also reads the files of the evaluate stage.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,22 +123,29 @@ def _answers(predictions: Sequence[Prediction], readings: Readings | None) -> An
 
 
 def read_predictions(path: Path, by: Sequence[str] = ()) -> list[Prediction]:
-    """Read every prediction of a file.
+    """Read every prediction of a file; arguments and errors of `parse_predictions`, or the file cannot be read."""
+    return parse_predictions(path, read_rows(path, _FORM), by)
+
+
+def parse_predictions(
+    path: Path, rows: Iterable[tuple[int, dict[str, Any]]], by: Sequence[str] = ()
+) -> list[Prediction]:
+    """Make predictions of rows.
 
     Args:
-        path: The file.
+        path: Where the rows come from, for messages.
+        rows: Each with the number of its line.
         by: Columns to keep as attributes beside the `KNOWN` ones.
 
     Raises:
-        DataError: The file cannot be read, is empty, or a row is wrong (the message gives its line), or no row has a
-            column of `by`.
+        DataError: There is no row, a row is wrong (the message gives its line), or no row has a column of `by`.
     """
     if own := sorted(set(by) & set(_OWN)):
         raise DataError(f"the column '{own[0]}' makes no groups of reports. Give one that tells something of them.")
     predictions: list[Prediction] = []
     lines: dict[str, int] = {}
     with_patient: set[bool] = set()
-    for number, row in read_rows(path, _FORM):
+    for number, row in rows:
         prediction = _prediction(path, number, row, by)
         if prediction.example_id in lines:
             raise DataError(f"{path}, line {number}: its id is also that of line {lines[prediction.example_id]}.")

@@ -87,10 +87,10 @@ def read_results(paths: Sequence[Path], key_path: Path) -> tuple[StudyKey, list[
     """
     key = _parsed(key_path, StudyKey, "the key that radlet reader-study wrote")
     results: dict[str, ReaderFile] = {}
-    known = {case.case for case in key.cases}
+    known = sorted(case.case for case in key.cases)
     for path in paths:
         result = _parsed(path, ReaderFile, "a file that the page of a reader study saved")
-        if result.study != key.study or {case.case for case in result.cases} != known:
+        if result.study != key.study or sorted(case.case for case in result.cases) != known:
             raise DataError(f"{path}: is of another study than the key {key_path}. Give the key of its page.")
         if result.reader in results:
             raise DataError(f"{path}: another file is of the same reader. Give the last file of each reader alone.")

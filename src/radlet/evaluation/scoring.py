@@ -85,6 +85,11 @@ def measures(answers: Answers, metric_names: Sequence[str] | None = None) -> lis
     ] + _truth_measures(answers.truth)
 
 
+def weight_free_measures() -> list[str]:
+    """Return the names that `measures` knows where no weights are at hand, those against the truth among them."""
+    return [*text_metrics(), *(measure.name for measure in _truth_measures([]))]
+
+
 def score_answers(answers: Answers, resampler: PatientResampler, chosen: Sequence[Measure]) -> Scores:
     """Score every system by every measure, and compare the model with each baseline."""
     scores = Scores(estimates={system: {} for system in answers.systems})

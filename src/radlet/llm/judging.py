@@ -26,7 +26,7 @@ from radlet.llm.client import Client, NoAnswerError, StoppedError
 from radlet.llm.endpoint import BudgetConfig, ModelConfig, ServerConfig, check_host
 from radlet.llm.jobs.base import Reply
 from radlet.llm.ordering import in_order
-from radlet.metrics.judging import ErrorCount, Judge, JudgedReport, ReportPair
+from radlet.metrics.judging import NO_REFERENCE, ErrorCount, Judge, JudgedReport, ReportPair
 from radlet.metrics.rule_judge import ERROR_KINDS, ErrorKind
 
 _PROMPT = "judge"
@@ -137,7 +137,7 @@ class _Panel:
     async def judge(self, pair: ReportPair) -> JudgedReport:
         """Return the median of the usable answers about a pair, or why there are too few."""
         if not pair.reference.strip():
-            return _missing(pair, "no_reference")
+            return _missing(pair, NO_REFERENCE)
         told = _told(pair)
         text = json.dumps(told, ensure_ascii=False)
         if len(text) > self._config.max_input_chars:

@@ -12,6 +12,9 @@ from radlet.core.console import Progress
 from radlet.core.records import Record
 from radlet.metrics.rule_judge import ERROR_KINDS, ErrorKind
 
+NO_REFERENCE = "no_reference"
+"""Why a draft whose reference is blank has no judgement: what it states may be right or wrong."""
+
 
 class ReportPair(Record):
     """A draft with its reference, and what is known of the patient."""
@@ -27,8 +30,8 @@ class ReportPair(Record):
 class ErrorCount(Record):
     """Errors of one kind in one draft; halves where the median of several answers lies between two counts."""
 
-    significant: int | float = Field(ge=0)
-    insignificant: int | float = Field(ge=0)
+    significant: int | float = Field(ge=0, allow_inf_nan=False)
+    insignificant: int | float = Field(ge=0, allow_inf_nan=False)
 
 
 class JudgedReport(Record):

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from radlet.core.config import Config, StageConfig, load_config
 from radlet.core.errors import ConfigError, RadletError
@@ -32,7 +32,7 @@ class GridConfig(Config):
     """Recipe folder that it is made for, seen from the grid's own folder; `radlet check` checks it over that one."""
     mode: Literal["one_at_a_time", "grid"] = "one_at_a_time"
     """Each setting against the recipe as it is, or every combination of settings."""
-    seeds: tuple[int, ...] = ()
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
     """Every cell is trained once with each; none: with the seeds of the recipes."""
     seeded: tuple[Literal["pretrain", "align", "finetune"], ...] = ("pretrain", "align", "finetune")
     """The stages that `seeds` reach; data, splits and the reports judged stay the same."""
@@ -47,6 +47,13 @@ class GridConfig(Config):
     axes: dict[str, list[Any] | dict[str, Any]] = Field(min_length=1)
     """Axis -> settings. Named by a key, ``"finetune.tuning.kind" = ["full", "lora"]``, an axis lists its values; else
     it is a table of named settings, each a table of overrides: ``small = { "pretrain.encoder.widths" = [16, 32] }``."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("one seed stands twice, and would count as two")
+        return value
 
 
 @dataclass(frozen=True)
@@ -128,6 +135,7 @@ def read_grid(path: Path, recipe_dir: Path, out: Path, overrides: Sequence[str] 
         ConfigError: The grid or a recipe is wrong; the message has one line for each setting that is.
     """
     config = load_config(GridConfig, path)
+    _check_metrics(config.metrics)
     axes = {axis: dict(_changes(path, axis, settings)) for axis, settings in config.axes.items()}
     base = Change((*_as_overrides(config.overrides), *overrides), config.without)
     maker = _CellMaker(config, recipe_dir, out, base)
@@ -224,6 +232,15 @@ def _check_each(maker: _CellMaker, path: Path, axes: Mapping[str, Mapping[str, C
                 break
     if faults:
         raise ConfigError("\n".join(faults))
+
+
+def _check_metrics(names: Sequence[str]) -> None:
+    from radlet.evaluation.scoring import weight_free_measures
+
+    known = weight_free_measures()
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"'metrics' names '{name}', which is none that runs no model.{nearest(name, known)}")
 
 
 def _check_without(without: Sequence[str]) -> None:

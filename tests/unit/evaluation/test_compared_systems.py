@@ -107,8 +107,8 @@ def test_one_system_and_one_name_twice_are_refused(tmp_path: Path) -> None:
     file = write_file(tmp_path / "x" / "predictions.jsonl", {"a": ""})
     with pytest.raises(DataError, match="One system cannot be compared"):
         read_systems([str(file)])
-    with pytest.raises(DataError, match="Two systems are called x"):
-        read_systems([str(file), str(file)])
+    with pytest.raises(DataError, match=r"Two systems are called x\. Name them: NAME=PATH"):
+        read_systems([str(file), f"x={file}"])
     assert [one.name for one in read_systems([str(file), f"y={file}"])] == ["x", "y"]
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 
 import numpy as np
 import pytest
@@ -201,6 +202,10 @@ ROW = {"id": "r", "expert": "a", "kind": "wrong_place", "significant": True, "co
         ([ROW, ROW], "line 2: counts again"),
         ([{**ROW, "expert": " "}], "'expert' must be a text"),
         ([{"id": "r", "counts": {"typo": 1}}], "is not what radlet judge writes"),
+        (
+            [{"id": "r", "counts": {"false_finding": {"significant": math.inf, "insignificant": 0}}}],
+            "is not what radlet",
+        ),
         ([{"id": "r", "value": "high"}], "'value' must be a number"),
         ([{"id": "r", "value": 1}], "No file holds counts by experts"),
     ],
@@ -208,3 +213,9 @@ ROW = {"id": "r", "expert": "a", "kind": "wrong_place", "significant": True, "co
 def test_wrong_files_are_refused(tmp_path, rows, message):
     with pytest.raises(DataError, match=message):
         read_study_files([write_rows(tmp_path / "x.jsonl", rows)])
+
+
+def test_counts_of_two_systems_drafts_are_not_mixed(tmp_path):
+    files = [write_rows(tmp_path / f"counts-{name}.jsonl", [ROW]) for name in ("a", "b")]
+    with pytest.raises(DataError, match=r"counts-b\.jsonl, line 1: counts again"):
+        read_study_files(files)

@@ -45,9 +45,21 @@ def test_counts_of_a_file(write):
 
 
 def test_without_a_word_to_judge_by_there_is_no_score(write):
-    (report,) = judge_file(write({"id": 1, "reference": " ", "prediction": "Left effusion."}))
+    (report,) = judge_file(write({"id": 1, "reference": "Left effusion.", "prediction": " "}))
     assert report.score is None
-    assert report.counts["false_finding"].significant == 1
+    assert report.counts["missing_finding"].significant == 1
+
+
+def test_without_a_reference_the_judgement_is_missing(write):
+    (report,) = judge_file(write({"id": 1, "reference": " ", "prediction": "Left effusion."}))
+    assert (report.score, report.counts, report.missing) == (None, None, "no_reference")
+
+
+def test_drafts_come_from_standard_input_too(write, tmp_path):
+    out = tmp_path / "judged.jsonl"
+    result = CliRunner().invoke(app, ["judge", "-", "--out", str(out)], input=write(*ROWS).read_bytes())
+    assert result.exit_code == 0, result.output
+    assert len(out.read_text().splitlines()) == len(ROWS)
 
 
 def test_the_command_prints_totals_and_writes_every_report(write, tmp_path):

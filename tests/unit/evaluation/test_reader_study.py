@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from radlet.cli import app
-from radlet.core.errors import DataError
+from radlet.core.errors import ConfigError, DataError
 from radlet.evaluation.judge_study import study_files
 from radlet.evaluation.reader_results import expert_counts, preferences, read_results
 from radlet.evaluation.reader_study import StudyKey, StudyOptions, make_study
@@ -179,8 +179,17 @@ def test_files_that_do_not_belong_are_refused(read, tmp_path):
         read(lambda key: {**reader(key), "cases": "none"})
     with pytest.raises(DataError, match="is not a file that the page"):  # a kind without counts is no count of none
         read(lambda key: {**reader(key), "cases": [{**case, "left": {}} for case in reader(key)["cases"]]})
+    with pytest.raises(DataError, match="of another study"):  # a case twice would count twice
+        read(lambda key: {**reader(key), "cases": [*reader(key)["cases"], reader(key)["cases"][0]]})
     with pytest.raises(DataError, match="No file holds a preference"):
         preferences(*read(lambda key: answers(key, "R1", lambda n: None)))
+
+
+def test_the_key_cannot_take_the_place_of_the_page(systems, tmp_path):
+    page = tmp_path / "page.html"
+    done = CliRunner().invoke(app, ["reader-study", *map(str, systems), "--out", str(page), "--key", str(page)])
+    assert isinstance(done.exception, ConfigError)
+    assert not page.exists()
 
 
 def test_the_command_from_page_to_judge_study(systems, tmp_path):

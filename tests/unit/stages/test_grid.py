@@ -127,6 +127,8 @@ def test_what_the_command_line_says_stands_in_every_cell_below_the_axes(grid) ->
         ('[axes.a]\nb = {without = "align"}\n', r"'without' is a list of stages"),
         ('mod = "grid"\n[axes]\n"finetune.seed" = [1]\n', r"unknown key 'mod'. Did you mean 'mode'"),
         ("seeds = [1]\n", r"'axes' is required"),
+        ('seeds = [1, 1]\n[axes]\n"finetune.batch_size" = [1]\n', r"one seed stands twice"),
+        ('metrics = ["bleu_9"]\n[axes]\n"finetune.seed" = [1]\n', r"'metrics' names 'bleu_9'.*Did you mean 'bleu_"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_runs(grid, text: str, message: str) -> None:

@@ -69,6 +69,11 @@ function show(number) {
     const open = state.cases.filter((one) => one.preference === null).map((one) => one.case);
     find("left-open").textContent = open.length
       ? `Still without a preference: case ${open.join(", ")}.` : "Every case has a preference. Save the file and hand it in.";
+    const begun = state.cases.filter((one) => !one.counted && sides.some((side) =>
+      content.kinds.some((kind) => levels.some((level) => one[side][kind][level]))));
+    find("uncounted").hidden = !begun.length;
+    find("uncounted").textContent =
+      `Errors are entered but not ticked as counted, and will not be used: case ${begun.map((one) => one.case).join(", ")}.`;
     return;
   }
   const one = content.cases[number], answer = state.cases[number];
@@ -112,7 +117,6 @@ function count(input) {
   if (!valid) return;
   const answer = state.cases[shown];
   answer[input.dataset.side][input.dataset.kind][input.dataset.level] = number;
-  if (number) answer.counted = find("counted").checked = true;
   keep();
 }
 
