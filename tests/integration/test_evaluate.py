@@ -286,6 +286,7 @@ def test_a_set_without_a_train_split_is_judged_without_what_copies_from_it(world
     assert set(card.baselines) == {"no_image", "shuffled_image"}
     assert card.metrics["truth_f1_micro"].value == 1.0
     assert card.retrieval["num_images"] == 12
+    assert "box_prior" not in card.grounding.maps
 
 
 def test_refuses_a_split_without_rows_and_a_model_without_films(world, monkeypatch):

@@ -145,6 +145,8 @@ class Grounder:
                 "centre": _centre(side),
                 "random": chance.reshape(side, side),
             }
+            if not self._usual:  # no training finding has a box: an even map would pass for where findings usually are
+                del maps["box_prior"]
             curves: dict[str, Curves] = {}
             if followed and number == 0:
                 phrase = Phrase(draft[: case.span[0]].rstrip(), draft[: case.span[1]])

@@ -57,7 +57,11 @@ def grounding_line(card: Scorecard) -> str | None:
     if found is None:
         return None
     drawn = found.maps[found.drawn]
-    rivals = {name: found.maps[name].pointing.value for name in ("box_prior", "centre", "shuffled_image")}
+    rivals = {
+        name: found.maps[name].pointing.value
+        for name in ("box_prior", "centre", "shuffled_image")
+        if name in found.maps
+    }
     parts = [
         f"looks where the finding is: {_with_range(drawn.pointing)} of {found.num_findings}",
         f"({', '.join(f'{name} {number_text(value, 2)}' for name, value in rivals.items())})",
