@@ -176,9 +176,11 @@ class PatientResampler:
 
         The test swaps the two systems' answers for each patient with probability 1/2 (Noreen 1989); its p-value is
         (1 + swaps at least as far from 0 as observed) / (1 + number of swaps), hence never 0. Swaps come in rounds, of
-        as many as resamples; while fewer than ten are as far, there is another, up to ten (after Besag and Clifford 1991):
-        corrected for many metrics, the p-value of a clear difference must not rest on the number of swaps. None where
-        either side is undefined, or is in more than 5 % of the resamples (a share of the cases of one or two patients).
+        as many as resamples; while fewer than ten are as far, there is another, up to ten (after Besag and Clifford
+        1991): corrected for many metrics, the p-value of a clear difference must not rest on the number of swaps.
+
+        None where either side is undefined, or is in more than 5 % of the resamples (a share of the cases of one or
+        two patients).
         """
         a, b = self._per_patient(first), self._per_patient(second)
         observed = float(score(a.sum(axis=0)) - score(b.sum(axis=0)))
