@@ -33,7 +33,7 @@ def test_a_line_that_is_no_object_is_named_and_not_quoted(tmp_path, line):
 @pytest.mark.parametrize("data", [b"\xe9", '{"a": 1}'.encode("utf-16")])
 def test_another_encoding_is_refused(tmp_path, data):
     (tmp_path / "rows.jsonl").write_bytes(data)
-    with pytest.raises(DataError, match=r"rows\.jsonl: cannot be read \(UnicodeDecodeError\)"):
+    with pytest.raises(DataError, match=r"rows\.jsonl: is not UTF-8 text"):
         rows(tmp_path / "rows.jsonl")
 
 
