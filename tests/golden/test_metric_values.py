@@ -99,6 +99,13 @@ def test_precision_and_recall_equal_sklearn():
     assert recall(references, predictions) == pytest.approx(recall_score(truth, drafted, average="micro"))
 
 
+def test_each_observation_metric_says_what_it_is():
+    names = [name for name in METRICS if name.startswith("observation_")]
+    assert len({METRICS[name].summary for name in names}) == len(names)
+    expected = "Precision of 5 observations called present, pooled over all decisions."
+    assert METRICS["observation_precision_micro_5"].summary == expected
+
+
 def test_macro_f1_leaves_out_what_never_occurs():
     P = State.POSITIVE
     references = [{"Edema": P}, {"Edema": P, "Fracture": P}, {}]

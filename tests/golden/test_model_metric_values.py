@@ -6,12 +6,10 @@ import torch
 from nltk.translate.meteor_score import meteor_score
 from tests.fixtures.scorer_weights import WORDS
 
-from radlet.core.records import OBSERVATIONS
 from radlet.evaluation.scorers.base import ScorerSettings
 from radlet.evaluation.scorers.loading import Scorers
 from radlet.evaluation.scorers.radcliq import RADCLIQ_V0, RADCLIQ_V1, bleu_2
 from radlet.metrics import METRICS
-from radlet.metrics.observations import ObservationAgreement
 from radlet.metrics.words import plain_words
 from radlet.models.labellers.chexbert import CheXbertLabeller
 
@@ -94,24 +92,6 @@ def test_chexbert_similarity_is_the_cosine_of_the_first_token(scorers, scorer_we
         expected.append(float(torch.cosine_similarity(first[0], first[1], dim=0)))
     found = scorers.metric("chexbert_similarity").statistics(REFERENCES, DRAFTS)[:, 0]
     np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
-@pytest.mark.parametrize("with_uncertain", [False, True])
-def test_chexbert_f1_is_the_agreement_of_its_labels(scorers, scorer_weights, with_uncertain):
-    labeller = CheXbertLabeller(path=scorer_weights / "chexbert")
-    rows = [labeller.label(texts) for texts in (REFERENCES, DRAFTS)]
-    expected = ObservationAgreement(OBSERVATIONS, "macro", with_uncertain=with_uncertain)(*rows)
-    name = f"chexbert_f1_macro_14{'_with_uncertain' if with_uncertain else ''}"
-    assert scorers.metric(name)(REFERENCES, DRAFTS) == pytest.approx(expected)
-    assert 0 < expected < 1
-
-
-def test_chexbert_f1_counts_an_empty_draft_as_all_missed(scorers):
-    metric = scorers.metric("chexbert_f1_micro_14")
-    full = metric.statistics(REFERENCES, REFERENCES).sum(axis=0)
-    empty = metric.statistics(REFERENCES, [""] * len(REFERENCES)).sum(axis=0)
-    assert empty[28:].sum() == full[:14].sum() > 0
-    assert empty[:28].sum() == 0
 
 
 def test_radcliq_v1_is_the_published_line():

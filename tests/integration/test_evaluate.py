@@ -258,6 +258,36 @@ def test_without_the_optional_runs(world):
     assert rows == sorted(rows, key=lambda name: int(name[1:]))
 
 
+def test_a_study_without_a_film_of_the_kind_is_counted(world, tmp_path):
+    run = open_run(StageConfig(name="lateral", runs_dir=tmp_path / "runs"), "build")
+    (run.path / "images").mkdir()
+    examples = [make_example(run.path, number) for number in range(20)]
+    examples[-1] = examples[-1].model_copy(update={"views": ("LATERAL",)})
+    write_records(run.path / EXAMPLES, examples)
+    run.finish()
+    path = evaluate.run(world(examples=run.path, max_studies=7, num_pictures=0), QUIET)
+    card = Scorecard.load(path / "scorecard.json")
+    assert card.rows_left_out == {"no film of the kind 'frontal'": 1}
+    assert card.num_studies == 7  # as many as asked for, of those that have one
+    assert "no film of the kind" in (path / "scorecard.html").read_text(encoding="utf-8")
+
+
+def test_probabilities_are_never_fitted_on_the_judged_split(world):
+    card = Scorecard.load(evaluate.run(world(split="train", num_pictures=0), QUIET) / "scorecard.json")
+    assert card.calibration is None  # there is no dev split, and the train split is judged
+
+
+def test_a_set_without_a_train_split_is_judged_without_what_copies_from_it(world, tmp_path):
+    run = open_run(StageConfig(name="elsewhere", runs_dir=tmp_path / "runs"), "build")
+    (run.path / "images").mkdir()
+    write_records(run.path / EXAMPLES, [make_example(run.path, number) for number in range(12, 24)])
+    run.finish()
+    card = Scorecard.load(evaluate.run(world(examples=run.path), QUIET) / "scorecard.json")
+    assert set(card.baselines) == {"no_image", "shuffled_image"}
+    assert card.metrics["truth_f1_micro"].value == 1.0
+    assert card.retrieval["num_images"] == 12
+
+
 def test_refuses_a_split_without_rows_and_a_model_without_films(world, monkeypatch):
     with pytest.raises(DataError, match="The split 'dev' has no study"):
         evaluate.run(world(split="dev"), QUIET)

@@ -97,6 +97,8 @@ def score(
     check_file(out)
     if per_report:
         check_file(per_report, "--per-report")
+    if len({path.resolve() for path in (file, out, *([per_report] if per_report else []))}) < 2 + bool(per_report):
+        raise ConfigError("The predictions, --out and --per-report must be different files.")
     names = metric_names(metrics) or None
     grouping = Grouping(min_subgroup, by=tuple(by or ()))
     with chosen_scorers(weights, python) as scorers:
@@ -159,14 +161,27 @@ def compare(
     interval: Annotated[
         Literal["percentile", "bca"], typer.Option(help="Percentiles, or bias-corrected and accelerated.")
     ] = "percentile",
+    labeller: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Setting of another labeller, once for each: --labeller kind=chexbert --labeller path=DIR",
+            show_default=False,
+        ),
+    ] = None,
+    weights: Weights = None,
+    python: Pythons = None,
 ) -> None:
     """Hold systems against each other on the same reports: paired tests, one table, one page."""
     from radlet.evaluation.comparison import ComparisonSettings
+    from radlet.evaluation.readings import Readings
     from radlet.stages.compare import COMPARISON_HTML, print_comparison, run_compare
 
     check_folder(out)
     settings = ComparisonSettings(metric_names(metrics), bootstrap, interval)
-    print_comparison(run_compare(systems, out, settings, baselines, make_console()), make_console(stderr=False))
+    with chosen_scorers(weights, python) as scorers:
+        readings = Readings(chosen_labeller(labeller), Progress(), scorers)
+        comparison = run_compare(systems, out, settings, baselines, make_console(), readings)
+    print_comparison(comparison, make_console(stderr=False))
     typer.echo(str(out / COMPARISON_HTML))
 
 

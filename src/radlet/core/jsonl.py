@@ -24,8 +24,10 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     try:
         data = sys.stdin.buffer.read() if path == STANDARD_INPUT else path.read_bytes()
         text = data.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({type(error).__name__}). UTF-8 text is needed.") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({type(error).__name__}). Give a file of lines.") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: is not UTF-8 text. Save it as UTF-8.") from None
     return [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
 
 

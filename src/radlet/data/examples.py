@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from radlet.core.errors import DataError
 from radlet.core.records import Example
 
 Films = Literal["each", "frontal", "frontal_and_lateral"]
@@ -21,6 +23,22 @@ def select_films(examples: Iterable[Example], films: Films) -> list[Example]:
             of its first frontal film and, where there is one, its first lateral film.
     """
     return [row for example in examples for row in _rows(example, _choices(example, films))]
+
+
+def check_films(examples: Iterable[Example]) -> None:
+    """Tell before the work begins where films are gone.
+
+    Raises:
+        DataError: A film is not there. The message tells the folder and no name, which may be a patient's.
+    """
+    films = {path for example in examples for path in example.image_paths}
+    gone = sorted(path for path in films if not Path(path).is_file())
+    if gone:
+        raise DataError(
+            f"{len(gone):,} of {len(films):,} films are not where the build run says, the first of them in "
+            f"{Path(gone[0]).parent}. Put the run directory of ingest back there; moved runs must keep their places "
+            "beside each other."
+        )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ Every system is scored on the same resamples of patients, so that differences st
 seeds counts as one: its statistics are the mean over the seeds, report by report.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,8 +27,10 @@ from radlet.evaluation.comparison_card import (
     ObservationComparison,
     Standing,
 )
-from radlet.evaluation.readings import truth_observations
+from radlet.evaluation.readings import Readings, truth_observations
 from radlet.evaluation.scorecard import PairedResult
+from radlet.evaluation.scorers.base import ModelMetric
+from radlet.evaluation.scorers.loading import weights_lineage
 from radlet.evaluation.scoring import Answers, Measure, measures, occurring_observations
 from radlet.metrics import METRICS
 from radlet.metrics.base import Direction, Floats, Reading
@@ -57,7 +60,11 @@ class ComparisonSettings:
 
 
 def compare_systems(
-    systems: Sequence[System], lineup: Lineup | None, settings: ComparisonSettings, progress: Progress
+    systems: Sequence[System],
+    lineup: Lineup | None,
+    settings: ComparisonSettings,
+    progress: Progress,
+    readings: Readings | None = None,
 ) -> Comparison:
     """Score and compare the systems.
 
@@ -66,13 +73,16 @@ def compare_systems(
         lineup: Those that have drafts, aligned; None where there is none.
         settings: How.
         progress: Shown while scoring.
+        readings: What reads the texts; by default the rules. Metrics that run a model need the readings' scorers.
 
     Raises:
         UnknownNameError: A metric is not known.
+        ConfigError: One runs a model that is not there.
     """
     if lineup is None:
         return _side_by_side(systems, settings)
-    work = _Work(lineup, settings)
+    readings = readings or Readings()
+    work = _Work(lineup, settings, readings)
     chosen = _chosen(work.answers, systems, settings.metrics)
     metrics = {measure.name: work.compare(measure) for measure in progress.track(chosen, "metrics", len(chosen))}
     metrics = _with_scorecards(_corrected(metrics), systems)
@@ -90,7 +100,10 @@ def compare_systems(
         num_resamples=settings.num_resamples,
         interval=settings.interval,
         against_truth=lineup.truth is not None,
-        notes=lineup.notes,
+        labeller=readings.labeller.kind,
+        labeller_sha256=readings.labeller_sha256,
+        weights=weights_lineage(readings.scorers).get("weights", {}),
+        notes=(*lineup.notes, *_other_labellers(systems, readings), *work.unscored(chosen)),
         systems=tuple(_described(system) for system in systems),
         metrics=metrics,
         pairwise=work.pairwise(next(measure for measure in chosen if measure.name == headline)),
@@ -102,9 +115,9 @@ def compare_systems(
 class _Work:
     """The statistics of one lineup."""
 
-    def __init__(self, lineup: Lineup, settings: ComparisonSettings) -> None:
+    def __init__(self, lineup: Lineup, settings: ComparisonSettings, readings: Readings) -> None:
         self._lineup = lineup
-        self.answers = Answers(lineup.references, lineup.patients, {}, lineup.truth)
+        self.answers = Answers(lineup.references, lineup.patients, {}, lineup.truth, readings)
         self.resampler = PatientResampler(lineup.patients, settings.num_resamples, settings.seed, settings.interval)
         self._placed = [system.name for system in lineup.systems if system.baseline_of is None]
         self._reference = self._placed[0]
@@ -138,6 +151,16 @@ class _Work:
         for (a, b), p_value in zip(results, holm([result.p_value for result in results.values()]), strict=True):
             table.setdefault(a, {})[b] = results[a, b].model_copy(update={"p_corrected": p_value})
         return table
+
+    def unscored(self, chosen: Sequence[Measure]) -> Iterator[str]:
+        """Yield how many drafts of a system a metric that runs a model gave no score, and why."""
+        for name, metric in ((each.name, each.metric) for each in chosen):
+            if not isinstance(metric, ModelMetric):
+                continue
+            for system, lists in self._lineup.texts.items():
+                reasons = [metric.unscored(self._lineup.references, texts) for texts in lists]
+                for reason, count in sum(reasons, Counter[str]()).items():
+                    yield f"{name} of {system}: {count} drafts without a score: {reason}"
 
     def observations(self) -> dict[str, ObservationComparison]:
         """Judge each observation that is present in a report on its own."""
@@ -232,7 +255,7 @@ def _chosen(answers: Answers, systems: Sequence[System], names: Sequence[str]) -
     cards = [system.scorecard for system in systems if system.scorecard]
     task = TASKS[cards[0].task] if cards and cards[0].task in TASKS else None
     if not names:
-        usual = measures(answers, task.metrics if task else None)
+        usual = measures(answers, _usual(task.metrics, answers.readings) if task else None)
         return sorted(usual, key=lambda measure: not measure.name.startswith("truth_"))
     known = {measure.name: measure for measure in measures(answers, [n for n in names if n in METRICS] or None)}
     for name in names:
@@ -242,6 +265,22 @@ def _chosen(answers: Answers, systems: Sequence[System], names: Sequence[str]) -
                 f"No metric here is called '{name}'.{hint}{nearest(name, sorted({*METRICS, *known}))}"
             )
     return [known[name] for name in names]
+
+
+def _usual(names: Sequence[str] | None, readings: Readings) -> list[str] | None:
+    """Return the metrics of a task, and those of the readings' scorers; None for all."""
+    return None if names is None else [*names, *(readings.scorers.names if readings.scorers else ())]
+
+
+def _other_labellers(systems: Sequence[System], readings: Readings) -> Iterator[str]:
+    """Yield which scorecards alone had their observations read by another labeller than the drafts here."""
+    for system in systems:
+        card = system.scorecard
+        if card and not system.drafts and card.labeller_sha256 != readings.labeller_sha256:
+            yield (
+                f"observations of {system.name} were read by another labeller ({card.labeller}): its observation "
+                "metrics do not compare with the others'"
+            )
 
 
 def _headline(metrics: Mapping[str, MetricComparison], settings: ComparisonSettings) -> str:
@@ -271,6 +310,11 @@ def _side_by_side(systems: Sequence[System], settings: ComparisonSettings) -> Co
     if not metrics:
         raise UnknownNameError(f"No scorecard holds {', '.join(names)}. Leave --metrics out to see what they hold.")
     card = next(iter(cards.values()))
+    readers = {name: one.labeller for name, one in cards.items()}
+    notes = list(check_alike(systems))
+    if len({(one.labeller, one.labeller_sha256) for one in cards.values()}) > 1:
+        said = ", ".join(f"{name} by {reader}" for name, reader in readers.items())
+        notes.append(f"observations were read by different labellers ({said}): their metrics do not compare")
     return Comparison(
         reference=systems[0].name,
         headline=_headline(metrics, settings),
@@ -281,7 +325,9 @@ def _side_by_side(systems: Sequence[System], settings: ComparisonSettings) -> Co
         num_patients=0,
         num_resamples=card.num_resamples,
         interval=card.interval,
-        notes=tuple(check_alike(systems)),
+        labeller=card.labeller,
+        labeller_sha256=card.labeller_sha256,
+        notes=tuple(notes),
         systems=tuple(_described(system) for system in systems),
         metrics=metrics,
     )

@@ -109,6 +109,12 @@ class Comparison(Record):
     interval: Interval
     against_truth: bool = False
     """Whether `observations` and `disagreements` are against the exact truth, not the references."""
+    labeller: str = "rules"
+    """What read the observations off the texts."""
+    labeller_sha256: str | None = None
+    """Digest of its weights, where it has any."""
+    weights: dict[str, str] = Field(default_factory=dict)
+    """Digests of the weights of the metrics that ran a model, by family."""
     notes: tuple[str, ...] = ()
     systems: tuple[ComparedSystem, ...]
     metrics: dict[str, MetricComparison]

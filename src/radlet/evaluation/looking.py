@@ -18,6 +18,9 @@ UNSEEING = ("no_image", SHUFFLED)
 NEGLIGIBLE_SHARE, NEGLIGIBLE_MARGIN = 0.2, 0.05
 """Where at most this share of the score, or this much F1, can be due to the film, the model is said not to look. The
 second is for scores near 0, a fifth of which is less than any interval can tell."""
+MIN_PATIENTS = 20
+"""Of fewer patients nobody is said not to look: their drafts agree by chance, and an interval without width decides."""
+LEVEL = 0.05
 
 
 def describe_looking(
@@ -43,18 +46,21 @@ def describe_looking(
             margins[measure.name] = margin
         scores[measure.name] = card.metrics[measure.name].value or 0.0
         shares[measure.name] = explained(measure, answers, resampler)
-    return Looking(looks=verdict(margins, scores), share_explained=shares, probes=dict(probes))
+    return Looking(looks=verdict(margins, scores, resampler.num_patients), share_explained=shares, probes=dict(probes))
 
 
-def verdict(margins: Mapping[str, PairedResult], scores: Mapping[str, float]) -> bool | None:
+def verdict(margins: Mapping[str, PairedResult], scores: Mapping[str, float], num_patients: int) -> bool | None:
     """Say whether the model looks, from its margin over the same model with another patient's film.
 
-    It looks where the 95 % interval of the margin lies above 0 on one of the metrics. It does not where, on every
-    metric, the interval reaches no further than a fifth of the model's score or 0.05, whichever is more. Else, and
-    where nothing can be compared, this set cannot tell: None.
+    It looks where the 95 % interval of the margin lies above 0 on one of the metrics and the paired test agrees at the
+    5 % level: the interval alone is sure too soon of a handful of patients. It does not where, on every metric and of
+    at least `MIN_PATIENTS` patients, the interval reaches no further than a fifth of the model's score or 0.05,
+    whichever is more. Else, and where nothing can be compared, this set cannot tell: None.
     """
-    if any(margin.low > 0 for margin in margins.values()):
+    if any(margin.low > 0 and margin.p_value < LEVEL for margin in margins.values()):
         return True
+    if num_patients < MIN_PATIENTS:
+        return None
     negligible = {name: max(NEGLIGIBLE_SHARE * scores[name], NEGLIGIBLE_MARGIN) for name in margins}
     if margins and all(margin.high <= negligible[name] for name, margin in margins.items()):
         return False

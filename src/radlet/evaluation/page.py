@@ -21,7 +21,7 @@ from radlet.evaluation.encoder_scores import MIN_STUDIES
 from radlet.evaluation.grounding_panel import grounding_panel
 from radlet.evaluation.grounding_pictures import GroundedPicture
 from radlet.evaluation.lineage import UpstreamRun
-from radlet.evaluation.looking import SHUFFLED
+from radlet.evaluation.looking import MIN_PATIENTS, SHUFFLED
 from radlet.evaluation.marks import mark_draft, mark_reference
 from radlet.evaluation.pages import page_environment
 from radlet.evaluation.pictures import Picture
@@ -301,6 +301,7 @@ def _looking(card: Scorecard) -> dict[str, Any] | None:
     told = PROBES if card.looking.counted == "reports" else PROBES | ANSWER_PROBES
     return {
         "looks": card.looking.looks,
+        "min_patients": MIN_PATIENTS,
         "share": share,
         "bar": bar(share) if share else None,
         "margins": [
@@ -338,6 +339,10 @@ def _control(result: ProbeResult) -> Bar | None:
     return bar(result.control) if result.control else None
 
 
+MIN_SIDES = 10
+"""The overview gives no share of fewer one-sided findings: all of three rightly placed would read as 100 %."""
+
+
 def _headline(card: Scorecard) -> dict[str, Any]:
     name = primary_metric(card)
     paired = card.paired.get(name)
@@ -357,6 +362,7 @@ def _headline(card: Scorecard) -> dict[str, Any]:
         "rival": _title(paired.baseline) if paired else None,
         "side": card.metrics[side] if side else None,
         "num_sides": card.judged.get(side, {}).get(MODEL) if side else None,
+        "least_sides": MIN_SIDES,
         "words": card.metrics.get("rouge_l"),
     }
 

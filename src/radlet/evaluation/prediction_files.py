@@ -85,7 +85,7 @@ def score_file(
         unscored=scores.unscored,
         support=observation_results(expected, answers.systems[MODEL], resampler, readings=read),
         labeller=read.labeller.kind,
-        labeller_sha256=getattr(read.labeller, "sha256", None),
+        labeller_sha256=read.labeller_sha256,
         subgroups=subgroups,
         diversity=diversity(answers),
         lineage={"file": path.name} | weights_lineage(read.scorers),
@@ -180,6 +180,8 @@ def _prediction(path: Path, number: int, row: dict[str, Any], by: Sequence[str])
     for key in ("id", "patient_id"):
         if not isinstance(row.get(key, ""), str | int) or isinstance(row.get(key), bool):
             raise DataError(f"{path}, line {number}: '{key}' must be a text or a whole number.")
+        if not str(row.get(key, number)).strip():
+            raise DataError(f"{path}, line {number}: '{key}' is empty. Give one to every row.")
     for key in ("reference", "prediction"):
         if not isinstance(row[key], str):
             raise DataError(f"{path}, line {number}: '{key}' must be a text, not {type(row[key]).__name__}.")

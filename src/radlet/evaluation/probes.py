@@ -180,14 +180,30 @@ class Probes:
 def _result(counts: Floats, control: Floats | None, resampler: PatientResampler | None) -> ProbeResult:
     if resampler is None:
         return ProbeResult(value=None, low=None, high=None, n=0, num_reports=0)
-    share = resampler.estimate(counts, _share)
+    share = _with_width(resampler.estimate(counts, _share), resampler.num_patients)
     beside: dict[str, Estimate] = {}
     if control is not None:
-        beside["control"] = resampler.estimate(control, _share)
+        beside["control"] = _with_width(resampler.estimate(control, _share), resampler.num_patients)
         both = np.concatenate([counts, control], axis=1)
         beside["difference"] = resampler.estimate(both, lambda t: _share(t[..., :2]) - _share(t[..., 2:]))
     cases = int(counts[:, 1].sum())
     return ProbeResult(value=share.value, low=share.low, high=share.high, n=cases, num_reports=len(counts), **beside)
+
+
+def _with_width(share: Estimate, num_patients: int) -> Estimate:
+    """Return a share on which all cases agree with the exact bound of a share (Clopper and Pearson 1934).
+
+    Resamples of such cases agree too, so that the bootstrap would be certain of three cases. Patients are counted, as
+    the cases of one may agree for that reason.
+    """
+    if share.value == 1:
+        return Estimate(1.0, _TAIL ** (1 / num_patients), 1.0)
+    if share.value == 0:
+        return Estimate(0.0, 0.0, 1 - _TAIL ** (1 / num_patients))
+    return share
+
+
+_TAIL = 0.025
 
 
 def _share(totals: Floats) -> Floats:

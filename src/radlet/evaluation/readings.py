@@ -45,6 +45,11 @@ class Readings:
         self._progress = progress or Progress(quiet=True)
         self._known: dict[Reading, dict[str, Any]] = {}
 
+    @property
+    def labeller_sha256(self) -> str | None:
+        """Digest of the labeller's weights, where it has any."""
+        return getattr(self.labeller, "sha256", None)
+
     def of(self, texts: Sequence[str], reading: Reading) -> list[Any]:
         """Return the reading of each text."""
         known = self._known.setdefault(reading, {})

@@ -224,7 +224,7 @@ class Scorecard(Record):
     choices: ChoiceResults | None = None
     """What is particular to answers with options."""
     rows_left_out: dict[str, int] = Field(default_factory=dict)
-    """Reason -> examples of the split that the task could not ask about."""
+    """Reason -> examples of the split that were not judged: without a film of the kind, or nothing the task can ask."""
     looking: Looking | None = None
     """Whether the model looks at the film; null for a file of predictions, where no film can be changed."""
     subgroups: Subgroups | None = None

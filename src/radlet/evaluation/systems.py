@@ -33,12 +33,18 @@ class Systems:
     def table(
         self, model: ReportWriter, blind: ReportWriter | None = None, encoder: FilmEmbedder | None = None
     ) -> Mapping[str, Draft]:
-        """Return name -> function that drafts rows; `no_image` needs `blind`, `nearest_neighbour` needs `encoder`."""
-        systems = {MODEL: self.shown(model), "constant": self.constant()}
+        """Return name -> function that drafts rows.
+
+        `no_image` needs `blind`, `nearest_neighbour` an `encoder`, and what is learnt from training rows needs some: a
+        set from elsewhere may be there to be judged only.
+        """
+        systems = {MODEL: self.shown(model)}
+        if self._training:
+            systems["constant"] = self.constant()
         if blind is not None:
             systems["no_image"] = self.without_films(blind)
         systems["shuffled_image"] = self.shuffled(model)
-        if encoder is not None:
+        if encoder is not None and self._training:
             systems["nearest_neighbour"] = self.nearest_neighbour(encoder)
         return systems
 

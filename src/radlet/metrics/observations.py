@@ -36,10 +36,21 @@ class ObservationAgreement(Metric):
     with_uncertain: bool = False
 
     reads = "observations"
-    empty = "an empty draft states nothing: all of its reference is missed; undefined where nothing is positive"
+    empty = (
+        "an empty draft states nothing: all of its reference is missed; undefined where nothing is positive, precision "
+        "(micro) where no draft and recall or a macro mean where no reference is"
+    )
     source = (
         "scikit-learn's F1, precision and recall on the observations of Irvin et al. 2019; macro over those that occur"
     )
+
+    @property
+    def summary(self) -> str:
+        """What it is, in a sentence."""
+        measure = self.measure.capitalize()
+        pooled = "pooled over all decisions" if self.average == "micro" else "mean over the observations that occur"
+        counted = "present or uncertain" if self.with_uncertain else "present"
+        return f"{measure} of {len(self.observations)} observations called {counted}, {pooled}."
 
     def statistics(self, references: Sequence[Observations], predictions: Sequence[Observations]) -> Floats:
         """Count the decisions on each pair, shape (n, 3 * number of observations)."""

@@ -14,6 +14,7 @@ from radlet.evaluation.compared_systems import align, read_systems, with_baselin
 from radlet.evaluation.comparison import ComparisonSettings, compare_systems
 from radlet.evaluation.comparison_card import Comparison, Standing
 from radlet.evaluation.comparison_page import render_comparison
+from radlet.evaluation.readings import Readings
 from radlet.evaluation.scorecard import PairedResult, number_text
 
 if TYPE_CHECKING:
@@ -25,7 +26,12 @@ _TABLE_WIDTH, _METRIC_WIDTH = 100, 28
 
 
 def run_compare(
-    given: Sequence[str], out: Path, settings: ComparisonSettings, baselines: bool, console: "Console"
+    given: Sequence[str],
+    out: Path,
+    settings: ComparisonSettings,
+    baselines: bool,
+    console: "Console",
+    readings: Readings | None = None,
 ) -> Comparison:
     """Compare systems, write page and JSON into `out`, and return the numbers.
 
@@ -35,13 +41,14 @@ def run_compare(
         settings: How they are compared.
         baselines: Whether the baselines of evaluate runs stand beside the systems.
         console: Where to say what is going on.
+        readings: What reads the texts; by default the rules.
     """
     systems = read_systems(given)
     lineup = align(systems)
     if lineup is not None and baselines:
         systems = with_baselines(systems)
         lineup = align(systems)
-    comparison = compare_systems(systems, lineup, settings, Progress(console))
+    comparison = compare_systems(systems, lineup, settings, Progress(console), readings)
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / COMPARISON_JSON, comparison.model_dump_json(indent=2) + "\n")
     write_atomically(out / COMPARISON_HTML, render_comparison(comparison, lineup))
@@ -58,6 +65,7 @@ def print_comparison(comparison: Comparison, console: "Console") -> None:
     room = max(0, (console.width - _TABLE_WIDTH) // _METRIC_WIDTH)
     beside = [name for name, one in metrics.items() if one.direction and name != comparison.headline][:room]
     reports = f"{comparison.num_reports} reports of {comparison.num_patients} patients"
+    reports = reports if comparison.num_reports else "scorecards side by side"
     table = Table(title=reports, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("system", overflow="fold")
     columns = (comparison.headline, f"minus {comparison.reference}", "p corr.", "best in")

@@ -20,7 +20,7 @@ from radlet.core.errors import CheckpointError, DataError
 from radlet.core.labeller import Labeller
 from radlet.core.records import Example, Split
 from radlet.core.runs import Run, open_run, write_atomically
-from radlet.data.examples import Films, select_films
+from radlet.data.examples import Films, check_films, select_films
 from radlet.data.labellers import LABELLERS
 from radlet.data.labellers.rules import RuleLabeller
 from radlet.data.manifests import read_examples
@@ -207,6 +207,8 @@ def _set_up(config: EvaluateConfig, progress: Progress) -> _Bench:
     progress.console.print(f"  {len(rows.judged)} drafts of the {config.split} split by each system")
     for reason, count in rows.left_out.items():
         progress.console.print(f"  {count} examples left out: {reason}")
+    if not training:
+        progress.console.print("  no baseline that copies training reports: these examples have no train split")
     return _Bench(config, task, drafter, embedder, rows, training, progress)
 
 
@@ -224,7 +226,9 @@ def _rows(
             f"{config.examples}: was built with section = '{section}' and holds nothing that the task '{config.task}' "
             f"can judge. Tasks that can: {', '.join(fit) or 'none'}."
         )
-    studies = [example for example in examples if example.split == config.split]
+    written = [example for example in examples if example.split == config.split]
+    studies = [example for example in written if select_films([example], films)]
+    left_out = {f"no film of the kind '{films}'": len(written) - len(studies)} if len(studies) < len(written) else {}
     if config.max_studies is not None and len(studies) > config.max_studies:
         chosen = np.random.default_rng(config.seed).choice(len(studies), config.max_studies, replace=False)
         studies = [studies[i] for i in np.sort(chosen)]
@@ -235,7 +239,9 @@ def _rows(
             "Look into the build run's summary.json, or judge another split."
         )
     training = select_films([example for example in examples if example.split == "train"], films)
-    return task.rows(Material(judged, training, drafter.card.target_section, embedder, config.seed)), training
+    check_films([*judged, *(training if embedder else ())])
+    rows = task.rows(Material(judged, training, drafter.card.target_section, embedder, config.seed))
+    return replace(rows, left_out=left_out | rows.left_out), training
 
 
 def _collect(run_: Run, bench: _Bench) -> Answers:
@@ -319,7 +325,7 @@ def _score(bench: _Bench, answers: Answers, probes: Mapping[str, ProbeResult]) -
         encoder_auroc=encoder.aurocs,
         support=support,
         labeller=config.labeller.kind,
-        labeller_sha256=getattr(config.labeller, "sha256", None),
+        labeller_sha256=answers.readings.labeller_sha256,
         truth_support=truth_support,
         subgroups=describe_subgroups(
             example_attributes(judged, config.age_bands), answers, resampler, config.min_subgroup
@@ -363,12 +369,15 @@ def _calibrate(run_: Run, bench: _Bench, answers: Answers) -> Calibration | None
 
 
 def _rows_to_fit_on(bench: _Bench) -> tuple[Split, list[Example]]:
-    """Return rows that are not judged: of dev where there are any, else of train."""
+    """Return rows that are not judged, and their split: of dev where there are any, else of train; none of neither."""
     config = bench.config
     films = config.films or _trained_films(bench.drafter)
-    dev = [row for row in read_examples(config.examples) if row.split == "dev" and bench.task.accepts(row)]
-    split: Split = "dev" if dev and config.split != "dev" else "train"
-    rows = select_films(dev, films) if split == "dev" else bench.training
+    accepted = [row for row in read_examples(config.examples) if row.split == "dev" and bench.task.accepts(row)]
+    material: dict[Split, Sequence[Example]] = {"dev": select_films(accepted, films), "train": bench.training}
+    others = {split: rows for split, rows in material.items() if rows and split != config.split}
+    if not others:
+        return config.split, []
+    split, rows = next(iter(others.items()))
     return split, draw_rows(rows, config.max_calibration_reports, config.seed)
 
 

@@ -1,7 +1,8 @@
 import pytest
 
+from radlet.core.errors import DataError
 from radlet.core.records import Example
-from radlet.data.examples import select_films, shares
+from radlet.data.examples import check_films, select_films, shares
 
 
 def make_example(*views):
@@ -40,3 +41,15 @@ def test_a_study_and_its_films_are_counted_once_however_many_examples_it_has():
     more = whole.model_copy(update={"image_paths": ("1.png", "2.png")})
     found = [(share.first, share.films) for _, share in shares((part, more, whole))]
     assert found == [(True, (0,)), (False, (1,)), (False, (0,))]
+
+
+def test_films_that_are_gone_are_told_before_the_work_without_their_names(tmp_path):
+    paths = [tmp_path / "images" / f"miller-{number}.png" for number in range(3)]
+    paths[0].parent.mkdir()
+    paths[0].touch()
+    one = make_example("PA", "PA", "PA").model_copy(update={"image_paths": tuple(map(str, paths))})
+    with pytest.raises(DataError, match="2 of 3 films are not where") as told:
+        check_films([one, one])
+    assert str(tmp_path / "images") in str(told.value)
+    assert "miller" not in str(told.value)
+    check_films([one.model_copy(update={"image_paths": (str(paths[0]),)})])

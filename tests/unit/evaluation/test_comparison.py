@@ -200,3 +200,15 @@ def test_a_difference_across_zero_has_no_verdict() -> None:
     assert one.verdict(result) == ""
     assert one.verdict(result.model_copy(update={"low": 0.05})) == "good"
     assert one.verdict(result.model_copy(update={"high": -0.05, "low": -0.2})) == "bad"
+
+
+def test_a_scorecard_whose_observations_another_labeller_read_is_told_apart() -> None:
+    card = Scorecard(
+        task="findings", split="test", num_studies=5, num_reports=5, num_patients=5, num_resamples=5, metrics={}
+    )
+    other = System("other", scorecard=card.model_copy(update={"labeller": "chexbert", "labeller_sha256": "0" * 64}))
+    notes = compare(make_system("good", GOOD), make_system("bad", BAD), other).notes
+    assert any("observations of other were read by another labeller (chexbert)" in note for note in notes)
+    assert not any(
+        "labeller" in note for note in compare(make_system("good", GOOD), System("own", scorecard=card)).notes
+    )

@@ -9,20 +9,29 @@ LEFT, HEART = "There is a left pleural effusion.", "The heart is enlarged."
 TRUTH, REPORTS = "truth_f1_micro", "observation_f1_micro_13"
 
 
-def margin(low, high):
-    return PairedResult(baseline="shuffled_image", difference=(low + high) / 2, low=low, high=high, p_value=0.5)
+def margin(low, high, p_value=0.01):
+    return PairedResult(baseline="shuffled_image", difference=(low + high) / 2, low=low, high=high, p_value=p_value)
 
 
 def test_the_verdict_follows_the_stated_rule():
     scores = {TRUTH: 0.5, REPORTS: 0.5}
-    assert verdict({TRUTH: margin(0.01, 0.2), REPORTS: margin(-0.1, 0.2)}, scores) is True
-    assert verdict({TRUTH: margin(-0.05, 0.1), REPORTS: margin(-0.1, 0.02)}, scores) is False
-    assert verdict({TRUTH: margin(-0.05, 0.11), REPORTS: margin(-0.1, 0.02)}, scores) is None
-    assert verdict({TRUTH: margin(0.0, 0.0)}, {TRUTH: 0.0}) is False
-    assert verdict({TRUTH: margin(-0.05, 0.05)}, {TRUTH: 0.02}) is False
-    assert verdict({TRUTH: margin(-0.05, 0.06)}, {TRUTH: 0.02}) is None
-    assert verdict({TRUTH: margin(-0.2, -0.1)}, scores) is False
-    assert verdict({}, scores) is None
+    assert verdict({TRUTH: margin(0.01, 0.2), REPORTS: margin(-0.1, 0.2)}, scores, 20) is True
+    assert verdict({TRUTH: margin(-0.05, 0.1), REPORTS: margin(-0.1, 0.02)}, scores, 20) is False
+    assert verdict({TRUTH: margin(-0.05, 0.11), REPORTS: margin(-0.1, 0.02)}, scores, 20) is None
+    assert verdict({TRUTH: margin(0.0, 0.0)}, {TRUTH: 0.0}, 20) is False
+    assert verdict({TRUTH: margin(-0.05, 0.05)}, {TRUTH: 0.02}, 20) is False
+    assert verdict({TRUTH: margin(-0.05, 0.06)}, {TRUTH: 0.02}, 20) is None
+    assert verdict({TRUTH: margin(-0.2, -0.1)}, scores, 20) is False
+    assert verdict({}, scores, 20) is None
+
+
+def test_a_handful_of_patients_gives_no_verdict():
+    same = {TRUTH: margin(0.0, 0.0, 1.0)}
+    assert verdict(same, {TRUTH: 0.5}, 19) is None
+    assert verdict(same, {TRUTH: 0.5}, 20) is False
+    better = {TRUTH: margin(0.2, 0.4, 0.25)}  # of three patients, no swap test can say more
+    assert verdict(better, {TRUTH: 0.5}, 3) is None
+    assert verdict({TRUTH: margin(0.2, 0.4)}, {TRUTH: 0.5}, 12) is True
 
 
 @pytest.fixture

@@ -262,7 +262,7 @@ def test_an_undefined_share_is_a_dash_and_no_tile(make_card):
     assert "On the right side" not in silent
     spoken = text_of(render_page(make_card({"model": [LEFT] * 8, "constant": [HEART] * 8}), "m", []))
     assert "Right side, of one-sided findings 0 1 1.000 1.000–1.000 of 4 judged – of 0 judged" in spoken
-    assert "On the right side 100 % 100–100 of 4 one-sided findings" in spoken
+    assert "On the right side – too few to tell: 4 one-sided findings rightly named" in spoken
 
 
 def test_a_page_of_a_model_that_wrote_nothing(make_card):

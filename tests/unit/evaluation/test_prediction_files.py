@@ -63,6 +63,8 @@ def test_reads_numbers_as_ids_blank_lines_and_unicode_line_ends(write):
         ([{"id": "a", "reference": None, "prediction": "x"}], "line 1: 'reference' must be a text, not NoneType"),
         ([{"id": True, "reference": "x", "prediction": "x"}], "line 1: 'id' must be"),
         ([{"id": "a", "patient_id": None, "reference": "x", "prediction": "x"}], "line 1: 'patient_id' must be"),
+        ([{"id": " ", "reference": "x", "prediction": "x"}], "line 1: 'id' is empty"),
+        ([{"id": "a", "patient_id": "", "reference": "x", "prediction": "x"}], "line 1: 'patient_id' is empty"),
         ([ROWS[0], ROWS[1], ROWS[0]], "line 3: its id is also that of line 1"),
         ([ROWS[0], {"id": "z", "reference": "x", "prediction": "x"}], "line 2: 'patient_id' must stand in every row"),
     ],

@@ -3,11 +3,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import binomtest
 
 from radlet.core.records import Box, Example, Finding
 from radlet.data.images import read_film
-from radlet.evaluation.probes import Probes, ProbeSettings
+from radlet.evaluation.probes import Probes, ProbeSettings, _result
 from radlet.evaluation.tasks import Findings
+from radlet.metrics.resampling import PatientResampler
 
 SIZE = 48
 CLEAR = "The lungs are clear. No pleural effusion."
@@ -126,3 +128,12 @@ def test_a_finding_without_a_free_place_is_not_covered(studies):
         for study in studies
     ]
     assert judge(Seeing(), crowded)["occluded"].n == 0
+
+
+def test_a_share_on_which_all_cases_agree_is_not_certain():
+    resampler = PatientResampler(["a", "b", "b"], 50)
+    all_gone = _result(np.array([[1.0, 1.0]] * 3), np.array([[0.0, 1.0]] * 3), resampler)
+    assert (all_gone.value, all_gone.high) == (1, 1)
+    assert all_gone.low == pytest.approx(binomtest(2, 2).proportion_ci(method="exact").low)
+    assert all_gone.control.high == pytest.approx(binomtest(0, 2).proportion_ci(method="exact").high)
+    assert (all_gone.control.value, all_gone.control.low) == (0, 0)

@@ -58,7 +58,7 @@ def test_a_clear_difference_is_significant_and_noise_is_not():
     resampler = PatientResampler(patients, 999)
     clear = resampler.compare(rows(noise + 0.5 + draws.normal(0, 0.1, 200)), rows(noise), mean)
     assert clear.low > 0.4
-    assert clear.p_value == pytest.approx(1 / 1000)
+    assert clear.p_value == pytest.approx(1 / (1 + 10 * 999))  # no swap of ten rounds is as far
     nothing = resampler.compare(rows(noise), rows(draws.permutation(noise)), mean)
     assert nothing.low < 0 < nothing.high
     assert nothing.p_value > 0.05
@@ -230,3 +230,14 @@ def test_a_group_with_nothing_to_judge_or_of_everybody_has_no_gap():
     assert empty == Estimate(None, None, None)
     assert no_gap is None
     assert neither is None
+
+
+def test_a_clear_difference_gets_more_swaps_and_an_unclear_one_none():
+    better, equal = np.tile([1.0, 1.0], (60, 1)), np.tile([0.0, 1.0], (60, 1))
+    resampler = PatientResampler([str(number) for number in range(60)], 100, seed=3)
+    assert resampler.compare(better, equal, mean).p_value == pytest.approx(1 / 1001)
+    shared = better.copy()
+    shared[::2, 0] = 0
+    other = np.roll(shared, 1, axis=0)
+    p_value = resampler.compare(shared, other, mean).p_value
+    assert p_value * 101 == pytest.approx(round(p_value * 101))

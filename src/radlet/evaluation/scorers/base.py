@@ -2,11 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -19,7 +19,6 @@ Pair = tuple[str, str]
 Values = dict[str, float] | str
 """What a scorer gives for a pair: numbers by name, or the reason why there are none."""
 
-T = TypeVar("T")
 BLANK_IS_NOTHING = "0 where the reference or the draft has no word; the model is not asked"
 
 
@@ -85,12 +84,6 @@ class LoadedWeights(Protocol):
 
     def values(self, weights: Weights, pairs: Sequence[Pair]) -> list[Values]:
         """Return the values of every pair, each different pair read once."""
-
-    def opened(self, weights: Weights) -> PairScorer:
-        """Return the scorer of a family, loaded once."""
-
-    def batches(self, items: Sequence[T], weights: Weights) -> Iterable[Sequence[T]]:
-        """Yield the items in batches, showing how far a family is."""
 
 
 class ModelMetric(Metric):

@@ -94,7 +94,7 @@ class Scorers:
             self._lacks[weights.family] = self._find_lack(weights)
         return self._lacks[weights.family]
 
-    def opened(self, weights: Weights) -> PairScorer:
+    def _opened(self, weights: Weights) -> PairScorer:
         """Return the scorer of a family, loaded once.
 
         Raises:
@@ -111,12 +111,12 @@ class Scorers:
         fresh = sorted({pair for pair in pairs if pair not in known}, key=lambda pair: (sum(map(len, pair)), pair))
         known |= {pair: dict.fromkeys(weights.keys, 0.0) for pair in fresh if not all(text.strip() for text in pair)}
         asked = [pair for pair in fresh if pair not in known]
-        for batch in self.batches(asked, weights):
-            found = self.opened(weights).score(batch)
+        for batch in self._batches(asked, weights):
+            found = self._opened(weights).score(batch)
             known |= {pair: _checked(weights, values) for pair, values in zip(batch, found, strict=True)}
         return [known[pair] for pair in pairs]
 
-    def batches(self, items: Sequence[T], weights: Weights) -> Iterator[Sequence[T]]:
+    def _batches(self, items: Sequence[T], weights: Weights) -> Iterator[Sequence[T]]:
         """Yield the items in batches, showing how far a family is."""
         size = self._settings.batch_size
         starts = range(0, len(items), size)

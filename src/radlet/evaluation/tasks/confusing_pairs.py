@@ -58,7 +58,7 @@ class ConfusingPairs(Task):
     "There is …" or "There is no …".
     """
 
-    version = 1
+    version = 2
     looking = ("pairs_individual_accuracy",)
 
     def accepts(self, example: Example) -> bool:
@@ -158,10 +158,12 @@ class ConfusingPairs(Task):
 
 
 def known_observations(example: Example) -> frozenset[str] | None:
-    """Return what is present: by the truth, else by the text, else by the labels; None where nobody knows."""
+    """Return what is present: by the truth, else by the text, else by the labels; None where that is not known."""
     if example.truth is not None:
         found = {finding.observation for finding in example.truth}
     elif example.observations:
+        if any(example.observations.get(name) is State.UNCERTAIN for name in WORDS):
+            return None  # neither option would be true
         found = {name for name, state in example.observations.items() if state is State.POSITIVE}
     elif set(WORDS) <= set(example.labels):
         found = {name for name, value in example.labels.items() if value}

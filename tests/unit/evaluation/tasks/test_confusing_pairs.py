@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radlet.core.errors import DataError
-from radlet.core.records import Example, Finding
+from radlet.core.records import Example, Finding, State
 from radlet.evaluation.pairs import alike_pairs
 from radlet.evaluation.scoring import MODEL, Answers, score_answers
 from radlet.evaluation.tasks import Material
@@ -114,3 +114,11 @@ def test_a_pair_differs_in_one_observation_and_every_patient_is_in_one_at_most(f
         patients[i] != patients[j] and (known[i] != known[j]).sum() == 1 for i in left for j in left
     )  # none was passed over
     assert [pair.likeness for pair in pairs] == sorted((pair.likeness for pair in pairs), reverse=True)
+
+
+def test_a_film_whose_text_is_uncertain_is_in_no_pair():
+    unsure = study(1, observations={"Pneumonia": State.UNCERTAIN, "Edema": State.POSITIVE})
+    unsure = unsure.model_copy(update={"truth": None})
+    assert not TASK.accepts(unsure)
+    sure = unsure.model_copy(update={"observations": {"Pneumonia": State.NEGATIVE, "Edema": State.POSITIVE}})
+    assert TASK.accepts(sure)
