@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -32,7 +32,7 @@ class GridConfig(Config):
     """Recipe folder that it is made for, seen from the grid's own folder; `radlet check` checks it over that one."""
     mode: Literal["one_at_a_time", "grid"] = "one_at_a_time"
     """Each setting against the recipe as it is, or every combination of settings."""
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    seeds: tuple[int, ...] = ()
     """Every cell is trained once with each; none: with the seeds of the recipes."""
     seeded: tuple[Literal["pretrain", "align", "finetune"], ...] = ("pretrain", "align", "finetune")
     """The stages that `seeds` reach; data, splits and the reports judged stay the same."""
