@@ -74,6 +74,12 @@ def check_file(out: Path, option: str = "--out") -> None:
     check_folder(out.parent, option)
 
 
+def check_apart(*files: Path) -> None:
+    """Refuse to write over what is read, or over another thing that is written."""
+    if len({file.resolve() for file in files}) < len(files):
+        raise ConfigError("What is read and what is written must be different files.")
+
+
 def check_folder(out: Path, option: str = "--out") -> None:
     """Refuse, before the work starts, a place where no folder can be made or written to."""
     existing = next(folder for folder in (out, *out.parents) if folder.exists())

@@ -11,6 +11,7 @@ from radlet.cli.arguments import (
     LabellerSettings,
     Pythons,
     Weights,
+    check_apart,
     check_file,
     check_folder,
     chosen_labeller,
@@ -97,8 +98,7 @@ def score(
     check_file(out)
     if per_report:
         check_file(per_report, "--per-report")
-    if len({path.resolve() for path in (file, out, *([per_report] if per_report else []))}) < 2 + bool(per_report):
-        raise ConfigError("The predictions, --out and --per-report must be different files.")
+    check_apart(file, out, *([per_report] if per_report else []))
     names = metric_names(metrics) or None
     grouping = Grouping(min_subgroup, by=tuple(by or ()))
     with chosen_scorers(weights, python) as scorers:
@@ -210,6 +210,7 @@ def judge(
     from radlet.evaluation.judging import JudgeSettings, judge_file, summary_lines
 
     check_file(out)
+    check_apart(file, out)
     chosen = load_config(JudgeSettings, None, [f"judge.{setting}" for setting in settings or []])
     reports = judge_file(file, chosen.judge, Progress())
     out.parent.mkdir(parents=True, exist_ok=True)
