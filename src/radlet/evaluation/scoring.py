@@ -68,15 +68,17 @@ def measures(answers: Answers, metric_names: Sequence[str] | None = None) -> lis
 
     Args:
         answers: The texts, and what reads them.
-        metric_names: From the metrics registry; default: all that run no model, and those that the readings' scorers
-            can compute.
+        metric_names: From the metrics registry; default: all of reports that run no model, and those that the
+            readings' scorers can compute.
 
     Raises:
         UnknownNameError: A name is not in the metrics registry.
         ConfigError: One runs a model that is not there.
     """
     scorers = answers.readings.scorers or Scorers(None)
-    names = [*text_metrics(), *scorers.names] if metric_names is None else metric_names
+    names = metric_names
+    if names is None:
+        names = [*(name for name in text_metrics() if METRICS[name].judges == "reports"), *scorers.names]
     chosen = [
         (name, scorers.metric(name) if isinstance(METRICS[name], ModelMetric) else METRICS[name]) for name in names
     ]

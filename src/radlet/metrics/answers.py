@@ -40,6 +40,7 @@ class AnswerMetric(Metric):
     """Mean of a mark that each answer gets; where the reference is None, the answer is not judged."""
 
     reads = "text"
+    judges = "answers"
     empty = "an empty answer scores 0, and so does every answer to an empty reference"
     source = "Li et al. 2023 (LLaVA-Med), section 5.2"
 

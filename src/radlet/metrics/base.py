@@ -50,6 +50,7 @@ class Metric(ABC):
         direction: Which way is better; None for a description that is not a mark (report length).
         empty: What it gives for an empty draft, an empty reference, and where there is nothing to judge.
         source: The paper and equation, or the package, whose definition it is.
+        judges: Whether it is meant for reports, or for short answers to questions; it can be computed of either.
         weighs_by_set: Whether the statistics of a report depend on the other references (on how rare its words are).
             A resample then keeps those of the whole set.
     """
@@ -61,6 +62,7 @@ class Metric(ABC):
     direction: Direction | None = "higher"
     empty: str
     source: str
+    judges: ClassVar[Literal["reports", "answers"]] = "reports"
     weighs_by_set: ClassVar[bool] = False
 
     @abstractmethod
