@@ -46,7 +46,7 @@ def test_a_wrong_row_is_named_and_not_quoted(tmp_path, line):
 
 def test_a_manifest_in_another_encoding_is_refused(tmp_path):
     (tmp_path / "m.jsonl").write_bytes(b'{"image": "\xe9"}')
-    with pytest.raises(DataError, match=r"m\.jsonl: cannot be read"):
+    with pytest.raises(DataError, match=r"m\.jsonl: is not UTF-8 text"):
         list(list_films([tmp_path / "m.jsonl"]))
 
 
