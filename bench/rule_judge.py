@@ -165,7 +165,7 @@ def _score(reference: str, candidate: dict) -> float:
     context = candidate.get("context") or {}
     age = re.search(r"\d+", str(context.get("age", "")))
     row = {"age": int(age.group()) if age else None, "indication": context.get("indication")}
-    return judge_texts(reference, candidate["text"], patient_context(row, "case")).score
+    return judge_texts(reference, candidate["text"], patient_context(row.get("age"), row.get("indication"))).score
 
 
 def _holds(rule: str, scores: dict[str, float]) -> bool:

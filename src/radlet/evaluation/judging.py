@@ -101,15 +101,6 @@ def summary_lines(reports: Sequence[JudgedReport]) -> Iterator[str]:
         yield f"{'missing':<20} {number:>12}  {reason}"
 
 
-def patient_context(row: Mapping[str, Any], place: str) -> PatientContext:
-    """Return what a row tells of the patient.
-
-    Raises:
-        DataError: The age is no number of years, or the indication no text; `place` names the row.
-    """
-    return _context(*_patient(row, place))
-
-
 def _patient(row: Mapping[str, Any], place: str) -> tuple[float | None, str | None]:
     age, indication = row.get("age"), row.get("indication")
     if age is not None and (isinstance(age, bool) or not isinstance(age, int | float) or not 0 <= age <= 130):
@@ -119,7 +110,8 @@ def _patient(row: Mapping[str, Any], place: str) -> tuple[float | None, str | No
     return age, indication
 
 
-def _context(age: float | None, indication: str | None) -> PatientContext:
+def patient_context(age: float | None, indication: str | None) -> PatientContext:
+    """Return what age and indication tell the rules of the patient."""
     return PatientContext(
         elderly=age is not None and age >= ELDERLY_YEARS, after_surgery=bool(_SURGERY.search(indication or ""))
     )
@@ -128,7 +120,7 @@ def _context(age: float | None, indication: str | None) -> PatientContext:
 def _judged(pair: ReportPair) -> JudgedReport:
     if not pair.reference.strip():
         return JudgedReport(id=pair.id, counts=None, missing=NO_REFERENCE)
-    judgement = judge_texts(pair.reference, pair.draft, _context(pair.age, pair.indication))
+    judgement = judge_texts(pair.reference, pair.draft, patient_context(pair.age, pair.indication))
     return JudgedReport(
         id=pair.id,
         score=judgement.score if pair.draft.strip() else None,

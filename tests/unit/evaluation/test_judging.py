@@ -105,11 +105,11 @@ def test_a_file_that_score_refuses_is_refused(write):
     ],
 )
 def test_surgery_is_read_off_the_indication(indication, after_surgery):
-    assert patient_context({"indication": indication}, "row").after_surgery is after_surgery
+    assert patient_context(None, indication).after_surgery is after_surgery
 
 
 def test_age_makes_changes_of_age_matter_less():
-    young, old = (patient_context({"age": age}, "row") for age in (30, 80))
+    young, old = (patient_context(age, None) for age in (30, 80))
     assert (young.elderly, old.elderly) == (False, True)
     text = "Compression fracture."
     assert judge_texts(text, "Clear lungs.", old).score > judge_texts(text, "Clear lungs.", young).score
