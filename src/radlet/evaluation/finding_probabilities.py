@@ -19,7 +19,7 @@ from scipy.special import logit, logsumexp
 from radlet.core.console import Progress
 from radlet.core.records import OBSERVATIONS, Example, State
 from radlet.evaluation.faithfulness import Asking, Reader
-from radlet.evaluation.readings import text_observations
+from radlet.evaluation.readings import read_reports, text_observations
 from radlet.evaluation.scoring import MODEL
 from radlet.evaluation.wordings import Wording, positive_wordings
 from radlet.metrics.base import Floats
@@ -110,7 +110,10 @@ class FindingProbabilities:
         read = self._likelihoods(reader, [*rows.fitted, *rows.judged], progress)
         usual, own = read[: len(rows.fitted)], read[len(rows.fitted) :]
         mean = logsumexp(usual, axis=0) - np.log(len(usual))
-        drafted = np.array([[_named(text, name) for name in self.observations] for text in rows.drafts], np.float64)
+        states = read_reports(rows.drafts, "observations")
+        drafted = np.array(
+            [[state.get(name) is State.POSITIVE for name in self.observations] for state in states], np.float64
+        )
         forecasts = {
             MODEL: Forecast(self._log_odds(own - mean, frequency), self._log_odds(usual - mean, frequency)),
             "prevalence": Forecast(np.tile(logit(frequency), (len(rows.judged), 1))),
@@ -163,10 +166,6 @@ def _present(rows: Sequence[Example], observations: Sequence[str], exact: bool) 
             states = text_observations(row.target or "")
             table.append([values.get(states.get(name, State.UNMENTIONED), 0.0) for name in observations])
     return np.array(table, np.float64).reshape(-1, len(observations))
-
-
-def _named(text: str, observation: str) -> bool:
-    return text_observations(text).get(observation) is State.POSITIVE
 
 
 def _label_head(encoder: "Embedder", rows: Sequence[Example], observations: Sequence[str]) -> Floats:

@@ -161,6 +161,7 @@ class _Bench:
     embedder: Embedder | None
     rows: Rows
     training: Sequence[Example]
+    dev: Sequence[Example]
     progress: Progress
 
     @property
@@ -203,19 +204,19 @@ def _set_up(config: EvaluateConfig, progress: Progress) -> _Bench:
     task: Task = TASKS[config.task]()
     drafter = Drafter.load(config.checkpoint)
     embedder = Embedder.load(config.encoder) if config.encoder else None
-    rows, training = _rows(config, task, drafter, embedder)
+    rows, training, dev = _rows(config, task, drafter, embedder)
     progress.console.print(f"  {len(rows.judged)} drafts of the {config.split} split by each system")
     for reason, count in rows.left_out.items():
         progress.console.print(f"  {count} examples left out: {reason}")
     if not training:
         progress.console.print("  no baseline that copies training reports: these examples have no train split")
-    return _Bench(config, task, drafter, embedder, rows, training, progress)
+    return _Bench(config, task, drafter, embedder, rows, training, dev, progress)
 
 
 def _rows(
     config: EvaluateConfig, task: Task, drafter: Drafter, embedder: Embedder | None
-) -> tuple[Rows, list[Example]]:
-    """Return the rows that are judged and the training rows that baselines copy from."""
+) -> tuple[Rows, list[Example], list[Example]]:
+    """Return the rows that are judged, the training rows that baselines copy from, and those of the dev split."""
     films = config.films or _trained_films(drafter)
     built = read_examples(config.examples)
     examples = [example for example in built if task.accepts(example)]
@@ -238,10 +239,12 @@ def _rows(
             f"The split '{config.split}' has no study with a text and a film of the kind '{films}'. "
             "Look into the build run's summary.json, or judge another split."
         )
-    training = select_films([example for example in examples if example.split == "train"], films)
+    training, dev = (
+        select_films([example for example in examples if example.split == split], films) for split in ("train", "dev")
+    )
     check_films([*judged, *(training if embedder else ())])
     rows = task.rows(Material(judged, training, drafter.card.target_section, embedder, config.seed))
-    return replace(rows, left_out=left_out | rows.left_out), training
+    return replace(rows, left_out=left_out | rows.left_out), training, dev
 
 
 def _collect(run_: Run, bench: _Bench) -> Answers:
@@ -371,9 +374,7 @@ def _calibrate(run_: Run, bench: _Bench, answers: Answers) -> Calibration | None
 def _rows_to_fit_on(bench: _Bench) -> tuple[Split, list[Example]]:
     """Return rows that are not judged, and their split: of dev where there are any, else of train; none of neither."""
     config = bench.config
-    films = config.films or _trained_films(bench.drafter)
-    accepted = [row for row in read_examples(config.examples) if row.split == "dev" and bench.task.accepts(row)]
-    material: dict[Split, Sequence[Example]] = {"dev": select_films(accepted, films), "train": bench.training}
+    material: dict[Split, Sequence[Example]] = {"dev": bench.dev, "train": bench.training}
     others = {split: rows for split, rows in material.items() if rows and split != config.split}
     if not others:
         return config.split, []
