@@ -19,6 +19,7 @@ from radlet.core.config import Config
 from radlet.core.console import Progress
 from radlet.core.errors import DataError
 from radlet.core.runs import Run
+from radlet.training.optimizer import build_optimizer
 from radlet.training.precision import Precision, autocast, lay_out, pick_device
 from radlet.training.state import StateStore, TrainingState
 
@@ -160,7 +161,7 @@ def train(
         raise DataError("No training rows are left. Look into the build run's summary.json for what was dropped.")
     device = pick_device()
     model = lay_out(objective.model, device)
-    optimizer = _optimizer(model, config)
+    optimizer = build_optimizer(model, config.lr, config.weight_decay)
     num_steps = config.num_steps(objective.num_rows)
     store = StateStore(run, model, optimizer)
     state = store.resume()
@@ -225,12 +226,3 @@ def _validate(
         return state
     store.save_best()
     return state.improved(value)
-
-
-def _optimizer(model: nn.Module, config: LoopConfig) -> torch.optim.AdamW:
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98), fused=True)
