@@ -81,6 +81,12 @@ class ReportModel:
         """Tokens that one film takes in a prompt."""
         return int(self.model.config.image_seq_length)
 
+    @property
+    def end_token_ids(self) -> tuple[int, ...]:
+        """Tokens at which an answer is over: the prompt's end of an answer first, and the tokenizer's own end token."""
+        ids = [self.card.prompt.end_token_id(self.tokenizer), self.tokenizer.eos_token_id]
+        return tuple(dict.fromkeys(int(token) for token in ids if token is not None))
+
 
 def assemble(
     encoder: PreTrainedModel,
@@ -142,6 +148,9 @@ def save_report_model(report_model: ReportModel, folder: Path, processor_options
         processor_options: Arguments of transformers' CLIP image processor that repeat the image path; None when that
             processor cannot (then only radlet prepares films exactly).
     """
+    ends = report_model.end_token_ids
+    # So that other programs stop where the answer ends, too.
+    report_model.model.generation_config.eos_token_id = ends[0] if len(ends) == 1 else list(ends)
     report_model.model.save_pretrained(folder)
     config = report_model.model.config
     if processor_options is None:
