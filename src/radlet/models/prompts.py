@@ -7,8 +7,11 @@ from transformers import PreTrainedTokenizerBase
 
 from radlet.core.config import Config
 from radlet.core.errors import ConfigError
+from radlet.models.architectures.base import FilmText
 from radlet.models.templates import prompt_template
 from radlet.models.tokenizers import IMAGE_TOKEN
+
+_FILM = FilmText()
 
 Wording = tuple[str, str]
 """Question without and with an indication, which stands for `{indication}`."""
@@ -110,20 +113,25 @@ _DEFAULT = PromptConfig()
 
 
 def encode_prompt(
-    tokenizer: PreTrainedTokenizerBase, prompt: str, num_image_tokens: int, words: PromptConfig = _DEFAULT
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: str,
+    num_image_tokens: int,
+    film: FilmText = _FILM,
+    words: PromptConfig = _DEFAULT,
 ) -> list[int]:
-    """Return token ids of a rendered prompt, each image token repeated `num_image_tokens` times.
+    """Return token ids of a rendered prompt, each film's `<image>` written out with `num_image_tokens` tokens.
 
     Args:
         tokenizer: Of the language model.
         prompt: What `words` rendered.
         num_image_tokens: Tokens of one film.
+        film: One film in the text of a prompt.
         words: Says whether the begin token stands first.
 
     Raises:
         ConfigError: The begin token is wanted and the tokenizer has none.
     """
-    text = prompt.replace(IMAGE_TOKEN, IMAGE_TOKEN * num_image_tokens)
+    text = prompt.replace(IMAGE_TOKEN, film.written(num_image_tokens))
     if words.bos is None:
         return list(tokenizer(text)["input_ids"])
     ids = list(tokenizer(text, add_special_tokens=False)["input_ids"])
