@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from transformers import Dinov2Model
 
 from radlet.core.errors import CheckpointError
@@ -28,11 +29,13 @@ def timm_state() -> dict[str, torch.Tensor]:
     return state
 
 
-def test_every_tensor_lands_in_transformers_tower():
+def test_every_tensor_lands_in_transformers_tower(tmp_path):
     state = timm_state()
     converted = convert_tower(state)
-    tower = Dinov2Model(dinov2_config(state, SIZE, 2))
-    tower.load_state_dict(converted.tensors)
+    dinov2_config(state, SIZE, 2).save_pretrained(tmp_path)
+    save_file({name: tensor.contiguous() for name, tensor in converted.tensors.items()}, tmp_path / "model.safetensors")
+    tower, loading = Dinov2Model.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(loading.values())
     assert converted.unknown == ()
     assert set(converted.mapped) == set(state)
     assert sum(tensor.numel() for tensor in state.values()) == sum(p.numel() for p in tower.parameters())

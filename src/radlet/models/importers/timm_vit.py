@@ -1,7 +1,8 @@
 """Vision transformers under the names that timm gives them, as open_clip checkpoints hold them, to transformers' names.
 
 timm keeps query, key and value in one matrix and calls the learned factor of a residual branch ``ls*.gamma``;
-transformers keeps three and calls the factor ``layer_scale*.lambda1``. The numbers are the same.
+transformers keeps three and calls the factor ``layer_scale*.lambda1``. The numbers are the same. The names are those of
+transformers' files, which `from_pretrained` reads; in memory a version may call them otherwise.
 """
 
 import re
@@ -79,7 +80,7 @@ class ConvertedTower:
     """A tower under transformers' names.
 
     Attributes:
-        tensors: What `load_state_dict` of the tower takes.
+        tensors: What a safetensors file of the tower holds.
         mapped: timm name -> the names it became.
         unknown: timm names that the renaming does not know, in order.
     """
@@ -120,8 +121,8 @@ def dinov2_config(state: Mapping[str, torch.Tensor], size_px: int, num_heads: in
     num_positions = state["pos_embed"].shape[1]
     if num_positions != (size_px // patch) ** 2 + 1:
         raise CheckpointError(
-            f"The vision transformer has {num_positions} positions; films of {size_px} px in patches of {patch} px need "
-            f"{(size_px // patch) ** 2 + 1}. Give the configuration that belongs to the weights."
+            f"The vision transformer has {num_positions} positions; films of {size_px} px in patches of {patch} px "
+            f"need {(size_px // patch) ** 2 + 1}. Give the configuration that belongs to the weights."
         )
     if width % num_heads:
         raise CheckpointError(f"The vision transformer's width {width} is no multiple of its {num_heads} heads.")
