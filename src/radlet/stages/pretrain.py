@@ -24,7 +24,7 @@ from radlet.data.manifests import read_examples
 from radlet.data.preprocessors import check_agreement, read_preprocessor
 from radlet.metrics.auroc import label_aurocs
 from radlet.metrics.retrieval import rank
-from radlet.models.encoders import EncoderConfig, HybridEncoderConfig
+from radlet.models.encoders import EncoderConfig, HybridEncoderConfig, TransformersEncoderConfig
 from radlet.models.freezing import count_parameters
 from radlet.models.image_text import ImageTextModel
 from radlet.models.language import LanguageModelConfig
@@ -80,10 +80,10 @@ class PretrainConfig(StageConfig):
 
     @model_validator(mode="after")
     def _agrees_with_the_tower(self) -> Self:
-        path = getattr(self.encoder, "path", None)
-        own = None if path is None else read_preprocessor(path)
-        if own is not None:
-            check_agreement(self.image, own, path, sizes_may_differ=getattr(self.encoder, "interpolate", False))
+        if isinstance(self.encoder, TransformersEncoderConfig) and self.encoder.path is not None:
+            own = read_preprocessor(self.encoder.path)
+            if own is not None:
+                check_agreement(self.image, own, self.encoder.path, sizes_may_differ=self.encoder.interpolate)
         return self
 
 
