@@ -63,7 +63,7 @@ def attend(
         DataError: The text has no words.
     """
     model = report_model.model
-    target = encode_target(report_model.tokenizer, text)[:-1]
+    target = encode_target(report_model.tokenizer, text, report_model.card.prompt)[:-1]
     if not target:
         raise DataError("There is no text to explain.")
     input_ids = torch.tensor([prompt + target], device=model.device)
@@ -114,7 +114,7 @@ def _as_map(weights: torch.Tensor, side: int) -> Map:
 
 def _tokens_of(tokens: Sequence[str], text: str, spans: Sequence[Span]) -> list[NDArray[np.int64]]:
     """Return the positions of the tokens that each span of `text` touches."""
-    ahead = len("".join(tokens)) - len(text)  # the space before an answer
+    ahead = len("".join(tokens).rstrip()) - len(text.rstrip())  # the space before an answer; one may follow it too
     ends = np.cumsum([len(token) for token in tokens]) - ahead
     starts = ends - [len(token) for token in tokens]
     return [np.flatnonzero((ends > start) & (starts < end)) for start, end in spans]

@@ -98,9 +98,17 @@ class ReportModel:
         """Side of the films."""
         return int(self.card.image["size_px"])
 
-    def encode_prompt(self, prompt: str) -> list[int]:
-        """Return token ids of a rendered prompt, its films written out."""
-        return encode_prompt(self.tokenizer, prompt, self.num_image_tokens, self.architecture.film_text)
+    def encode_prompt(self, prompt: str, words: PromptConfig) -> list[int]:
+        """Return token ids of what `words` rendered, its films written out."""
+        return encode_prompt(self.tokenizer, prompt, self.num_image_tokens, words, self.architecture.film_text)
+
+    @property
+    def end_token_ids(self) -> tuple[int, ...]:
+        """Tokens at which an answer is over: the prompt's end of an answer first, then the tokenizer's and the model's."""
+        models = self.model.generation_config.eos_token_id
+        ids = [self.card.prompt.end_token_id(self.tokenizer), self.tokenizer.eos_token_id]
+        ids += models if isinstance(models, list) else [models]
+        return tuple(dict.fromkeys(int(token) for token in ids if token is not None))
 
 
 def architecture_of(model: PreTrainedModel) -> Architecture:
@@ -167,6 +175,9 @@ def save_report_model(report_model: ReportModel, folder: Path, processor_options
         processor_options: Arguments of transformers' CLIP image processor that repeat the image path; None when that
             processor cannot (then only radlet prepares films exactly).
     """
+    ends = report_model.end_token_ids
+    # So that other programs stop where the answer ends, too.
+    report_model.model.generation_config.eos_token_id = ends[0] if len(ends) == 1 else list(ends)
     report_model.model.save_pretrained(folder)
     config = report_model.model.config
     if processor_options is None or report_model.card.architecture != "llava":

@@ -66,11 +66,11 @@ class ReportObjective:
 
         def encode(row: Example, num_films: int) -> list[int]:
             text = prompt.render(num_films, row.indication, row.question)
-            return report_model.encode_prompt(text)
+            return report_model.encode_prompt(text, prompt)
 
         self._prompts = [encode(row, len(row.image_paths)) for row in rows]
         self._blind_prompts = [encode(row, 0) for row in rows] if config.film_dropout else self._prompts
-        self._targets = [encode_target(tokenizer, row.target or "")[: config.max_target_tokens] for row in rows]
+        self._targets = [encode_target(tokenizer, row.target or "", prompt)[: config.max_target_tokens] for row in rows]
         self._frozen = [module for module in self.model.modules() if is_frozen(module)]
 
     @property

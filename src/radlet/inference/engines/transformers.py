@@ -1,5 +1,6 @@
 """The reference engine: transformers' own `generate`, batched with left padding."""
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -17,7 +18,7 @@ class TransformersEngine:
         self._model = report_model.model
         self._architecture = report_model.architecture
         self._pad = int(report_model.tokenizer.pad_token_id)
-        self._end = int(report_model.tokenizer.eos_token_id)
+        self._ends = report_model.end_token_ids
 
     @torch.inference_mode()
     def generate(
@@ -46,13 +47,13 @@ class TransformersEngine:
         config = GenerationConfig(
             max_new_tokens=sampling.max_new_tokens,
             pad_token_id=self._pad,
-            eos_token_id=self._end,
+            eos_token_id=list(self._ends),
             guidance_scale=sampling.guidance if blind_prompts is not None else None,
             **(drawn if sampling.temperature else {"do_sample": False}),
         )
         torch.manual_seed(sampling.seed)
         answers = self._model.generate(**inputs, generation_config=config)[:, input_ids.shape[1] :].tolist()
-        return [answer[: answer.index(self._end)] if self._end in answer else answer for answer in answers]
+        return [list(itertools.takewhile(lambda token: token not in self._ends, answer)) for answer in answers]
 
     def _check_guidable(self) -> None:
         if not self._architecture.guidable:
