@@ -104,7 +104,7 @@ class ReportModel:
 
     @property
     def end_token_ids(self) -> tuple[int, ...]:
-        """Tokens at which an answer is over: the prompt's end of an answer first, then the tokenizer's and the model's."""
+        """Tokens at which an answer is over: the prompt's end of an answer first, the tokenizer's, the model's."""
         models = self.model.generation_config.eos_token_id
         ids = [self.card.prompt.end_token_id(self.tokenizer), self.tokenizer.eos_token_id]
         ids += models if isinstance(models, list) else [models]
