@@ -183,16 +183,27 @@ def save_report_model(report_model: ReportModel, folder: Path, processor_options
     if processor_options is None or report_model.card.architecture != "llava":
         report_model.tokenizer.save_pretrained(folder)
     else:
-        grid = math.isqrt(config.image_seq_length)
-        dropped = config.vision_feature_select_strategy == "default"
-        LlavaProcessor(
-            image_processor=CLIPImageProcessorPil(**processor_options),
-            tokenizer=report_model.tokenizer,
-            patch_size=report_model.card.image["size_px"] // grid,
-            vision_feature_select_strategy=config.vision_feature_select_strategy,
-            num_additional_image_tokens=1 if dropped else config.image_seq_length - grid * grid,
-        ).save_pretrained(folder)
+        save_processor(report_model.tokenizer, config, report_model.card, processor_options, folder)
     write_atomically(folder / CARD, report_model.card.model_dump_json(indent=2) + "\n")
+
+
+def save_processor(
+    tokenizer: PreTrainedTokenizerBase,
+    config: LlavaConfig,
+    card: ModelCard,
+    processor_options: dict[str, Any],
+    folder: Path,
+) -> None:
+    """Write the tokenizer and the image processor of a checkpoint as plain transformers reads them."""
+    grid = math.isqrt(config.image_seq_length)
+    dropped = config.vision_feature_select_strategy == "default"
+    LlavaProcessor(
+        image_processor=CLIPImageProcessorPil(**processor_options),
+        tokenizer=tokenizer,
+        patch_size=card.image["size_px"] // grid,
+        vision_feature_select_strategy=config.vision_feature_select_strategy,
+        num_additional_image_tokens=1 if dropped else config.image_seq_length - grid * grid,
+    ).save_pretrained(folder)
 
 
 def checkpoint_folder(path: Path) -> Path:
