@@ -167,7 +167,7 @@ class Drafter:
     def _prompt(self, request: DraftRequest) -> list[int]:
         words = self.card.prompt.reworded(request.wording) if request.wording else self.card.prompt
         prompt = words.render(len(request.image_paths), request.indication, request.question)
-        return self.report_model.encode_prompt(prompt)
+        return self.report_model.encode_prompt(prompt, words)
 
     def _pixel_values(self, requests: Sequence[DraftRequest]) -> torch.Tensor | None:
         films = [

@@ -52,6 +52,8 @@ class Architecture(ABC):
     """What the names of the encoder's parameters contain, and those of no part but the projector."""
     film_text: FilmText = FilmText()
     """One film in a prompt."""
+    chat_marker: str = IMAGE_TOKEN
+    """What stands for a film in a chat that the publisher's template has rendered."""
     guidable: bool = True
     """Whether a prompt without films can be read beside the one with films, which guidance needs."""
     plain: bool = True
@@ -73,6 +75,14 @@ class Architecture(ABC):
         """Return the projector."""
         module: nn.Module = model.get_submodule(self.projector_path)
         return module
+
+    def stride_px(self, config: PretrainedConfig) -> int | None:  # noqa: ARG002
+        """Return the pixels to a token, along a side, of a model that takes films of any size; None: of one only."""
+        return None
+
+    def problem_with(self, config: PretrainedConfig, size_px: int) -> str | None:  # noqa: ARG002
+        """Return why films of `size_px` cannot be shown under this configuration, or None."""
+        return None
 
     @abstractmethod
     def num_image_tokens(self, config: PretrainedConfig, size_px: int) -> int:

@@ -14,6 +14,7 @@ class Gemma3(Architecture):
 
     class_name = "Gemma3ForConditionalGeneration"
     film_text = FilmText("\n\n<start_of_image>", "<image_soft_token>", "<end_of_image>\n\n")
+    chat_marker = "<start_of_image>"
     plain = False
 
     def num_image_tokens(self, config: PretrainedConfig, size_px: int) -> int:  # noqa: ARG002

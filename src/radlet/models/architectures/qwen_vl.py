@@ -23,11 +23,16 @@ class QwenVL(Architecture):
     encoder_names = ("visual.",)
     projector_names: tuple[str, ...] = ("visual.merger.",)
     film_text = FilmText("<|vision_start|>", "<|image_pad|>", "<|vision_end|>")
+    chat_marker = film_text.written(1)
     guidable = False
     plain = False
 
     def __init__(self, class_name: str) -> None:
         self.class_name = class_name
+
+    def stride_px(self, config: PretrainedConfig) -> int:
+        """Return the pixels that the merger makes one token of, along a side."""
+        return int(config.vision_config.patch_size * config.vision_config.spatial_merge_size)
 
     def num_image_tokens(self, config: PretrainedConfig, size_px: int) -> int:
         """Return the film's patches, as many as the merger joins taken together."""
