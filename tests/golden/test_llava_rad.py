@@ -175,13 +175,15 @@ def test_the_prompt_has_the_published_token_ids(release: Release, checkpoint: Pa
     model = drafter.report_model
     prompt = drafter.card.prompt.render(1, INDICATION)
     assert prompt == SYSTEM + "<image>" + ASKED
-    ids = encode_prompt(model.tokenizer, prompt, model.num_image_tokens)
+    ids = encode_prompt(model.tokenizer, prompt, model.num_image_tokens, words=drafter.card.prompt)
     image_id = model.model.config.image_token_id
     assert [None if number == image_id else number for number in ids] == published_ids(release)
     # In training the findings are split together with what stands before them.
     whole = pieces(release, f"{ASKED} {FINDINGS}")
-    assert pieces(release, ASKED) + encode_target(model.tokenizer, FINDINGS) == [*whole, 2]
-    assert pieces(release, FINDINGS) == encode_target(model.tokenizer, FINDINGS)[:-1]  # the form of the alignment
+    assert pieces(release, ASKED) + encode_target(model.tokenizer, FINDINGS, drafter.card.prompt) == [*whole, 2]
+    assert (
+        pieces(release, FINDINGS) == encode_target(model.tokenizer, FINDINGS, drafter.card.prompt)[:-1]
+    )  # the form of the alignment
     assert image_id not in model.tokenizer("<unk> ✓ <image >\n")["input_ids"]
 
 
@@ -198,7 +200,9 @@ def test_the_logits_are_those_of_the_description(release: Release, checkpoint: P
     ours = torch.from_numpy(load_pixel_values(film, settings))
     assert torch.allclose(ours, pixels_of(film), atol=1e-5)
     model = drafter.report_model
-    ids = encode_prompt(model.tokenizer, drafter.card.prompt.render(1, INDICATION), model.num_image_tokens)
+    ids = encode_prompt(
+        model.tokenizer, drafter.card.prompt.render(1, INDICATION), model.num_image_tokens, words=drafter.card.prompt
+    )
     with torch.no_grad():
         logits = model.model(input_ids=torch.tensor([ids]), pixel_values=ours[None]).logits[0]
     wanted = logits_of(release, pixels_of(film), published_ids(release))

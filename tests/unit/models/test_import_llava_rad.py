@@ -200,7 +200,7 @@ def test_what_is_missing_or_foreign_is_refused_in_one_line(
     spoil, said = SPOILED[name]
     spoil(*files)
     # The pickled files themselves are sound here; what reads them has tests of its own below.
-    monkeypatch.setattr("radlet.models.importers.llava_rad.unpickle", in_this_process)
+    monkeypatch.setattr("radlet.models.importers.llava_rad.unpickle_all", in_this_process)
     with pytest.raises(CheckpointError, match=said) as refusal:
         run(*files)
     assert "\n" not in str(refusal.value)
@@ -260,7 +260,7 @@ def test_keys_that_do_not_fit_are_refused_by_name(
 ) -> None:
     file, change, said = FOREIGN[name]
     spoil_tensors(files[0] / file, change)
-    monkeypatch.setattr("radlet.models.importers.llava_rad.unpickle", in_this_process)
+    monkeypatch.setattr("radlet.models.importers.llava_rad.unpickle_all", in_this_process)
     with pytest.raises(CheckpointError, match=said):
         run(*files)
     assert not list(files[0].parent.glob("*out*"))

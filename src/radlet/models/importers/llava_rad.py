@@ -28,19 +28,14 @@ from radlet.models.importers.llava_rad_files import PAIR, PROJECTOR, LlavaRadFil
 from radlet.models.importers.llava_rad_keys import check_complete, map_encoder, map_projector, pair_updates
 from radlet.models.importers.tensor_files import ShardWriter, TensorFiles
 from radlet.models.importers.timm_vit import dinov2_config
-from radlet.models.importers.unpickling import unpickle
+from radlet.models.importers.unpickling import unpickle_all
 from radlet.models.prompts import PromptConfig
 from radlet.models.report_model import CARD, ModelCard, save_processor
 from radlet.models.tokenizers import lend_unknown_to_image
 
 Dtype = Literal["as-published", "float32", "bfloat16", "float16"]
 
-SYSTEM = (
-    "A chat between a curious user and an artificial intelligence assistant. "
-    "The assistant gives helpful, detailed, and polite answers to the user's questions."
-)
-"""The system sentence of the Vicuna v1.5 template."""
-PROMPT = PromptConfig(template=SYSTEM + " USER: {images}\n{question} ASSISTANT:", max_indication_chars=8192)
+PROMPT = PromptConfig(family="vicuna_v1", max_indication_chars=8192)
 """LLaVA-Rad's prompt; its code never cuts an indication."""
 LICENCE = (
     "LLaVA-Rad's weights are published for research use only, not for clinical care; they were trained on MIMIC-CXR, "
@@ -128,7 +123,7 @@ def _beside(out: Path) -> Iterator[Path]:
 def _unpickled(files: LlavaRadFiles, temporary: Path, report: KeyReport) -> dict[Path, tuple[Path, ...]]:
     """Return the safetensors files of every file of weights: itself, or what it was unpickled to."""
     paths = [files.folder / PAIR, files.folder / PROJECTOR, files.adapter, *files.weights]
-    found = unpickle([path for path in paths if path.suffix != ".safetensors"], temporary)
+    found = unpickle_all([path for path in paths if path.suffix != ".safetensors"], temporary)
     for path, one in found.items():
         for name in one.left_out:
             report.dropped("training state", f"{path.name}: {name}", "no weights, or state of the optimiser")

@@ -37,7 +37,12 @@ class UnpickledFile:
     left_out: tuple[str, ...]
 
 
-def unpickle(sources: Sequence[Path], folder: Path) -> dict[Path, UnpickledFile]:
+def unpickle(source: Path, folder: Path) -> UnpickledFile:
+    """Write the tensors of one pickled file as safetensors under `folder`; otherwise as `unpickle_all`."""
+    return unpickle_all([source], folder)[source]
+
+
+def unpickle_all(sources: Sequence[Path], folder: Path) -> dict[Path, UnpickledFile]:
     """Write the tensors of pickled files as safetensors under `folder`, through one separate process.
 
     Raises:
