@@ -9,5 +9,6 @@ TUNINGS = Registry(
         "lora": "radlet.models.tunings.lora:LoraTuning",
         "rslora": "radlet.models.tunings.rslora:RsLoraTuning",
         "dora": "radlet.models.tunings.dora:DoraTuning",
+        "qlora": "radlet.models.tunings.qlora:QLoraTuning",
     },
 )

@@ -19,11 +19,13 @@ class Target:
 
     Attributes:
         stack: Path of the list of blocks.
+        block: The block it stands in.
         inner: Path of the layer inside its block, "self_attn.q_proj".
         layer: The layer; GPT-2's `Conv1D` is one too, its weight transposed.
     """
 
     stack: str
+    block: nn.Module
     inner: str
     layer: nn.Module
 
@@ -43,7 +45,7 @@ def linear_layers(model: PreTrainedModel) -> Iterator[Target]:
         for block in stack.blocks:
             for inner, layer in block.named_modules():
                 if isinstance(layer, nn.Linear | Conv1D):
-                    yield Target(stack.name, inner, layer)
+                    yield Target(stack.name, block, inner, layer)
 
 
 def choose_targets(model: PreTrainedModel, names: tuple[str, ...] | str) -> list[Target]:
@@ -55,9 +57,7 @@ def choose_targets(model: PreTrainedModel, names: tuple[str, ...] | str) -> list
     layers = list(linear_layers(model))
     if isinstance(names, str):
         if not layers:
-            raise ConfigError(
-                "tuning.target_modules = 'auto' found no linear layer in the language model."
-            )
+            raise ConfigError("tuning.target_modules = 'auto' found no linear layer in the language model.")
         return layers
     known = {layer.inner.rpartition(".")[2] for layer in layers}
     if unknown := sorted(set(names) - known):
