@@ -34,9 +34,10 @@ def quantise_blocks(model: PreTrainedModel, quantisation: str) -> None:
     for target in list(linear_layers(model)):
         if is_quantised(target.layer):
             continue
-        transposed = isinstance(target.layer, Conv1D)
-        weight = target.layer.weight.detach()
-        layer = form.of(weight.T.contiguous() if transposed else weight, target.layer.bias)
+        plain: Any = target.layer
+        transposed = isinstance(plain, Conv1D)
+        weight = plain.weight.detach()
+        layer = form.of(weight.T.contiguous() if transposed else weight, plain.bias)
         vars(layer)[_TRANSPOSED] = transposed
         target.block.set_submodule(target.inner, layer)
 

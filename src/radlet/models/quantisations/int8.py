@@ -28,7 +28,8 @@ class Int8Linear(nn.Linear):
         rounded = (weight.float() / scale).round().to(torch.int8)
         layer.weight = nn.Parameter(rounded, requires_grad=False)
         layer.scale = nn.Parameter(scale.squeeze(1), requires_grad=False)
-        layer.bias = None if bias is None else nn.Parameter(bias.detach().clone(), requires_grad=False)
+        if bias is not None:
+            layer.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
         return layer
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
