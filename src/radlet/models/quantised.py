@@ -27,8 +27,9 @@ def quantise_blocks(model: PreTrainedModel, quantisation: str) -> None:
     try:
         form = QUANTISATIONS[quantisation]
     except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
         raise ConfigError(
-            f"tuning.quantisation = '{quantisation}' needs {error.name}, which is not installed: "
+            f"tuning.quantisation = '{quantisation}' needs {package}, which is not installed: "
             "pip install \"radlet[qlora]\". 'int8' needs no package."
         ) from None
     for target in list(linear_layers(model)):
