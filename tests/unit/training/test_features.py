@@ -93,7 +93,8 @@ def test_rows_without_their_films_are_prompted_without_them(
     objective = ReportObjective(tiny_report_model, rows, films, PromptConfig(), config, AugmentationConfig())
     batch = objective.batch(np.arange(len(rows)), torch.Generator().manual_seed(0))
     image_token = tiny_report_model.model.config.image_token_id
-    shown = (batch["input_ids"] == image_token).sum(1)
+    sequences = batch["input_ids"][0].split(batch["lengths"].tolist())
+    shown = torch.stack([(sequence == image_token).sum() for sequence in sequences])
     assert set(shown.tolist()) == {0, tiny_report_model.num_image_tokens}
     assert len(batch["pixel_values"]) == (shown > 0).sum()
     assert torch.isfinite(objective.losses(batch)["language"])
