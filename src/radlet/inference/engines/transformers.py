@@ -1,18 +1,23 @@
 """The reference engine: transformers' own `generate`, batched with left padding."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from transformers import GenerationConfig
 
-from radlet.inference.engines.base import Sampling
+from radlet.inference.engines.base import Feature, Sampling
+from radlet.inference.likelihoods import Continuation, continuation_log_likelihoods
 from radlet.models.report_model import ReportModel
 
 
 class TransformersEngine:
     """Generate with transformers."""
 
+    features: ClassVar[frozenset[Feature]] = frozenset({"sampling", "guidance", "log_likelihoods"})
+
     def __init__(self, report_model: ReportModel) -> None:
+        self._report_model = report_model
         self._model = report_model.model
         self._pad = int(report_model.tokenizer.pad_token_id)
         self._end = int(report_model.tokenizer.eos_token_id)
@@ -49,6 +54,15 @@ class TransformersEngine:
         torch.manual_seed(sampling.seed)
         answers = self._model.generate(**inputs, generation_config=config)[:, input_ids.shape[1] :].tolist()
         return [answer[: answer.index(self._end)] if self._end in answer else answer for answer in answers]
+
+    def log_likelihoods(
+        self,
+        prompts: Sequence[list[int]],
+        pixel_values: torch.Tensor | None,
+        continuations: Sequence[Continuation],
+    ) -> list[float]:
+        """Return the sum of the log-probabilities of each text's tokens."""
+        return continuation_log_likelihoods(self._report_model, prompts, pixel_values, continuations)
 
     def _pad_left(self, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         longest = max(len(prompt) for prompt in prompts)
