@@ -2,4 +2,10 @@
 
 from radlet.core.registry import Registry
 
-ENGINES = Registry("engines", {"transformers": "radlet.inference.engines.transformers:TransformersEngine"})
+ENGINES = Registry(
+    "engines",
+    {
+        "llama-cpp": "radlet.inference.engines.llama_cpp:LlamaCppEngine",
+        "transformers": "radlet.inference.engines.transformers:TransformersEngine",
+    },
+)
