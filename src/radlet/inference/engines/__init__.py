@@ -2,4 +2,10 @@
 
 from radlet.core.registry import Registry
 
-ENGINES = Registry("engines", {"transformers": "radlet.inference.engines.transformers:TransformersEngine"})
+ENGINES = Registry(
+    "engines",
+    {
+        "transformers": "radlet.inference.engines.transformers:TransformersEngine",
+        "openvino": "radlet.inference.engines.openvino:OpenVinoEngine",
+    },
+)

@@ -2,4 +2,4 @@
 
 from radlet.core.registry import Registry
 
-EXPORTERS = Registry("exporters", {})
+EXPORTERS = Registry("exporters", {"openvino": "radlet.inference.exporters.openvino:OpenVinoExporter"})
