@@ -7,5 +7,6 @@ ENGINES = Registry(
     {
         "transformers": "radlet.inference.engines.transformers:TransformersEngine",
         "openvino": "radlet.inference.engines.openvino:OpenVinoEngine",
+        "vllm": "radlet.inference.engines.vllm:VllmEngine",
     },
 )

@@ -12,7 +12,7 @@ from radlet.inference.decoding import Guided, write
 from radlet.inference.engines.base import Feature, Sampling
 from radlet.inference.exporters.openvino import FILM_ENCODER, LANGUAGE_MODEL
 from radlet.inference.exports import ExportedModel
-from radlet.inference.openvino_runtime import import_openvino
+from radlet.inference.openvino.runtime import import_openvino
 from radlet.models.tokenizers import IMAGE_TOKEN
 
 Ids = NDArray[np.int64]

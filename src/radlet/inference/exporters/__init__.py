@@ -2,4 +2,10 @@
 
 from radlet.core.registry import Registry
 
-EXPORTERS = Registry("exporters", {"openvino": "radlet.inference.exporters.openvino:OpenVinoExporter"})
+EXPORTERS = Registry(
+    "exporters",
+    {
+        "openvino": "radlet.inference.exporters.openvino:OpenVinoExporter",
+        "vllm": "radlet.inference.exporters.vllm:VllmExporter",
+    },
+)

@@ -13,9 +13,9 @@ from torch import nn
 from radlet.core.config import Config
 from radlet.core.console import Progress
 from radlet.core.errors import CheckpointError
-from radlet.inference.exporters.openvino_graph import language_model_graph
-from radlet.inference.exporters.openvino_weights import compress_weights
-from radlet.inference.openvino_runtime import import_openvino
+from radlet.inference.openvino.graph import language_model_graph
+from radlet.inference.openvino.weights import compress_weights
+from radlet.inference.openvino.runtime import import_openvino
 from radlet.models.report_model import ReportModel
 
 LANGUAGE_MODEL = "language_model.xml"

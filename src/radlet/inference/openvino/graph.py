@@ -14,7 +14,7 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from radlet.core.errors import CheckpointError
-from radlet.inference.openvino_runtime import import_openvino
+from radlet.inference.openvino.runtime import import_openvino
 
 _INPUTS = ("input_ids", "film_tokens", "attention_mask", "position_ids", "beam_idx")
 
@@ -80,7 +80,7 @@ def language_model_graph(model: PreTrainedModel) -> Any:
     if any(kind != "full_attention" for kind in getattr(config, "layer_types", None) or ()):
         raise CheckpointError(
             f"A language model of type '{config.model_type}' with sliding windows cannot be written for the engine "
-            "'openvino'. Export it for 'vllm' or 'llama_cpp', or draft with the checkpoint itself."
+            "'openvino'. Export it for 'vllm' or 'llama-cpp', or draft with the checkpoint itself."
         )
     num_layers, heads = config.num_hidden_layers, getattr(config, "num_key_value_heads", config.num_attention_heads)
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from radlet.inference.openvino_runtime import import_openvino
+from radlet.inference.openvino.runtime import import_openvino
 
 _SMALLEST = 4096
 """Weights of matrices with fewer entries are not worth a scale."""
