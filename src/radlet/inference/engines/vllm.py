@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from radlet.core.errors import CheckpointError
 from radlet.inference.engines.base import Feature, Sampling
-from radlet.inference.exporters.vllm import ENCODER, MODEL, NAME, VllmExporter
+from radlet.inference.exporters.vllm import ENCODER, MODEL, NAME, VllmExport
 from radlet.inference.exports import ExportedModel
 from radlet.llm.completions import complete
 from radlet.llm.endpoint import ServerConfig
@@ -48,7 +48,7 @@ class VllmEngine:
         Raises:
             CheckpointError: They cannot be read.
         """
-        options = VllmExporter.model_validate(exported.export.options)
+        options = VllmExport.model_validate(exported.export.options)
         encoder = load_film_encoder(exported.folder / ENCODER)
         return cls(options.server, encoder, _embeddings(exported.folder / MODEL), exported)
 

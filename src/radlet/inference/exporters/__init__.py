@@ -2,10 +2,12 @@
 
 from radlet.core.registry import Registry
 
+<<<<<<< HEAD
 EXPORTERS = Registry(
     "exporters",
     {
-        "openvino": "radlet.inference.exporters.openvino:OpenVinoExporter",
-        "vllm": "radlet.inference.exporters.vllm:VllmExporter",
+        "llama-cpp": "radlet.inference.exporters.llama_cpp:LlamaCppExport",
+        "openvino": "radlet.inference.exporters.openvino:OpenVinoExport",
+        "vllm": "radlet.inference.exporters.vllm:VllmExport",
     },
 )

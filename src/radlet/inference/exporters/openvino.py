@@ -22,7 +22,7 @@ LANGUAGE_MODEL = "language_model.xml"
 FILM_ENCODER = "film_encoder.xml"
 
 
-class OpenVinoExporter(Config):
+class OpenVinoExport(Config):
     """Rewrite a report model for OpenVINO."""
 
     quantization: Literal["none", "int8", "int4"] = "int8"

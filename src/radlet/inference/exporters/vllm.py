@@ -33,7 +33,7 @@ exec "${{VLLM:-vllm}}" serve "$(dirname "$0")/{model}" --served-model-name {name
 """
 
 
-class VllmExporter(Config):
+class VllmExport(Config):
     """Rewrite a report model for a vLLM server on this machine."""
 
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
