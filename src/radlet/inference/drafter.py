@@ -24,7 +24,7 @@ from radlet.inference.engines import ENGINES
 from radlet.inference.engines.base import Engine, JudgingEngine, Sampling, check_served
 from radlet.inference.exports import ExportedModel, is_export, read_export
 from radlet.inference.likelihoods import Continuation
-from radlet.models.prompts import Wording, encode_prompt, encode_target
+from radlet.models.prompts import Wording, encode_target
 from radlet.models.report_model import ModelCard, ReportModel, checkpoint_folder, load_report_model
 
 
@@ -190,7 +190,7 @@ class Drafter:
     def _prompt(self, request: DraftRequest) -> list[int]:
         words = self.card.prompt.reworded(request.wording) if request.wording else self.card.prompt
         prompt = words.render(len(request.image_paths), request.indication, request.question)
-        return encode_prompt(self._model.tokenizer, prompt, self._model.num_image_tokens)
+        return self._model.encode_prompt(prompt)
 
     def _pixel_values(self, requests: Sequence[DraftRequest]) -> torch.Tensor | None:
         films = [

@@ -20,6 +20,7 @@ from radlet import __version__
 from radlet.core.config import Config
 from radlet.core.errors import CheckpointError
 from radlet.core.runs import sha256_file, write_atomically
+from radlet.models.prompts import encode_prompt
 from radlet.models.report_model import CARD, ModelCard, ReportModel, checkpoint_folder, load_report_model, read_card
 
 EXPORT = "export.json"
@@ -109,6 +110,10 @@ class ExportedModel:
     def num_image_tokens(self) -> int:
         """Tokens that one film takes in a prompt."""
         return self.export.num_image_tokens
+
+    def encode_prompt(self, prompt: str) -> list[int]:
+        """Return token ids of a rendered prompt, its films written out."""
+        return encode_prompt(self.tokenizer, prompt, self.num_image_tokens)
 
     def load_source(self) -> ReportModel:
         """Load the checkpoint that the export was made from.

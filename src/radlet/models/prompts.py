@@ -3,7 +3,10 @@
 from transformers import PreTrainedTokenizerBase
 
 from radlet.core.config import Config
+from radlet.models.architectures.base import FilmText
 from radlet.models.tokenizers import IMAGE_TOKEN
+
+_FILM = FilmText()
 
 Wording = tuple[str, str]
 """Question without and with an indication, which stands for `{indication}`."""
@@ -51,9 +54,11 @@ PLAIN = PromptConfig(template="{images}", question="", question_with_indication=
 """The alignment form of LLaVA-Rad: the film, then the findings, and no question."""
 
 
-def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, num_image_tokens: int) -> list[int]:
-    """Return token ids of the prompt, each image token repeated `num_image_tokens` times."""
-    return list(tokenizer(prompt.replace(IMAGE_TOKEN, IMAGE_TOKEN * num_image_tokens))["input_ids"])
+def encode_prompt(
+    tokenizer: PreTrainedTokenizerBase, prompt: str, num_image_tokens: int, film: FilmText = _FILM
+) -> list[int]:
+    """Return token ids of the prompt, each film's `<image>` written out as `film` with `num_image_tokens` tokens."""
+    return list(tokenizer(prompt.replace(IMAGE_TOKEN, film.written(num_image_tokens)))["input_ids"])
 
 
 def encode_target(tokenizer: PreTrainedTokenizerBase, target: str) -> list[int]:

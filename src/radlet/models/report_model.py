@@ -1,4 +1,7 @@
-"""The report model: encoder, projector and language model joined as transformers' `LlavaForConditionalGeneration`."""
+"""The report model: encoder, projector and language model as one checkpoint of transformers.
+
+What radlet assembles is a `LlavaForConditionalGeneration`; an imported one may be of any registered architecture.
+"""
 
 import copy
 import json
@@ -22,8 +25,10 @@ from transformers import (
 from radlet.core.config import Config
 from radlet.core.errors import CheckpointError
 from radlet.core.runs import write_atomically
+from radlet.models.architectures import ARCHITECTURES
+from radlet.models.architectures.base import Architecture
 from radlet.models.encoders import token_layout
-from radlet.models.prompts import PromptConfig
+from radlet.models.prompts import PromptConfig, encode_prompt
 from radlet.models.tokenizers import add_image_token
 
 CARD = "radlet.json"
@@ -36,6 +41,8 @@ class ModelCard(Config):
     """Version that wrote the checkpoint."""
     kind: str
     """"report_model" or "image_text"."""
+    architecture: str = "llava"
+    """Of a report model: its name in the registry of architectures, which is its `model_type` in transformers."""
     image: dict[str, Any]
     """Settings of the image path."""
     image_digest: str
@@ -67,19 +74,43 @@ class ReportModel:
     """A report model in memory.
 
     Attributes:
-        model: The LLaVA model.
+        model: The vision-language model.
         tokenizer: Its tokenizer, which knows the image token.
         card: What the weights alone do not tell.
     """
 
-    model: LlavaForConditionalGeneration
+    model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     card: ModelCard
 
     @property
     def num_image_tokens(self) -> int:
         """Tokens that one film takes in a prompt."""
-        return int(self.model.config.image_seq_length)
+        return self.architecture.num_image_tokens(self.model.config, self.size_px)
+
+    @property
+    def architecture(self) -> Architecture:
+        """What is particular to this kind of model."""
+        return architecture_of(self.model)
+
+    @property
+    def size_px(self) -> int:
+        """Side of the films."""
+        return int(self.card.image["size_px"])
+
+    def encode_prompt(self, prompt: str) -> list[int]:
+        """Return token ids of a rendered prompt, its films written out."""
+        return encode_prompt(self.tokenizer, prompt, self.num_image_tokens, self.architecture.film_text)
+
+
+def architecture_of(model: PreTrainedModel) -> Architecture:
+    """Return what is particular to this kind of model.
+
+    Raises:
+        UnknownNameError: It is of no registered architecture.
+    """
+    architecture: Architecture = ARCHITECTURES[model.config.model_type]
+    return architecture
 
 
 def assemble(
@@ -122,15 +153,9 @@ def assemble(
 
 
 @torch.no_grad()
-def encode_films(model: LlavaForConditionalGeneration, pixel_values: torch.Tensor) -> torch.Tensor:
+def encode_films(model: PreTrainedModel, pixel_values: torch.Tensor) -> torch.Tensor:
     """Return what the projector reads of films (B, 3, S, S): the encoder's chosen tokens (B, N, D)."""
-    seen: list[torch.Tensor] = []
-    hook = model.model.multi_modal_projector.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-    try:
-        model.get_image_features(pixel_values=pixel_values)
-    finally:
-        hook.remove()
-    return torch.cat(seen)
+    return architecture_of(model).features_of(model, pixel_values)
 
 
 def save_report_model(report_model: ReportModel, folder: Path, processor_options: dict[str, Any] | None) -> None:
@@ -144,7 +169,7 @@ def save_report_model(report_model: ReportModel, folder: Path, processor_options
     """
     report_model.model.save_pretrained(folder)
     config = report_model.model.config
-    if processor_options is None:
+    if processor_options is None or report_model.card.architecture != "llava":
         report_model.tokenizer.save_pretrained(folder)
     else:
         grid = math.isqrt(config.image_seq_length)
@@ -190,7 +215,7 @@ def load_report_model(folder: Path) -> ReportModel:
     """
     card = read_card(folder, "report_model")
     try:
-        model, loading = LlavaForConditionalGeneration.from_pretrained(
+        model, loading = ARCHITECTURES[card.architecture].model_class.from_pretrained(
             folder, local_files_only=True, output_loading_info=True
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

@@ -6,6 +6,8 @@ ENGINES = Registry(
     "engines",
     {
         "llama-cpp": "radlet.inference.engines.llama_cpp:LlamaCppEngine",
+        "openvino": "radlet.inference.engines.openvino:OpenVinoEngine",
         "transformers": "radlet.inference.engines.transformers:TransformersEngine",
+        "vllm": "radlet.inference.engines.vllm:VllmEngine",
     },
 )

@@ -2,4 +2,12 @@
 
 from radlet.core.registry import Registry
 
-EXPORTERS = Registry("exporters", {"llama-cpp": "radlet.inference.exporters.llama_cpp:LlamaCppExport"})
+<<<<<<< HEAD
+EXPORTERS = Registry(
+    "exporters",
+    {
+        "llama-cpp": "radlet.inference.exporters.llama_cpp:LlamaCppExport",
+        "openvino": "radlet.inference.exporters.openvino:OpenVinoExport",
+        "vllm": "radlet.inference.exporters.vllm:VllmExport",
+    },
+)

@@ -10,6 +10,7 @@ from torch import nn
 from transformers import LlavaForConditionalGeneration
 
 from radlet.core.errors import ConfigError
+from radlet.models.freezing import part_of
 from radlet.models.tunings.base import Tuning
 
 
@@ -46,7 +47,7 @@ class LoraTuning(Tuning):
         )
         inject_adapter_in_model(config, model)
         for name, parameter in model.named_parameters():
-            outside_language_model = name in trainable and "multi_modal_projector" in name
+            outside_language_model = name in trainable and part_of(name) != "language_model"
             parameter.requires_grad_("lora_" in name or outside_language_model)
         return model
 
