@@ -1,6 +1,6 @@
 """The OpenVINO exporter: language model, token embeddings, encoder and projector as OpenVINO's own files.
 
-    DIR/  language_model.{xml,bin}   film_encoder.{xml,bin}
+``language_model.{xml,bin}`` and ``film_encoder.{xml,bin}``.
 """
 
 from pathlib import Path
@@ -14,8 +14,8 @@ from radlet.core.config import Config
 from radlet.core.console import Progress
 from radlet.core.errors import CheckpointError
 from radlet.inference.openvino.graph import language_model_graph
-from radlet.inference.openvino.weights import compress_weights
 from radlet.inference.openvino.runtime import import_openvino
+from radlet.inference.openvino.weights import compress_weights
 from radlet.models.report_model import ReportModel
 
 LANGUAGE_MODEL = "language_model.xml"

@@ -25,9 +25,7 @@ class _Tensor:
     kind: gguf.GGMLQuantizationType
 
 
-def write_language_model(
-    report_model: ReportModel, path: Path, quantization: Quantization, progress: Progress
-) -> None:
+def write_language_model(report_model: ReportModel, path: Path, quantization: Quantization, progress: Progress) -> None:
     """Write configuration, tokenizer and weights, one weight in memory at a time.
 
     Raises:

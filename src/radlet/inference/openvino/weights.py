@@ -1,6 +1,6 @@
 """Weights of an OpenVINO graph in 8 or 4 bits: symmetric, rounded to the nearest, with no data.
 
-The form is the one that OpenVINO multiplies without unpacking: a constant of whole numbers, converted, times its scales.
+The form is the one that OpenVINO multiplies without unpacking: a constant of whole numbers, converted, times scales.
 """
 
 from typing import Any
@@ -67,8 +67,7 @@ def quantise(values: NDArray[np.float32], group_size: int | None) -> tuple[NDArr
 
 def _compressed(values: NDArray[np.float32], group_size: int | None) -> Any:
     openvino = import_openvino()
-    from openvino import opset13 as ops
-
+    ops = openvino.opset13
     if group_size is not None and values.shape[1] % group_size:
         group_size = None
     numbers, scales = quantise(values, group_size)
