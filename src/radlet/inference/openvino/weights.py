@@ -74,9 +74,9 @@ def _compressed(values: NDArray[np.float32], group_size: int | None) -> Any:
     if group_size is None:
         constant = ops.constant(numbers, dtype=openvino.Type.i8)
     else:
-        packed = openvino.Tensor(
-            openvino.helpers.pack_data(numbers, openvino.Type.i4), openvino.Shape(numbers.shape), openvino.Type.i4
-        )
+        packed = openvino.Tensor(openvino.Type.i4, openvino.Shape(numbers.shape))
+        nibbles = numbers.reshape(-1, 2).view(np.uint8) & 0xF
+        packed.data.reshape(-1)[:] = nibbles[:, 0] | nibbles[:, 1] << 4  # the first of two in the lower half
         constant = openvino.op.Constant(packed)
     scaled = ops.multiply(ops.convert(constant, openvino.Type.f32), ops.constant(scales))
     return scaled if group_size is None else ops.reshape(scaled, list(values.shape), special_zero=False)
