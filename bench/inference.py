@@ -1,8 +1,9 @@
 """How fast each engine drafts, beside what memory allows: python bench/inference.py [--sizes 10m 300m 1b] [--json OUT]
 
 One table in one run, the same random weights for every engine: tokens a second at batch 1 and 16, time to the first
-token, peak memory of a process of its own. Beside it the memory bandwidth, measured by reading with all threads, and the
-tokens a second that it allows: bandwidth / bytes of the language model's file, every byte of which a token reads.
+token, peak memory of a process of its own. Beside it the memory bandwidth, measured by reading with all threads, and
+the share reached of the tokens a second that it allows: bandwidth / bytes of the language model's file, every byte of
+which a token reads.
 """
 
 import argparse
@@ -106,7 +107,8 @@ def line(row):
     if "error" in row:
         return f"{row['size']:>5} {row['engine']:16} failed: {row['error']}"
     text = (
-        f"{row['size']:>5} {row['engine']:16} first {row['first_s'] * 1000:7.0f} ms  batch 1 {row['batch_1']:7.1f} tok/s"
+        f"{row['size']:>5} {row['engine']:16} first {row['first_s'] * 1000:7.0f} ms"
+        f"  batch 1 {row['batch_1']:7.1f} tok/s"
         f"  batch 16 {row['batch_16']:7.1f} tok/s ({row['batch_16'] / row['batch_1']:.1f}x)  {row['memory_mb']:6.0f} MB"
         f"  file {row['weights_mb']:6.1f} MB  {100 * row['of_limit']:4.0f} % of the limit"
     )

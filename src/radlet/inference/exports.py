@@ -49,14 +49,16 @@ class Gate(Config):
     """Score of the drafts by the exported engine."""
     checkpoint: float
     """Score of the drafts by transformers from the checkpoint."""
-    low: float
-    """Lower end of the paired 95 % interval of the difference."""
-    high: float
+    low: float | None
+    """Lower end of the paired 95 % interval of the export's score less the checkpoint's; none: too few cases."""
+    high: float | None
     """Upper end of it."""
     limit: float
     """Largest fall that is let through."""
     equal_drafts: int
-    """Studies for which both wrote the same text."""
+    """Drafts that are the same text from both."""
+    num_drafts: int
+    """Drafts that either wrote."""
 
     @property
     def fall(self) -> float:

@@ -4,7 +4,7 @@
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -24,6 +24,8 @@ FILM_ENCODER = "film_encoder.xml"
 
 class OpenVinoExport(Config):
     """Rewrite a report model for OpenVINO."""
+
+    exact: ClassVar[dict[str, Any] | None] = {"quantization": "none"}
 
     quantization: Literal["none", "int8", "int4"] = "int8"
     """How the language model's matrices are kept: as they are, in 8 bits with a scale for each row, or in 4 bits with a

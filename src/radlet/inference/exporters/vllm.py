@@ -5,7 +5,7 @@
 
 import copy
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -35,6 +35,8 @@ exec "${{VLLM:-vllm}}" serve "$(dirname "$0")/{model}" --served-model-name {name
 
 class VllmExport(Config):
     """Rewrite a report model for a vLLM server on this machine."""
+
+    exact: ClassVar[dict[str, Any] | None] = None
 
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     """Numbers in which the server computes and the language model is kept."""

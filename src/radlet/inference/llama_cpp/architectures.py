@@ -131,7 +131,7 @@ def _interleave_heads(name: str, weight: torch.Tensor, config: Any) -> torch.Ten
     """Bring the two halves that rotate together side by side, as Llama's own code has them."""
     for part, heads in (("q_proj", config.num_attention_heads), ("k_proj", config.num_key_value_heads)):
         if f".{part}." in name:
-            return weight.unflatten(0, (heads, 2, -1)).transpose(1, 2).flatten(0, 2)
+            return weight.reshape(heads, 2, -1, *weight.shape[1:]).transpose(1, 2).reshape(weight.shape)
     return weight
 
 
@@ -155,7 +155,8 @@ def _refuse_window(config: Any) -> None:
 
 def _rope(config: Any) -> dict[str, Any]:
     rope: dict[str, Any] = config.rope_parameters
-    return rope.get("full_attention", rope)
+    full: dict[str, Any] = rope.get("full_attention", rope)
+    return full
 
 
 def _head_size(config: Any) -> int:

@@ -10,10 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from radlet.core.errors import CheckpointError
+from radlet.core.errors import CheckpointError, ConfigError
 from radlet.inference.llama_cpp.library import F16, F32, Batch, library
 
 Logits = NDArray[np.float32]
+_MAX_SEQUENCES = 256
+"""`LLAMA_MAX_SEQ`."""
+_NO_FLASH_ATTENTION = 0
+"""`LLAMA_FLASH_ATTN_TYPE_DISABLED`; the fused kernel rounds to about 1e-4 of a logit."""
 _TOKENS_AT_ONCE = 512
 """Tokens that are read in one pass; longer prompts are read in parts of it."""
 
@@ -49,7 +53,7 @@ class Decoder:
     Args:
         path: The file.
         num_threads: Threads that compute.
-        exact: Keep keys and values in 32 bits, not in 16.
+        exact: Keep keys and values in 32 bits and round nowhere, for comparisons; slower.
 
     Raises:
         CheckpointError: llama.cpp cannot load the file.
@@ -64,7 +68,7 @@ class Decoder:
         self._free_model = weakref.finalize(self, self._library.llama_model_free, self._model)
         self.vocab_size = int(self._library.llama_vocab_n_tokens(self._library.llama_model_get_vocab(self._model)))
         self._num_threads = num_threads
-        self._cache_type = F32 if exact else F16
+        self._exact = exact
         self._context: int | None = None
         self._free_context: weakref.finalize[..., Decoder] | None = None
         self._room = (0, 0)
@@ -74,7 +78,13 @@ class Decoder:
 
         Raises:
             CheckpointError: There is not enough memory for them.
+            ConfigError: They are more than llama.cpp can tell apart.
         """
+        if num_sequences > _MAX_SEQUENCES:
+            raise ConfigError(
+                f"llama.cpp reads {_MAX_SEQUENCES} sequences at once, not {num_sequences}. Take a smaller batch_size; "
+                "guided drafts are two sequences each."
+            )
         if self._context is None or num_sequences > self._room[0] or length > self._room[1]:
             self._open(max(num_sequences, self._room[0]), max(-(-length // 256) * 256, self._room[1]))
         self._library.llama_memory_clear(self._library.llama_get_memory(self._context), False)
@@ -87,11 +97,9 @@ class Decoder:
 
     def read(self, runs: Sequence[Run]) -> Logits:
         """Append runs to their sequences, and return the wanted logits (R, V) in the order of the runs."""
-        found = []
-        for together in _parts([run for run in runs if len(run)]):
-            for rows in self._decode(together):
-                found.append(rows)
-        return np.concatenate(found) if found else np.zeros((0, self.vocab_size), np.float32)
+        found = [np.zeros((0, self.vocab_size), np.float32)]
+        found += [self._decode(together) for together in _parts([run for run in runs if len(run)])]
+        return np.concatenate(found) if len(found) > 2 else found[-1]
 
     def _open(self, num_sequences: int, length: int) -> None:
         if self._free_context is not None:
@@ -101,7 +109,9 @@ class Decoder:
         params.n_batch = params.n_ubatch = max(_TOKENS_AT_ONCE, num_sequences)
         params.n_outputs_max_per_seq = 0
         params.n_threads = params.n_threads_batch = self._num_threads
-        params.type_k = params.type_v = self._cache_type
+        params.type_k = params.type_v = F32 if self._exact else F16
+        if self._exact:
+            params.flash_attn_type = _NO_FLASH_ATTENTION
         self._context = self._library.llama_init_from_model(self._model, params)
         if not self._context:
             raise CheckpointError(
@@ -111,7 +121,7 @@ class Decoder:
         self._free_context.atexit = self._free_model.atexit = False
         self._room = (num_sequences, length)
 
-    def _decode(self, runs: Sequence[Run]) -> list[Logits]:
+    def _decode(self, runs: Sequence[Run]) -> Logits:
         lengths = [len(run) for run in runs]
         total = sum(lengths)
         positions = np.concatenate([np.arange(run.start, run.start + len(run), dtype=np.int32) for run in runs])
@@ -123,18 +133,18 @@ class Decoder:
         batch.pos, batch.n_seq_id = _pointer(positions, ctypes.c_int32), _pointer(ones, ctypes.c_int32)
         batch.seq_id, batch.logits = _pointer(addresses, ctypes.c_void_p), _pointer(wanted, ctypes.c_int8)
         if runs[0].ids is not None:
-            ids = np.concatenate([run.ids for run in runs], dtype=np.int32)
+            ids = np.concatenate([run.ids for run in runs if run.ids is not None], dtype=np.int32)
             batch.token = _pointer(ids, ctypes.c_int32)
         else:
-            features = np.ascontiguousarray(np.concatenate([run.features for run in runs]), np.float32)
+            features = np.concatenate([run.features for run in runs if run.features is not None], dtype=np.float32)
             batch.embd = _pointer(features, ctypes.c_float)
         if self._library.llama_decode(self._context, batch):
             raise CheckpointError(f"llama.cpp could not read {total} tokens. Take a smaller batch_size.")
         num_wanted = int(wanted.sum())
         if not num_wanted:
-            return []
+            return np.zeros((0, self.vocab_size), np.float32)
         rows = np.ctypeslib.as_array(self._library.llama_get_logits(self._context), (num_wanted, self.vocab_size))
-        return [rows.copy()]
+        return rows.copy()  # llama.cpp writes the next ones into the same place
 
 
 def _wanted(run: Run) -> NDArray[np.int8]:
@@ -176,18 +186,19 @@ def _cut(run: Run) -> list[Run]:
 
 
 def prompt_runs(
-    prompts: Sequence[Sequence[int]], image_token: int, features: NDArray[np.float32] | None
+    prompts: Sequence[Sequence[int]], image_token: int, features: NDArray[np.float32] | None, first: int = 0
 ) -> list[list[Run]]:
     """Split prompts into rounds of runs, the first run of every prompt first; only a prompt's last run wants logits.
 
     Args:
-        prompts: Token ids, image tokens expanded; prompt number i is sequence i.
+        prompts: Token ids, image tokens expanded.
         image_token: Id whose places the features take.
         features: All image features in the order of the prompts, (tokens, D); None when there are none.
+        first: Number of the first prompt's sequence; the others follow.
     """
     rounds: list[list[Run]] = []
     used = 0
-    for sequence, prompt in enumerate(prompts):
+    for sequence, prompt in enumerate(prompts, first):
         groups = [(shown, list(ids)) for shown, ids in itertools.groupby(prompt, key=image_token.__eq__)]
         start = 0
         for number, (shown, ids) in enumerate(groups):

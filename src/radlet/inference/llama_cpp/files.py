@@ -1,5 +1,6 @@
 """Write the language model of a report model as one GGUF file."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,5 +82,5 @@ def _decoder_weights(report_model: ReportModel) -> Iterator[tuple[str, torch.Ten
 
 
 def _num_bytes(shape: tuple[int, ...], kind: gguf.GGMLQuantizationType) -> int:
-    per_block, size = gguf.GGML_QUANT_SIZES[kind]
-    return int(np.prod(shape)) // per_block * size
+    per_block, num_bytes = gguf.GGML_QUANT_SIZES[kind]
+    return math.prod(shape) // int(per_block) * int(num_bytes)

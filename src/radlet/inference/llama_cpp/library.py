@@ -130,12 +130,8 @@ _FUNCTIONS = {
 }
 """Name -> what it returns and takes."""
 
-_LogCallback = ctypes.CFUNCTYPE(None, c_int32, c_char_p, c_void_p)
-
-
-@_LogCallback
-def _say_nothing(_level: int, _text: bytes, _data: int) -> None:
-    """Drop llama.cpp's running commentary; its return codes tell what went wrong."""
+_SAY_NOTHING = ctypes.CFUNCTYPE(None, c_int32, c_char_p, c_void_p)(lambda _level, _text, _data: None)
+"""Drops llama.cpp's running commentary; its return codes tell what went wrong."""
 
 
 @cache
@@ -161,7 +157,7 @@ def library() -> ctypes.CDLL:
         raise CheckpointError(unfit) from None
     if not _laid_out_as_declared(opened):
         raise CheckpointError(unfit)
-    opened.llama_log_set(ctypes.cast(_say_nothing, c_void_p), None)
+    opened.llama_log_set(ctypes.cast(_SAY_NOTHING, c_void_p), None)
     opened.llama_backend_init()
     return opened
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 import gguf
 import numpy as np
+from gguf import GGMLQuantizationType as GgmlType
 from numpy.typing import NDArray
 
 from radlet.inference.llama_cpp.library import library
@@ -12,9 +13,14 @@ from radlet.inference.llama_cpp.library import library
 Quantization = Literal["F32", "F16", "Q8_0", "Q4_K_M", "Q4_0"]
 """F32 and F16 as they are, Q8_0 and Q4_0 in blocks of 32, Q4_K_M mostly 4.5 bits in blocks of 256."""
 
-_Type = gguf.GGMLQuantizationType
-_PLAIN = {"F32": _Type.F32, "F16": _Type.F16, "Q8_0": _Type.Q8_0, "Q4_0": _Type.Q4_0, "Q4_K_M": _Type.Q4_K}
-_NARROW = {_Type.Q4_K: _Type.Q5_0, _Type.Q5_K: _Type.Q5_1, _Type.Q6_K: _Type.Q8_0}
+_PLAIN = {
+    "F32": GgmlType.F32,
+    "F16": GgmlType.F16,
+    "Q8_0": GgmlType.Q8_0,
+    "Q4_0": GgmlType.Q4_0,
+    "Q4_K_M": GgmlType.Q4_K,
+}
+_NARROW = {GgmlType.Q4_K: GgmlType.Q5_0, GgmlType.Q5_K: GgmlType.Q5_1, GgmlType.Q6_K: GgmlType.Q8_0}
 """What takes the place of a format with blocks of 256 where a row is no multiple of it."""
 FILE_TYPES = {
     "F32": gguf.LlamaFileType.ALL_F32,
@@ -25,7 +31,7 @@ FILE_TYPES = {
 }
 
 
-def choose_type(name: str, shape: tuple[int, ...], quantization: Quantization, num_layers: int, tied: bool) -> _Type:
+def choose_type(name: str, shape: tuple[int, ...], quantization: Quantization, num_layers: int, tied: bool) -> GgmlType:
     """Return the format of a weight: the mixture of llama.cpp's own tool.
 
     Args:
@@ -36,25 +42,25 @@ def choose_type(name: str, shape: tuple[int, ...], quantization: Quantization, n
         tied: The token embeddings are the output layer, too.
     """
     if len(shape) < 2 or quantization == "F32" or name.startswith("position_embd"):
-        return _Type.F32
+        return GgmlType.F32
     kind = _PLAIN[quantization]
     if quantization in {"Q4_K_M", "Q4_0"} and (name == "output.weight" or (tied and name == "token_embd.weight")):
         # Where the finest blocks do not fit, llama.cpp gives the output eight bits.
-        kind = _Type.Q8_0 if shape[-1] % gguf.GGML_QUANT_SIZES[kind][0] else _Type.Q6_K
+        kind = GgmlType.Q8_0 if shape[-1] % gguf.GGML_QUANT_SIZES[kind][0] else GgmlType.Q6_K
     elif quantization == "Q4_K_M" and name.endswith("attn_qkv.weight"):
-        kind = _Type.Q5_K
+        kind = GgmlType.Q5_K
     elif quantization == "Q4_K_M" and name.endswith(("attn_v.weight", "ffn_down.weight")):
-        kind = _Type.Q6_K if _matters_more(int(name.split(".")[1]), num_layers) else kind
+        kind = GgmlType.Q6_K if _matters_more(int(name.split(".")[1]), num_layers) else kind
     if shape[-1] % gguf.GGML_QUANT_SIZES[kind][0]:
-        kind = _NARROW.get(kind, _Type.F16)
-    return _Type.F16 if shape[-1] % gguf.GGML_QUANT_SIZES[kind][0] else kind
+        kind = _NARROW.get(kind, GgmlType.F16)
+    return GgmlType.F16 if shape[-1] % gguf.GGML_QUANT_SIZES[kind][0] else kind
 
 
-def encode(weight: NDArray[np.float32], kind: _Type) -> NDArray[np.generic]:
+def encode(weight: NDArray[np.float32], kind: GgmlType) -> NDArray[np.generic]:
     """Return a weight in a format, (rows, bytes of a row) for those in blocks."""
-    if kind == _Type.F32:
+    if kind == GgmlType.F32:
         return np.ascontiguousarray(weight, np.float32)
-    if kind == _Type.F16:
+    if kind == GgmlType.F16:
         return weight.astype(np.float16)
     rows = np.ascontiguousarray(weight.reshape(-1, weight.shape[-1]), np.float32)
     encoded = np.empty((len(rows), library().ggml_row_size(int(kind), rows.shape[1])), np.uint8)
