@@ -54,6 +54,7 @@ def exported(request: pytest.FixtureRequest, report_model: ReportModel, tmp_path
         options=exporter.model_dump(mode="json"),
         source=Source(path=Path(report_model.model.name_or_path), digest="unknown"),
         num_image_tokens=report_model.num_image_tokens,
+        end_token_ids=report_model.end_token_ids,
         files=file_digests(folder),
     )
     write_frame(report_model, folder)

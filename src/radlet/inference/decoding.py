@@ -4,7 +4,7 @@ An engine brings a `Reader`, its language model with a memory; the choice of tok
 are the same for all of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import torch
@@ -63,13 +63,13 @@ class Guided:
         return without + self._guidance * (seeing.float().log_softmax(-1) - without)
 
 
-def write(reader: Reader, sampling: Sampling, end: int) -> list[list[int]]:
+def write(reader: Reader, sampling: Sampling, ends: Collection[int]) -> list[list[int]]:
     """Return the new token ids of each row, up to and without the end token.
 
     Args:
         reader: Has not read yet.
         sampling: How tokens are chosen; `guidance` is the reader's.
-        end: The end token.
+        ends: Tokens at which an answer is over.
     """
     logits = reader.read()
     answers: list[list[int]] = [[] for _ in range(len(logits))]
@@ -78,7 +78,7 @@ def write(reader: Reader, sampling: Sampling, end: int) -> list[list[int]]:
     for length in range(1, sampling.max_new_tokens + 1):
         tokens = _choose(logits, sampling, [draws[row] for row in going])
         ids = tokens.tolist()
-        alive = [place for place, token in enumerate(ids) if token != end]
+        alive = [place for place, token in enumerate(ids) if token not in ends]
         for place in alive:
             answers[going[place]].append(ids[place])
         if not alive or length == sampling.max_new_tokens:

@@ -20,7 +20,9 @@ from radlet import __version__
 from radlet.core.config import Config
 from radlet.core.errors import CheckpointError
 from radlet.core.runs import sha256_file, write_atomically
-from radlet.models.prompts import encode_prompt
+from radlet.models.architectures import ARCHITECTURES
+from radlet.models.architectures.base import Architecture
+from radlet.models.prompts import FilmText, PromptConfig, encode_prompt
 from radlet.models.report_model import CARD, ModelCard, ReportModel, checkpoint_folder, load_report_model, read_card
 
 EXPORT = "export.json"
@@ -84,6 +86,8 @@ class Export(Config):
     """What they were made from."""
     num_image_tokens: int
     """Tokens that one film takes in a prompt."""
+    end_token_ids: tuple[int, ...]
+    """Tokens at which an answer is over."""
     files: dict[str, str] = {}
     """sha256 of each of the engine's files, by its name."""
     gate: Gate | Literal["skipped"] = "skipped"
@@ -111,9 +115,19 @@ class ExportedModel:
         """Tokens that one film takes in a prompt."""
         return self.export.num_image_tokens
 
-    def encode_prompt(self, prompt: str) -> list[int]:
-        """Return token ids of a rendered prompt, its films written out."""
-        return encode_prompt(self.tokenizer, prompt, self.num_image_tokens)
+    @property
+    def image_token_id(self) -> int:
+        """Id of the token that stands for a part of a film."""
+        return int(self.tokenizer.convert_tokens_to_ids(self._film_text.token))
+
+    @property
+    def _film_text(self) -> FilmText:
+        architecture: Architecture = ARCHITECTURES[self.card.architecture]
+        return architecture.film_text
+
+    def encode_prompt(self, prompt: str, words: PromptConfig) -> list[int]:
+        """Return token ids of what `words` rendered, its films written out."""
+        return encode_prompt(self.tokenizer, prompt, self.num_image_tokens, words, self._film_text)
 
     def load_source(self) -> ReportModel:
         """Load the checkpoint that the export was made from.

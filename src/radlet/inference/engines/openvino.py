@@ -13,7 +13,6 @@ from radlet.inference.engines.base import Feature, Sampling
 from radlet.inference.exporters.openvino import FILM_ENCODER, LANGUAGE_MODEL
 from radlet.inference.exports import ExportedModel
 from radlet.inference.openvino.runtime import import_openvino
-from radlet.models.tokenizers import IMAGE_TOKEN
 
 Ids = NDArray[np.int64]
 
@@ -25,9 +24,7 @@ class OpenVinoEngine:
 
     def __init__(self, language_model: Any, film_encoder: Any, exported: ExportedModel) -> None:
         self._language_model, self._film_encoder = language_model, film_encoder
-        tokenizer = exported.tokenizer
-        self._image = int(tokenizer.convert_tokens_to_ids(IMAGE_TOKEN))
-        self._end = int(tokenizer.eos_token_id)
+        self._image, self._ends = exported.image_token_id, exported.export.end_token_ids
 
     @classmethod
     def load(cls, exported: ExportedModel) -> Self:
@@ -63,8 +60,8 @@ class OpenVinoEngine:
         """Return the new token ids of each prompt, up to and without the end token."""
         seeing = self._reader(prompts, pixel_values)
         if blind_prompts is None:
-            return write(seeing, sampling, self._end)
-        return write(Guided(seeing, self._reader(blind_prompts, None), sampling.guidance), sampling, self._end)
+            return write(seeing, sampling, self._ends)
+        return write(Guided(seeing, self._reader(blind_prompts, None), sampling.guidance), sampling, self._ends)
 
     def _reader(self, prompts: Sequence[Sequence[int]], pixel_values: torch.Tensor | None) -> "_Reader":
         films = None
