@@ -287,7 +287,7 @@ def _plan_pretrain(recipes: Recipes, workload: Workload, machine: Machine) -> St
             hidden = model.hidden_text(ids, torch.ones_like(ids))
             loss = loss + model.embed_texts(hidden, torch.ones_like(ids)).sum()
             loss = loss + language_model.get_output_embeddings()(hidden).float().sum()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
         return _stage_plan("pretrain", model, cost, loop, workload, machine, 0.0)
 
 
