@@ -1,7 +1,7 @@
 """Hold what `radlet plan` says of this machine against what training takes: memory within 15 %, time within 30 %.
 
-Three sizes are tuned for a few steps on a finished demo: the own language model of the recipe, one of 30 million weights,
-and the shape of SmolLM2-135M with low-rank updates; the larger two with random weights, which cost what trained ones do.
+Three sizes are tuned for a few steps on a finished demo: the language model of the recipe, one of 30 million weights,
+and the shape of SmolLM2-135M with low-rank updates; the larger two with random weights, which cost what others do.
 
     python bench/plan.py DEMO [--json OUT]
 """
