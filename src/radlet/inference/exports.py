@@ -22,7 +22,8 @@ from radlet.core.errors import CheckpointError
 from radlet.core.runs import sha256_file, write_atomically
 from radlet.models.architectures import ARCHITECTURES
 from radlet.models.architectures.base import Architecture
-from radlet.models.prompts import FilmText, PromptConfig, encode_prompt
+from radlet.models.film_text import FilmText
+from radlet.models.prompts import PromptConfig, encode_prompt
 from radlet.models.report_model import CARD, ModelCard, ReportModel, checkpoint_folder, load_report_model, read_card
 
 EXPORT = "export.json"
