@@ -98,15 +98,15 @@ def test_a_family_learns(model_type, tmp_path):
     model = joined(tmp_path).model
     inputs = inputs_for(joined(tmp_path))
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     losses = []
-    for _ in range(2):
+    for _ in range(6):
         loss = model(**inputs, labels=inputs["input_ids"]).loss
         loss.backward()
         losses.append(loss.item())
         optimizer.step()
         optimizer.zero_grad()
-    assert losses[1] < losses[0]
+    assert losses[-1] < losses[0]
     still = [name for name, parameter in model.named_parameters() if torch.equal(parameter, before[name])]
     assert not [name for name in still if "language_model" in name or "projector" in name]
 
