@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from radlet.core.config import Config
 from radlet.core.errors import CheckpointError, ConfigError
+from radlet.models.loading import load_strictly
 from radlet.models.tokenizers import add_image_token, train_tokenizer
 
 
@@ -74,12 +74,10 @@ def load_plain_model(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBa
     Raises:
         CheckpointError: The folder holds no loadable model.
     """
-    if not path.is_dir():  # transformers would take it for the name of a model on a hub
-        raise CheckpointError(f"{path}: is no folder. Give the local folder of a language model with its tokenizer.")
+    model = load_strictly(AutoModelForCausalLM, path, "language model").model
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError) as error:
         message = str(error).splitlines()[0][:200]
-        raise CheckpointError(f"{path}: no language model could be loaded: {message}") from None
+        raise CheckpointError(f"{path}: no tokenizer could be loaded: {message}") from None
     return model, tokenizer

@@ -98,10 +98,6 @@ class ReportModel:
         """Side of the films."""
         return int(self.card.image["size_px"])
 
-    def encode_prompt(self, prompt: str, words: PromptConfig) -> list[int]:
-        """Return token ids of what `words` rendered, its films written out."""
-        return encode_prompt(self.tokenizer, prompt, self.num_image_tokens, words, self.architecture.film_text)
-
     @property
     def end_token_ids(self) -> tuple[int, ...]:
         """Tokens at which an answer is over: the prompt's end of an answer first, the tokenizer's, the model's."""
@@ -109,6 +105,11 @@ class ReportModel:
         ids = [self.card.prompt.end_token_id(self.tokenizer), self.tokenizer.eos_token_id]
         ids += models if isinstance(models, list) else [models]
         return tuple(dict.fromkeys(int(token) for token in ids if token is not None))
+
+    def encode_prompt(self, prompt: str, words: PromptConfig | None = None) -> list[int]:
+        """Return token ids of a prompt that `words` rendered, or the card's own, its films written out."""
+        film = self.architecture.film_text
+        return encode_prompt(self.tokenizer, prompt, self.num_image_tokens, film, words or self.card.prompt)
 
 
 def architecture_of(model: PreTrainedModel) -> Architecture:
