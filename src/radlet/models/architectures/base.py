@@ -54,8 +54,6 @@ class Architecture(ABC):
     """One film in a prompt."""
     chat_marker: str = IMAGE_TOKEN
     """What stands for a film in a chat that the publisher's template has rendered."""
-    guidable: bool = True
-    """Whether a prompt without films can be read beside the one with films, which guidance needs."""
     plain: bool = True
     """Whether token ids and films are all the model wants, positions count up from 0, and attention is causal: then
     rows may be packed into one sequence, and an engine that knows only language models can serve it."""

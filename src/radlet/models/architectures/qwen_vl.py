@@ -24,7 +24,6 @@ class QwenVL(Architecture):
     projector_names: tuple[str, ...] = ("visual.merger.",)
     film_text = FilmText("<|vision_start|>", "<|image_pad|>", "<|vision_end|>")
     chat_marker = film_text.written(1)
-    guidable = False
     plain = False
 
     def __init__(self, class_name: str) -> None:
