@@ -46,7 +46,9 @@ async def _complete_all(
 
         async def one(prompt: torch.Tensor, wanted: dict[str, Any]) -> list[int]:
             async with turns:
-                return await _complete(connection, server.url, {"model": model, "prompt_embeds": _packed(prompt)} | wanted)
+                return await _complete(
+                    connection, server.url, {"model": model, "prompt_embeds": _packed(prompt)} | wanted
+                )
 
         try:
             async with asyncio.TaskGroup() as group:

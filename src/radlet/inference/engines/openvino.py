@@ -44,7 +44,9 @@ class OpenVinoEngine:
             "KV_CACHE_PRECISION": "f32",
         }
         try:
-            parts = [core.compile_model(exported.folder / name, "CPU", exact) for name in (LANGUAGE_MODEL, FILM_ENCODER)]
+            parts = [
+                core.compile_model(exported.folder / name, "CPU", exact) for name in (LANGUAGE_MODEL, FILM_ENCODER)
+            ]
         except RuntimeError:
             raise CheckpointError(
                 f"{exported.folder}: OpenVINO cannot read the files. Export the checkpoint again."

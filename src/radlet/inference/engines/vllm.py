@@ -36,7 +36,9 @@ class VllmEngine:
 
     features: ClassVar[frozenset[Feature]] = frozenset({"sampling"})
 
-    def __init__(self, server: ServerConfig, encoder: FilmEncoder, table: torch.Tensor, exported: ExportedModel) -> None:
+    def __init__(
+        self, server: ServerConfig, encoder: FilmEncoder, table: torch.Tensor, exported: ExportedModel
+    ) -> None:
         self._server, self._encoder, self._table = server, encoder, table
         self._image = int(exported.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN))
         self._end = int(exported.tokenizer.eos_token_id)

@@ -2,7 +2,6 @@
 
 from radlet.core.registry import Registry
 
-<<<<<<< HEAD
 EXPORTERS = Registry(
     "exporters",
     {

@@ -1,6 +1,6 @@
 """The OpenVINO exporter: language model, token embeddings, encoder and projector as OpenVINO's own files.
 
-    DIR/  language_model.{xml,bin}   film_encoder.{xml,bin}
+DIR/  language_model.{xml,bin}   film_encoder.{xml,bin}
 """
 
 from pathlib import Path

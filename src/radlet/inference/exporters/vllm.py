@@ -1,6 +1,6 @@
 """The vLLM exporter: the language model as vLLM serves it, encoder and projector for the engine, and how to start both.
 
-    DIR/  model/ (a causal language model of transformers)   encoder/   serve.sh
+DIR/  model/ (a causal language model of transformers)   encoder/   serve.sh
 """
 
 import copy
