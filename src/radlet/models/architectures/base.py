@@ -14,6 +14,9 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from radlet.models.tokenizers import IMAGE_TOKEN
 
+RESAMPLES = {"bilinear": 2, "bicubic": 3}
+"""The numbers that image processors have for them."""
+
 
 class FilmText(NamedTuple):
     """One film in the text of a prompt.
@@ -89,6 +92,15 @@ class Architecture(ABC):
     @abstractmethod
     def feature_shape(self, config: PretrainedConfig, size_px: int) -> tuple[int, int]:
         """Return (N, D): the tokens of one film that the projector reads, and their width."""
+
+    def image_processor(self, config: PretrainedConfig, image: dict[str, Any]) -> Any:  # noqa: ARG002
+        """Return an image processor of transformers that gives square films the same pixel values; None: there is none.
+
+        Args:
+            config: Of the model.
+            image: The image path: `size_px`, `resize`, `resample`, `mean`, `std`.
+        """
+        return None
 
     @abstractmethod
     def film_inputs(self, model: PreTrainedModel, pixel_values: torch.Tensor) -> dict[str, Any]:
