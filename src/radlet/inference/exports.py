@@ -21,8 +21,7 @@ from radlet.core.config import Config
 from radlet.core.errors import CheckpointError
 from radlet.core.runs import sha256_file, write_atomically
 from radlet.models.architectures import ARCHITECTURES
-from radlet.models.architectures.base import Architecture
-from radlet.models.film_text import FilmText
+from radlet.models.architectures.base import Architecture, FilmText
 from radlet.models.prompts import PromptConfig, encode_prompt
 from radlet.models.report_model import CARD, ModelCard, ReportModel, checkpoint_folder, load_report_model, read_card
 

@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import torch
 
-from radlet.core.errors import ConfigError
 from radlet.inference.decoding import Guided, write
 from radlet.inference.engines.base import Feature, Sampling
 from radlet.inference.likelihoods import Continuation, continuation_log_likelihoods
@@ -37,7 +36,6 @@ class TransformersEngine:
         seeing = _TorchReader(self._report_model, prompts, pixel_values, sampling.max_new_tokens)
         if blind_prompts is None:
             return write(seeing, sampling, self._report_model.end_token_ids)
-        self._check_guidable()
         blind = _TorchReader(self._report_model, blind_prompts, None, sampling.max_new_tokens)
         return write(Guided(seeing, blind, sampling.guidance), sampling, self._report_model.end_token_ids)
 
@@ -49,13 +47,6 @@ class TransformersEngine:
     ) -> list[float]:
         """Return the sum of the log-probabilities of each text's tokens."""
         return continuation_log_likelihoods(self._report_model, prompts, pixel_values, continuations)
-
-    def _check_guidable(self) -> None:
-        if not self._report_model.architecture.guidable:
-            raise ConfigError(
-                f"guidance: a model of type '{self._report_model.model.config.model_type}' cannot be guided, for it "
-                "counts the positions of prompts with films alone. Use guidance = 1."
-            )
 
 
 class _TorchReader:
