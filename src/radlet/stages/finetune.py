@@ -48,6 +48,8 @@ class FinetuneConfig(StageConfig):
     """The words around films and indication."""
     guidance: float = Field(default=1.0, ge=1)
     """How much the films count when the model drafts; above 1 it needs rows.film_dropout to know the words without."""
+    max_new_tokens: int = Field(default=160, ge=1)
+    """Longest draft, in tokens."""
     training: ReportTrainingConfig = ReportTrainingConfig()
     """How the model is trained."""
 
@@ -78,6 +80,7 @@ def run(config: FinetuneConfig, console: "Console | None" = None) -> Path:
             "films": films,
             "target_section": rows.train[0].target_section,
             "guidance": config.guidance,
+            "max_new_tokens": config.max_new_tokens,
             "tuning": tuning.kind,
             "lineage": base.card.lineage | lineage,
         }
