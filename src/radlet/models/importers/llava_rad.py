@@ -23,7 +23,7 @@ from transformers import CLIPImageProcessorPil, Dinov2Config, GenerationConfig, 
 from radlet import __version__
 from radlet.core.console import Progress
 from radlet.core.errors import CheckpointError, ConfigError
-from radlet.core.runs import write_atomically
+from radlet.core.runs import Run, write_atomically
 from radlet.models.importers.key_report import KeyReport
 from radlet.models.importers.llava_rad_files import PAIR, PROJECTOR, LlavaRadFiles
 from radlet.models.importers.llava_rad_keys import State, check_complete, map_encoder, map_projector, pair_updates
@@ -62,7 +62,7 @@ class ImagePath:
 def import_llava_rad(
     files: LlavaRadFiles, out: Path, image_path: Callable[[int], ImagePath], dtype: Dtype, progress: Progress
 ) -> KeyReport:
-    """Write the checkpoint, whole or not at all.
+    """Write the checkpoint, whole or not at all, as a finished run that a recipe can name.
 
     Args:
         files: What is imported.
@@ -107,6 +107,8 @@ def import_llava_rad(
             rank=files.rank,
             alpha=files.alpha,
         )
+        progress.console.print("  hashing what was written")
+        Run(folder, finished=False).finish()
         if out.exists():
             out.rmdir()
         folder.rename(out)
