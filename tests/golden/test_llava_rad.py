@@ -33,6 +33,7 @@ from radlet.cli import app
 from radlet.data.images import ImageSettings, load_pixel_values
 from radlet.inference.drafter import Drafter, DraftRequest
 from radlet.inference.engines.base import Sampling
+from radlet.models.encoders import TransformersEncoderConfig, tower_tokens
 from radlet.models.prompts import encode_prompt, encode_target
 
 INDICATION = "Cough,\nplease evaluate."
@@ -233,3 +234,11 @@ def test_plain_transformers_reads_the_same_ids_and_pixels(release: Release, chec
     with torch.no_grad():
         logits = model(**inputs).logits[0]
     assert torch.allclose(logits, logits_of(release, pixels_of(film), published_ids(release)), atol=1e-4, rtol=0)
+
+
+def test_the_encoder_by_itself_sees_what_the_description_sees(release: Release, checkpoint: Path, film: Path) -> None:
+    encoder = TransformersEncoderConfig(kind="transformers", path=checkpoint / "encoder").build(SIZE)
+    pixels = pixels_of(film)
+    with torch.no_grad():
+        tokens = tower_tokens(encoder, pixels[None], -2)[0, 1:]
+    assert torch.allclose(tokens, image_tokens(release.encoder, pixels), atol=1e-4, rtol=0)

@@ -17,15 +17,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import Dinov2Config, GenerationConfig, LlavaConfig, PreTrainedTokenizerBase
+from safetensors.torch import save_file
+from transformers import CLIPImageProcessorPil, Dinov2Config, GenerationConfig, LlavaConfig, PreTrainedTokenizerBase
 
 from radlet import __version__
 from radlet.core.console import Progress
 from radlet.core.errors import CheckpointError, ConfigError
-from radlet.core.runs import write_atomically
+from radlet.core.runs import Run, write_atomically
 from radlet.models.importers.key_report import KeyReport
 from radlet.models.importers.llava_rad_files import PAIR, PROJECTOR, LlavaRadFiles
-from radlet.models.importers.llava_rad_keys import check_complete, map_encoder, map_projector, pair_updates
+from radlet.models.importers.llava_rad_keys import State, check_complete, map_encoder, map_projector, pair_updates
 from radlet.models.importers.tensor_files import ShardWriter, TensorFiles
 from radlet.models.importers.timm_vit import dinov2_config
 from radlet.models.importers.unpickling import unpickle_all
@@ -61,7 +62,7 @@ class ImagePath:
 def import_llava_rad(
     files: LlavaRadFiles, out: Path, image_path: Callable[[int], ImagePath], dtype: Dtype, progress: Progress
 ) -> KeyReport:
-    """Write the checkpoint, whole or not at all.
+    """Write the checkpoint, whole or not at all, as a finished run that a recipe can name.
 
     Args:
         files: What is imported.
@@ -93,8 +94,10 @@ def import_llava_rad(
             writer.add(name, _cast(tensor, dtype))
         _write_language_model(files, read, writer, report, dtype, progress)
         writer.close()
+        image = image_path(files.size_px)
+        _write_encoder(folder / "encoder", vision, tower, image)
         check_complete(files.folder, config, writer.shapes)
-        _write_beside(folder, files, config, tokenizer, image_path(files.size_px), dtype)
+        _write_beside(folder, files, config, tokenizer, image, dtype)
         progress.console.print("  hashing the published files")
         report.write(
             folder,
@@ -104,6 +107,8 @@ def import_llava_rad(
             rank=files.rank,
             alpha=files.alpha,
         )
+        progress.console.print("  hashing what was written")
+        Run(folder, finished=False).finish()
         if out.exists():
             out.rmdir()
         folder.rename(out)
@@ -189,6 +194,14 @@ def _llava_config(files: LlavaRadFiles, vision: Dinov2Config, tokenizer: PreTrai
     )
 
 
+def _write_encoder(folder: Path, config: Dinov2Config, tower: State, image: ImagePath) -> None:
+    """Write the image encoder once more, by itself and as published: what `pretrain` and `align` can start from."""
+    config.save_pretrained(folder)
+    alone = {name.removeprefix("vision_tower."): tensor.contiguous() for name, tensor in tower.items()}
+    save_file(alone, folder / "model.safetensors", metadata={"format": "pt"})
+    CLIPImageProcessorPil(**image.processor).save_pretrained(folder)
+
+
 def _write_beside(
     folder: Path,
     files: LlavaRadFiles,
@@ -211,6 +224,7 @@ def _write_beside(
         image_digest=image.digest,
         prompt=PROMPT,
         feature_layer=-2,
+        max_new_tokens=256,
         tuning="lora",
         licence=LICENCE,
     )
