@@ -8,6 +8,7 @@ import typer
 
 from radlet import __version__
 from radlet.cli import importers, judging, models, pipelines
+from radlet.cli.launching import check_command, one_of_several, speaks
 from radlet.core.console import make_console
 from radlet.core.errors import RadletError
 
@@ -41,6 +42,7 @@ def _tell_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     _version: Annotated[
         bool,
@@ -50,11 +52,14 @@ def _options(
 ) -> None:
     if debug:
         os.environ["RADLET_DEBUG"] = "1"
+    check_command(context.invoked_subcommand)
 
 
 def _stop(error: Exception, message: str) -> NoReturn:
     if os.environ.get("RADLET_DEBUG"):
         raise error
+    if not speaks():
+        sys.exit(2)
     from rich.markup import escape
 
     make_console().print(f"[bold red]error[/]  {escape(message)}", markup=True, soft_wrap=True)
@@ -68,6 +73,9 @@ def main() -> None:
         os.environ.setdefault(name, "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if one_of_several():
+        # torch warns of its search for weights without gradient where it finds none.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         app()
     except RadletError as error:
@@ -82,5 +90,7 @@ def main() -> None:
         reason = os.strerror(error.errno) if error.errno else "no reason was given"
         _stop(error, f"{error.filename or 'A file'}: {type(error).__name__} ({reason}).")
     except KeyboardInterrupt:
+        if not speaks():
+            sys.exit(130)
         make_console().print("stopped; the same command goes on from the last saved state", soft_wrap=True)
         sys.exit(130)
