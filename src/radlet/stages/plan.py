@@ -287,7 +287,7 @@ def _plan_pretrain(recipes: Recipes, workload: Workload, machine: Machine) -> St
             hidden = model.hidden_text(ids, torch.ones_like(ids))
             loss = loss + model.embed_texts(hidden, torch.ones_like(ids)).sum()
             loss = loss + language_model.get_output_embeddings()(hidden).float().sum()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
         return _stage_plan("pretrain", model, cost, loop, workload, machine, 0.0)
 
 
@@ -309,9 +309,9 @@ def _plan_reports(stage: str, recipes: Recipes, workload: Workload, machine: Mac
                     _encode(model, recipes, loop.micro_batch_size)
             hidden = _read_prompt(model, recipes, workload, loop.micro_batch_size, encode=False)
             logits = model.lm_head(hidden[:, -workload.target_tokens :]).float()
-            nn.functional.cross_entropy(
-                logits.flatten(0, 1), torch.ones(logits[..., 0].numel(), dtype=torch.long)
-            ).backward()
+            targets = torch.ones(logits[..., 0].numel(), dtype=torch.long)
+            loss = nn.functional.cross_entropy(logits.flatten(0, 1), targets)
+            loss.backward()  # type: ignore[no-untyped-call]
         once = machine.seconds(film) * workload.num_rows * kept / machine.num_devices
         return _stage_plan(stage, model, cost, loop, workload, machine, once)
 
