@@ -26,6 +26,7 @@ class OpenVinoExport(Config):
     """Rewrite a report model for OpenVINO."""
 
     exact: ClassVar[dict[str, Any] | None] = {"quantization": "none"}
+
     quantization: Literal["none", "int8", "int4"] = "int8"
     """How the language model's matrices are kept: as they are, in 8 bits with a scale for each row, or in 4 bits with a
     scale for each group of a row. Token embeddings and the last layer take 8 bits in both; encoder and projector stay

@@ -1,6 +1,6 @@
 """The vLLM exporter: the language model as vLLM serves it, encoder and projector for the engine, and how to start both.
 
-DIR/  model/ (a causal language model of transformers)   encoder/   serve.sh
+``model/`` (a causal language model of transformers), ``encoder/`` and ``serve.sh``.
 """
 
 import copy
@@ -37,6 +37,7 @@ class VllmExport(Config):
     """Rewrite a report model for a vLLM server on this machine."""
 
     exact: ClassVar[dict[str, Any] | None] = None
+
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     """Numbers in which the server computes and the language model is kept."""
     max_tokens: int = Field(default=2048, ge=64)
