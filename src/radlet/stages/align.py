@@ -5,7 +5,7 @@ Encoder and language model are frozen; only the projector trains, on films and t
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from radlet.models.report_model import ModelCard, assemble, save_report_model
 from radlet.retrieval.embedding import Embedder
 from radlet.stages.announce import announce_finished, announce_start, announce_trainable
 from radlet.training.calibration import calibrate_projector
+from radlet.training.film_features import FeatureCacheConfig
 from radlet.training.report_training import ReportRows, ReportTrainingConfig, train_on_reports
 from radlet.training.state import clear_states
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 class AlignConfig(StageConfig):
     """Settings of the align stage."""
+
+    without_effect: ClassVar[frozenset[str]] = StageConfig.without_effect | {"feature_cache"}
 
     examples: Path
     """Run directory of `build`."""
@@ -47,6 +50,8 @@ class AlignConfig(StageConfig):
     """Which films of a study the model is shown; later stages inherit it."""
     keep_class_token: bool = False
     """Show the language model the encoder's class token before the patches; LLaVA-Rad drops it."""
+    feature_cache: FeatureCacheConfig = FeatureCacheConfig()
+    """Where what the frozen encoder sees is kept between runs."""
     training: ReportTrainingConfig = ReportTrainingConfig()
     """How the projector is trained."""
 
@@ -84,7 +89,9 @@ def run(config: AlignConfig, console: "Console | None" = None) -> Path:
     calibrate_projector(report_model.model, _some_films(rows, pair.image_settings))
     set_trainable(report_model.model, {"projector"})
     announce_trainable(progress.console, count_by_part(report_model.model))
-    best_step = train_on_reports(report_model, rows, PLAIN, config.training, run_, config.seed, draft_score, progress)
+    best_step = train_on_reports(
+        report_model, rows, PLAIN, config.training, run_, config.seed, draft_score, progress, config.feature_cache
+    )
     report_model.model.cpu()
     save_report_model(report_model, run_.path / "checkpoint", processor_options(card))
     progress.console.print(f"  weights of step {best_step}")

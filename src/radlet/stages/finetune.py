@@ -6,7 +6,7 @@ from the indication alone. What is left: `checkpoint/`, a plain report model wit
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, field_validator
@@ -26,6 +26,7 @@ from radlet.models.report_model import ReportModel, checkpoint_folder, load_repo
 from radlet.models.tunings import TUNINGS
 from radlet.models.tunings.base import Tuning
 from radlet.stages.announce import announce_finished, announce_start, announce_trainable
+from radlet.training.film_features import FeatureCacheConfig
 from radlet.training.report_training import ReportRows, ReportTrainingConfig, train_on_reports
 from radlet.training.state import clear_states
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 class FinetuneConfig(StageConfig):
     """Settings of the finetune stage."""
+
+    without_effect: ClassVar[frozenset[str]] = StageConfig.without_effect | {"feature_cache"}
 
     examples: Path
     """Run directory of `build`."""
@@ -48,6 +51,8 @@ class FinetuneConfig(StageConfig):
     """The words around films and indication."""
     guidance: float = Field(default=1.0, ge=1)
     """How much the films count when the model drafts; above 1 it needs rows.film_dropout to know the words without."""
+    feature_cache: FeatureCacheConfig = FeatureCacheConfig()
+    """Where what the frozen encoder sees is kept between runs."""
     training: ReportTrainingConfig = ReportTrainingConfig()
     """How the model is trained."""
 
@@ -87,7 +92,15 @@ def run(config: FinetuneConfig, console: "Console | None" = None) -> Path:
     tuning.apply(report_model.model)
     announce_trainable(progress.console, count_by_part(report_model.model))
     best_step = train_on_reports(
-        report_model, rows, config.prompt, config.training, run_, config.seed, draft_score, progress
+        report_model,
+        rows,
+        config.prompt,
+        config.training,
+        run_,
+        config.seed,
+        draft_score,
+        progress,
+        config.feature_cache,
     )
     merged = ReportModel(tuning.merge(report_model.model.cpu()), report_model.tokenizer, card)
     save_report_model(merged, run_.path / "checkpoint", processor_options(card))
