@@ -108,17 +108,16 @@ def packed_attention(
     if packed_rows is None:
         return _attend(query, key, value, attention_mask, scaling, dropout)
     flat, heads = packed_rows.flat, []
+    sizes = [grid.numel() for grid in packed_rows.grids]
     parts = [
-        _Rearranged.apply(states.transpose(1, 2)[0], flat, packed_rows.places).split(
-            [grid.numel() for grid in packed_rows.grids]
-        )
+        torch.split(_rearranged(states.transpose(1, 2)[0], flat, packed_rows.places), sizes)
         for states in (query, key, value)
     ]
     for grid, *states in zip(packed_rows.grids, *parts, strict=True):
         mask = _causal_mask(grid.shape[1], sliding_window, query)
-        rows = [part.unflatten(0, grid.shape).transpose(1, 2) for part in states]
-        heads.append(_attend(*rows, mask, scaling, dropout)[0].flatten(0, 1))
-    return _Rearranged.apply(torch.cat(heads), packed_rows.places, flat)[None], None
+        queries, keys, values = (part.unflatten(0, grid.shape).transpose(1, 2) for part in states)
+        heads.append(_attend(queries, keys, values, mask, scaling, dropout)[0].flatten(0, 1))
+    return _rearranged(torch.cat(heads), packed_rows.places, flat)[None], None
 
 
 AttentionInterface.register(ATTENTION, packed_attention)
@@ -154,6 +153,11 @@ def _causal_mask(length: int, window: int | None, like: torch.Tensor) -> torch.T
     distance = torch.arange(length, device=like.device)[:, None] - torch.arange(length, device=like.device)
     hidden = (distance < 0) if window is None else (distance < 0) | (distance >= window)
     return torch.zeros_like(distance, dtype=like.dtype).masked_fill_(hidden, torch.finfo(like.dtype).min)
+
+
+def _rearranged(tokens: torch.Tensor, order: torch.Tensor, back: torch.Tensor) -> torch.Tensor:
+    moved: torch.Tensor = _Rearranged.apply(tokens, order, back)  # type: ignore[no-untyped-call]
+    return moved
 
 
 class _Rearranged(torch.autograd.Function):

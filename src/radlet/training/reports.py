@@ -16,7 +16,8 @@ from radlet.models.prompts import IGNORED, PromptConfig, encode_target
 from radlet.models.report_model import ReportModel
 from radlet.models.sequences import pad_right
 from radlet.training.augmentation import AugmentationConfig
-from radlet.training.films import FilmFeatures, FilmStore
+from radlet.training.film_features import FilmFeatures
+from radlet.training.films import FilmStore
 from radlet.training.loop import Batch
 from radlet.training.losses.language import next_token_cross_entropy
 from radlet.training.packing import can_pack, pack, packed_inputs
