@@ -135,7 +135,8 @@ class Qwen3VL(QwenVL):
         last, *earlier = features.chunk(1 + len(mergers), dim=-1)
         inputs = super().feature_inputs(model, last.contiguous(), size_px)
         inputs["mm_encoder_outputs"]["image"]["deepstack_features"] = [
-            merger(layer.flatten(0, 1)).chunk(len(features)) for merger, layer in zip(mergers, earlier, strict=True)
+            merger(layer.flatten(0, 1).contiguous()).chunk(len(features))
+            for merger, layer in zip(mergers, earlier, strict=True)
         ]
         return inputs
 
