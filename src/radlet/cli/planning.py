@@ -64,7 +64,7 @@ def plan(
     if as_json:
         typer.echo(json.dumps(_plain(stages, serving, workload.model_dump(), place), indent=2))
         return
-    _show(stages, serving, place, make_console(stderr=False))
+    show_plan(stages, serving, place, make_console(stderr=False))
     _tell_assumptions(workload.model_dump(), place)
 
 
@@ -85,7 +85,8 @@ def _plain(
     }
 
 
-def _show(stages: "list[StagePlan]", serving: "ServingPlan", place: "Machine", console: "Console") -> None:
+def show_plan(stages: "list[StagePlan]", serving: "ServingPlan", place: "Machine", console: "Console") -> None:
+    """Print what each stage takes, and its memory by part."""
     from rich.table import Table
 
     from radlet.stages.plan import reading

@@ -112,11 +112,11 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        if _is_view(func):
-            return result
         given, made = _tensors((args, kwargs)), _tensors(result)
+        if _is_view(func) or not made:  # those that ask for a shape or a device make nothing
+            return result
         flops = _flops(func._overloadpacket, args, kwargs, result)
-        half = bool(made) and made[0].dtype in (torch.bfloat16, torch.float16)
+        half = made[0].dtype in (torch.bfloat16, torch.float16)
         moved = sum(tensor.numel() * tensor.element_size() for tensor in (*given, *made))
         self._cost.operations.append(Operation(flops, half, moved))
         for tensor in made:

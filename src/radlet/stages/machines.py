@@ -17,8 +17,8 @@ from radlet.training.precision import Precision, autocast
 
 THIS = "this"
 
-_GPU_MATMUL_SHARE = 0.6
-"""Share of the data sheet's rate that large matrix products reach."""
+_GPU_MATMUL_SHARE = 0.75
+"""Share of the data sheet's rate that large matrix products alone reach."""
 _GPU_BANDWIDTH_SHARE = 0.8
 """Share of the data sheet's bandwidth that elementwise kernels reach."""
 _GPU_LAUNCH_S = 6e-6

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -25,6 +25,7 @@ from radlet.data.manifests import read_examples
 from radlet.models.costs import Cost, counting, without_storage
 from radlet.models.encoders import token_layout, tower_tokens
 from radlet.models.freezing import is_frozen, set_trainable
+from radlet.models.frozen_weights import hold_weights
 from radlet.models.image_text import ImageTextModel
 from radlet.models.language import LanguageModelConfig
 from radlet.models.tunings import TUNINGS
@@ -34,9 +35,10 @@ from radlet.stages.machines import Machine
 from radlet.stages.pipeline import recipe_config, split_overrides
 from radlet.stages.pretrain import PretrainConfig
 from radlet.training.augmentation import AugmentationConfig
+from radlet.training.checkpointing import checkpoint_blocks
 from radlet.training.loop import LoopConfig
+from radlet.training.losses.language import token_cross_entropy
 from radlet.training.precision import autocast
-from radlet.training.report_training import ReportTrainingConfig
 
 ADAM_BYTES = 8
 """Two averages of 32 bits for each trainable number."""
@@ -241,8 +243,8 @@ def plan_stages(recipes: Recipes, workload: Workload, machine: Machine) -> list[
     """
     return [
         _plan_pretrain(recipes, workload, machine),
-        _plan_reports("align", recipes, workload, machine),
-        _plan_reports("finetune", recipes, workload, machine),
+        plan_reports("align", recipes, workload, machine),
+        plan_reports("finetune", recipes, workload, machine),
     ]
 
 
@@ -291,15 +293,25 @@ def _plan_pretrain(recipes: Recipes, workload: Workload, machine: Machine) -> St
         return _stage_plan("pretrain", model, cost, loop, workload, machine, 0.0)
 
 
-def _plan_reports(stage: str, recipes: Recipes, workload: Workload, machine: Machine) -> StagePlan:
-    training: ReportTrainingConfig = getattr(recipes, stage).training
-    loop = training.loop
+def plan_reports(
+    stage: Literal["align", "finetune"], recipes: Recipes, workload: Workload, machine: Machine
+) -> StagePlan:
+    """Return what `align` or `finetune` takes."""
+    config: AlignConfig | FinetuneConfig = getattr(recipes, stage)
+    training, loop = config.training, config.training.loop
     with without_storage():
         model = _report_model(recipes, machine)
-        set_trainable(model, {"projector"})
-        if stage == "finetune":
-            of_its_kind(TUNINGS, recipes.finetune.tuning).apply(model)
-        model.train()
+        parts: set[str] = set(config.train)
+        if isinstance(config, FinetuneConfig) and "language_model" in parts:
+            set_trainable(model, parts - {"language_model"})
+            of_its_kind(TUNINGS, config.tuning).apply(model)
+        else:
+            set_trainable(model, parts)
+        hold_weights(model, config.weights)
+        if loop.checkpoint_activations:
+            checkpoint_blocks(model)
+        # Without storage dropout is counted as the three passes that a CPU makes of it; on a card it is less than one.
+        model.train(not machine.overlaps)
         kept = is_frozen(model.model.vision_tower) and training.augmentation == AugmentationConfig()
         with counting() as film, torch.no_grad(), _precision(loop):
             _encode(model, recipes, 1)
@@ -308,10 +320,9 @@ def _plan_reports(stage: str, recipes: Recipes, workload: Workload, machine: Mac
                 with torch.no_grad():
                     _encode(model, recipes, loop.micro_batch_size)
             hidden = _read_prompt(model, recipes, workload, loop.micro_batch_size, encode=False)
-            logits = model.lm_head(hidden[:, -workload.target_tokens :]).float()
-            targets = torch.ones(logits[..., 0].numel(), dtype=torch.long)
-            loss = nn.functional.cross_entropy(logits.flatten(0, 1), targets)
-            loss.backward()  # type: ignore[no-untyped-call]
+            states = hidden[:, -workload.target_tokens :].flatten(0, 1)
+            targets = torch.ones(len(states), dtype=torch.long)
+            token_cross_entropy(states, targets, model.lm_head).backward()  # type: ignore[no-untyped-call]
         once = machine.seconds(film) * workload.num_rows * kept / machine.num_devices
         return _stage_plan(stage, model, cost, loop, workload, machine, once)
 

@@ -33,7 +33,20 @@ def next_token_cross_entropy(
     """
     following = labels[:, 1:]
     supervised = following != IGNORED
-    states, targets = hidden[:, :-1][supervised], following[supervised]  # (P, D), (P,)
+    return token_cross_entropy(hidden[:, :-1][supervised], following[supervised], head, max_logits)
+
+
+def token_cross_entropy(
+    states: torch.Tensor, targets: torch.Tensor, head: nn.Module, max_logits: int = MAX_LOGITS
+) -> torch.Tensor:
+    """Sum the cross-entropy over positions.
+
+    Args:
+        states: Hidden states (P, D).
+        targets: (P,) token ids that follow them.
+        head: Maps hidden states to logits over the vocabulary.
+        max_logits: Logits that may exist at once; at least one position is computed at a time.
+    """
     # A plain matrix, neither adapted nor packed into fewer bits.
     if isinstance(head, nn.Linear) and head.weight.shape == (head.out_features, head.in_features):
         rows = max(1, max_logits // head.out_features)
