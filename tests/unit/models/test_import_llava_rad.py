@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -286,6 +288,15 @@ def test_code_in_a_pickle_is_not_run(files: tuple[Path, Path], monkeypatch: pyte
         run(*files)
     assert not (files[0].parent / "harm").exists()
     assert not list(files[0].parent.glob("*out*"))
+
+
+def test_numbers_of_an_older_numpy_beside_the_weights_are_read(tmp_path: Path) -> None:
+    save_pickle(tmp_path / "new.pt", {"state_dict": {"weight": torch.ones(2)}, "best": np.float64(0.5)})
+    with zipfile.ZipFile(tmp_path / "new.pt") as new, zipfile.ZipFile(tmp_path / "old.pt", "w") as old:
+        for entry in new.infolist():
+            old.writestr(entry, new.read(entry).replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    answer = unpickling._convert(tmp_path / "old.pt", tmp_path / "out")
+    assert answer == {"parts": ["part-00000.safetensors"], "left_out": ["best"]}
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut", b"no weights"], ids=["empty", "cut", "text"])
