@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from radlet import __version__
-from radlet.cli import importers, judging, models, pipelines
+from radlet.cli import catalogue, importers, judging, models, pipelines
 from radlet.core.console import make_console
 from radlet.core.errors import RadletError
 
@@ -21,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _group in (pipelines, models, judging):
+for _group in (pipelines, models, judging, catalogue):
     app.add_typer(_group.commands)
 app.add_typer(importers.commands, rich_help_panel="Use a model")
 
