@@ -26,7 +26,7 @@ _KINDS = {
 }
 
 
-@commands.command(rich_help_panel="Look and compare")
+@commands.command(rich_help_panel="Use a model")
 def models(
     name: Annotated[str | None, typer.Argument(help="Weights, or a prompt family.", show_default=False)] = None,
     weights: Annotated[
@@ -128,10 +128,8 @@ def _show_one(name: str, weights: Path | None, verify: bool, jsonl: bool) -> Non
     console = make_console(stderr=False)
     console.print(f"[bold]{escape(name)}[/]")
     for key, value in row.items():
-        if key == "name" or (value in ("", None) and key != "sha256"):
+        if key == "name" or value in ("", None):
             continue
-        if key == "sha256":
-            value = value or "not recorded"
         shown = repr(value) if key in ("template", "answer") and name in templates else _plain(value)
         console.print(f"  [dim]{key:<15}[/]{escape(shown)}", soft_wrap=True)
 
@@ -140,5 +138,5 @@ def _plain(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(str(one).replace("|", " or ") for one in value)
     if isinstance(value, dict):
-        return ", ".join(f"{file} {digest}" for file, digest in value.items())
+        return ", ".join(f"{file} {digest}" for file, digest in value.items()) or "not recorded"
     return str(value)
