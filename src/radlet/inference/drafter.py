@@ -92,13 +92,13 @@ class Drafter:
         batch_size: int = 16,
         progress: Progress | None = None,
     ) -> list[str]:
-        """Return one draft for each request; without `sampling`, greedily and with the checkpoint's own guidance.
+        """Return one draft for each request; without `sampling`, greedily, with the checkpoint's guidance and length.
 
         Raises:
             ConfigError: The engine cannot choose tokens in this way.
             DataError: A film cannot be read.
         """
-        sampling = sampling or Sampling(guidance=self.card.guidance)
+        sampling = sampling or Sampling(guidance=self.card.guidance, max_new_tokens=self.card.max_new_tokens)
         check_served(self._engine_name, self._engine.features, sampling)
         prompts = [self._prompt(request) for request in requests]
         # Prompts of like length share a batch, so little is spent on padding; the answers do not depend on it.

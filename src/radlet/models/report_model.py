@@ -59,6 +59,8 @@ class ModelCard(Config):
     """Hidden state of the encoder that is projected."""
     guidance: float = 1.0
     """How much the films count when drafting, unless asked otherwise; 1 is the model's own word."""
+    max_new_tokens: int = 160
+    """Longest draft, in tokens, unless asked otherwise."""
     tuning: str | None = None
     """How the language model was adapted."""
     lineage: dict[str, str] = {}

@@ -59,6 +59,8 @@ class FinetuneConfig(StageConfig):
     the defaults below."""
     guidance: float = Field(default=1.0, ge=1)
     """How much the films count when the model drafts; above 1 it needs rows.film_dropout to know the words without."""
+    max_new_tokens: int | None = Field(default=None, ge=1)
+    """Longest draft, in tokens; none given: the checkpoint's own."""
     training: ReportTrainingConfig = ReportTrainingConfig()
     """How the model is trained."""
 
@@ -103,6 +105,7 @@ def run(config: FinetuneConfig, console: "Console | None" = None) -> Path:
             "films": films,
             "target_section": rows.train[0].target_section,
             "guidance": config.guidance,
+            "max_new_tokens": config.max_new_tokens or base.card.max_new_tokens,
             "tuning": tuning.kind if "language_model" in parts else None,
             "lineage": base.card.lineage | lineage,
         }
