@@ -7,6 +7,7 @@ offers when it was started with ``--enable-prompt-embeds``.
 import asyncio
 import base64
 import io
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,9 +47,8 @@ async def _complete_all(
 
         async def one(prompt: torch.Tensor, wanted: dict[str, Any]) -> list[int]:
             async with turns:
-                return await _complete(
-                    connection, server.url, {"model": model, "prompt_embeds": _packed(prompt)} | wanted
-                )
+                request = {"model": model, "prompt_embeds": _packed(prompt)} | wanted
+                return await _complete(connection, server.url, request)
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -61,9 +61,7 @@ async def _complete_all(
 async def _complete(connection: openai.AsyncOpenAI, url: str, request: dict[str, Any]) -> list[int]:
     try:
         found: Any = await connection.post("/completions", body=request, cast_to=object)
-        ids = found["choices"][0]["token_ids"]
-        if not all(isinstance(token, int) for token in ids):
-            raise TypeError
+        ids = [operator.index(token) for token in found["choices"][0]["token_ids"]]
     except openai.APIStatusError as error:
         raise _no_answer(url, status_reason(error.status_code)) from None
     except openai.APITimeoutError:
@@ -73,13 +71,13 @@ async def _complete(connection: openai.AsyncOpenAI, url: str, request: dict[str,
     except (openai.OpenAIError, ValueError, TypeError, LookupError):
         # The error's own text may quote the answer.
         raise _no_answer(url, "malformed") from None
-    return list(ids)
+    return ids
 
 
 def _no_answer(url: str, reason: str) -> RunError:
     return RunError(
-        f"{url}: the server gave no drafts ({reason}). Start it with serve.sh of the export and wait until it says that "
-        "it is ready; another address goes into options.server.url of the export's export.json."
+        f"{url}: the server gave no drafts ({reason}). Start it with serve.sh of the export and wait until it says "
+        "that it is ready; another address goes into options.server.url of the export's export.json."
     )
 
 

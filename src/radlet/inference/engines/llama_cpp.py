@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
-from radlet.inference.choosing import Logits, choose, guide
+from radlet.inference.decoding import Guided, write
 from radlet.inference.engines.base import Feature, Sampling
 from radlet.inference.exports import ExportedModel
 from radlet.inference.likelihoods import Continuation
-from radlet.inference.llama_cpp.decoder import Decoder, Run, prompt_runs
+from radlet.inference.llama_cpp.decoder import Decoder, Logits, Run, prompt_runs
 from radlet.models.film_encoder import FilmEncoder, load_film_encoder
 from radlet.models.tokenizers import IMAGE_TOKEN
 
@@ -59,24 +59,11 @@ class LlamaCppEngine:
         """Return the new token ids of each prompt, up to and without the end token."""
         read = [*prompts, *(blind_prompts or [])]
         self._decoder.make_room(len(read), max(map(len, read)) + sampling.max_new_tokens)
-        generator = np.random.default_rng(sampling.seed)
-        logits = self._read(read, pixel_values)
-        answers: list[list[int]] = [[] for _ in prompts]
-        going = list(range(len(prompts)))
-        while True:
-            if blind_prompts is not None:
-                logits = guide(logits[: len(going)], logits[len(going) :], sampling.guidance)
-            tokens = dict(zip(going, choose(logits, sampling, generator), strict=True))
-            going = [row for row, token in tokens.items() if token != self._end]
-            for row in going:
-                answers[row].append(tokens[row])
-            going = [row for row in going if len(answers[row]) < sampling.max_new_tokens]
-            if not going:
-                return answers
-            sequences = [*going, *(len(prompts) + row for row in going if blind_prompts is not None)]
-            starts = [len(read[sequence]) + len(answers[sequence % len(prompts)]) - 1 for sequence in sequences]
-            last = [np.array([tokens[sequence % len(prompts)]], np.int32) for sequence in sequences]
-            logits = self._decoder.read([Run(*step) for step in zip(sequences, starts, last, strict=True)])
+        seeing = self._reader(prompts, pixel_values)
+        if blind_prompts is None:
+            return write(seeing, sampling, self._end)
+        blind = self._reader(blind_prompts, None, first=len(prompts))
+        return write(Guided(seeing, blind, sampling.guidance), sampling, self._end)
 
     def log_likelihoods(
         self,
@@ -88,7 +75,7 @@ class LlamaCppEngine:
         longest = max(map(len, prompts)) + max(len(one.tokens) for one in continuations)
         # The prompts come first: a text of theirs goes on in a copy.
         self._decoder.make_room(len(prompts) + len(continuations), longest)
-        first = self._read(prompts, pixel_values)
+        first = self._reader(prompts, pixel_values).read().numpy()
         for prompt in range(len(prompts)):
             rows = [row for row, one in enumerate(continuations) if one.prompt == prompt]
             self._decoder.copy(prompt, [len(prompts) + row for row in rows])
@@ -103,16 +90,48 @@ class LlamaCppEngine:
             for one, ids, logits in zip(continuations, tokens, rest, strict=True)
         ]
 
-    def _read(self, prompts: Sequence[Sequence[int]], pixel_values: torch.Tensor | None) -> Logits:
-        """Return the logits (B, V) behind each prompt."""
+    def _reader(
+        self, prompts: Sequence[Sequence[int]], pixel_values: torch.Tensor | None, first: int = 0
+    ) -> "_SequenceReader":
         films = None if pixel_values is None else self._encoder.encode(pixel_values).flatten(0, 1).float().numpy()
-        logits = np.empty((len(prompts), self._decoder.vocab_size), np.float32)
-        for runs in prompt_runs(prompts, self._image_token, films):
+        lengths = [len(prompt) for prompt in prompts]
+        return _SequenceReader(self._decoder, prompt_runs(prompts, self._image_token, films, first), lengths, first)
+
+
+class _SequenceReader:
+    """Some sequences of the decoder, which are read on together.
+
+    Args:
+        decoder: Language model with room for them.
+        rounds: Runs of the prompts, the first of every prompt first.
+        lengths: Tokens of each prompt.
+        first: Number of the first sequence.
+    """
+
+    def __init__(self, decoder: Decoder, rounds: Sequence[Sequence[Run]], lengths: Sequence[int], first: int) -> None:
+        self._decoder, self._rounds, self._first = decoder, rounds, first
+        self._places = [(first + row, length) for row, length in enumerate(lengths)]
+
+    def read(self) -> torch.Tensor:
+        """Read the prompts; return the logits (B, V) of what follows each."""
+        logits = torch.empty(len(self._places), self._decoder.vocab_size)
+        for runs in self._rounds:
             # Ids and features are read in calls of their own, so those of a kind stand together.
             ordered = sorted(runs, key=lambda run: run.ids is None)
-            done = [run.sequence for run in ordered if run.last]
-            logits[done] = self._decoder.read(ordered)
+            done = [run.sequence - self._first for run in ordered if run.last]
+            logits[done] = torch.from_numpy(self._decoder.read(ordered))
         return logits
+
+    def step(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Read one token of each row, (B,); return the logits (B, V) of what follows."""
+        ids = tokens.to(torch.int32).numpy()
+        runs = [Run(sequence, start, ids[row : row + 1]) for row, (sequence, start) in enumerate(self._places)]
+        self._places = [(sequence, start + 1) for sequence, start in self._places]
+        return torch.from_numpy(self._decoder.read(runs))
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Forget every row but these."""
+        self._places = [self._places[row] for row in rows.tolist()]
 
 
 def _likelihood(logits: Logits, ids: NDArray[np.int32]) -> float:

@@ -51,7 +51,7 @@ class OpenVinoEngine:
             raise CheckpointError(
                 f"{exported.folder}: OpenVINO cannot read the files. Export the checkpoint again."
             ) from None
-        return cls(*parts, exported)
+        return cls(parts[0], parts[1], exported)
 
     def generate(
         self,

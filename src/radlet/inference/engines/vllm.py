@@ -105,7 +105,8 @@ def _embeddings(folder: Path) -> torch.Tensor:
             with safe_open(path, "pt") as file:
                 held = set(file.keys()) & set(_TABLES)
                 if held:
-                    return file.get_tensor(held.pop())
+                    table: torch.Tensor = file.get_tensor(held.pop())
+                    return table
     except (OSError, SafetensorError):
         pass
     raise CheckpointError(f"{folder}: holds no token embeddings. Export the checkpoint again.")

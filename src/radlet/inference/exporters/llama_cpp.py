@@ -1,9 +1,7 @@
 """Export for llama.cpp: the language model as GGUF, encoder and projector as they are."""
 
 from pathlib import Path
-from typing import Literal
-
-from transformers import LlavaForConditionalGeneration
+from typing import Any, ClassVar, Literal
 
 from radlet.core.config import Config
 from radlet.core.console import Progress
@@ -17,6 +15,7 @@ from radlet.models.report_model import ReportModel
 class LlamaCppExport(Config):
     """Options of an export for llama.cpp."""
 
+    exact: ClassVar[dict[str, Any] | None] = {"quantization": "F32"}
     quantization: Literal["F32", "F16", "Q8_0", "Q4_K_M", "Q4_0"] = "Q8_0"
     """How the language model's weights are kept: exact, halved, or in blocks of about 8.5, 4.8 and 4.5 bits."""
 
@@ -26,10 +25,10 @@ class LlamaCppExport(Config):
         Raises:
             CheckpointError: The language model is of a kind that is not written.
         """
-        if not isinstance(report_model.model, LlavaForConditionalGeneration):
+        if not report_model.architecture.plain:
             raise CheckpointError(
-                f"The checkpoint is a {type(report_model.model).__name__}; the export to llama.cpp writes models that "
-                "are laid out as LLaVA. Keep to the checkpoint."
+                f"A model of type '{report_model.model.config.model_type}' wants more than token ids and films, which "
+                "the engine 'llama-cpp' does not give. Draft with the checkpoint itself."
             )
         write_language_model(report_model, folder / LANGUAGE_MODEL, self.quantization, progress)
         save_film_encoder(report_model, folder / ENCODER)

@@ -1,10 +1,10 @@
 """The OpenVINO exporter: language model, token embeddings, encoder and projector as OpenVINO's own files.
 
-DIR/  language_model.{xml,bin}   film_encoder.{xml,bin}
+``language_model.{xml,bin}`` and ``film_encoder.{xml,bin}``.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -14,8 +14,8 @@ from radlet.core.config import Config
 from radlet.core.console import Progress
 from radlet.core.errors import CheckpointError
 from radlet.inference.openvino.graph import language_model_graph
-from radlet.inference.openvino.weights import compress_weights
 from radlet.inference.openvino.runtime import import_openvino
+from radlet.inference.openvino.weights import compress_weights
 from radlet.models.report_model import ReportModel
 
 LANGUAGE_MODEL = "language_model.xml"
@@ -24,6 +24,8 @@ FILM_ENCODER = "film_encoder.xml"
 
 class OpenVinoExport(Config):
     """Rewrite a report model for OpenVINO."""
+
+    exact: ClassVar[dict[str, Any] | None] = {"quantization": "none"}
 
     quantization: Literal["none", "int8", "int4"] = "int8"
     """How the language model's matrices are kept: as they are, in 8 bits with a scale for each row, or in 4 bits with a

@@ -1,11 +1,11 @@
 """The vLLM exporter: the language model as vLLM serves it, encoder and projector for the engine, and how to start both.
 
-DIR/  model/ (a causal language model of transformers)   encoder/   serve.sh
+``model/`` (a causal language model of transformers), ``encoder/`` and ``serve.sh``.
 """
 
 import copy
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -35,6 +35,8 @@ exec "${{VLLM:-vllm}}" serve "$(dirname "$0")/{model}" --served-model-name {name
 
 class VllmExport(Config):
     """Rewrite a report model for a vLLM server on this machine."""
+
+    exact: ClassVar[dict[str, Any] | None] = None
 
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     """Numbers in which the server computes and the language model is kept."""

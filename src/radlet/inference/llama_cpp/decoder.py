@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from radlet.core.errors import CheckpointError
+from radlet.core.errors import CheckpointError, ConfigError
 from radlet.inference.llama_cpp.library import F16, F32, Batch, library
 
 Logits = NDArray[np.float32]
+_MAX_SEQUENCES = 256
+"""`LLAMA_MAX_SEQ`."""
 _NO_FLASH_ATTENTION = 0
 """`LLAMA_FLASH_ATTN_TYPE_DISABLED`; the fused kernel rounds to about 1e-4 of a logit."""
 _TOKENS_AT_ONCE = 512
@@ -76,7 +78,13 @@ class Decoder:
 
         Raises:
             CheckpointError: There is not enough memory for them.
+            ConfigError: They are more than llama.cpp can tell apart.
         """
+        if num_sequences > _MAX_SEQUENCES:
+            raise ConfigError(
+                f"llama.cpp reads {_MAX_SEQUENCES} sequences at once, not {num_sequences}. Take a smaller batch_size; "
+                "guided drafts are two sequences each."
+            )
         if self._context is None or num_sequences > self._room[0] or length > self._room[1]:
             self._open(max(num_sequences, self._room[0]), max(-(-length // 256) * 256, self._room[1]))
         self._library.llama_memory_clear(self._library.llama_get_memory(self._context), False)
@@ -178,18 +186,19 @@ def _cut(run: Run) -> list[Run]:
 
 
 def prompt_runs(
-    prompts: Sequence[Sequence[int]], image_token: int, features: NDArray[np.float32] | None
+    prompts: Sequence[Sequence[int]], image_token: int, features: NDArray[np.float32] | None, first: int = 0
 ) -> list[list[Run]]:
     """Split prompts into rounds of runs, the first run of every prompt first; only a prompt's last run wants logits.
 
     Args:
-        prompts: Token ids, image tokens expanded; prompt number i is sequence i.
+        prompts: Token ids, image tokens expanded.
         image_token: Id whose places the features take.
         features: All image features in the order of the prompts, (tokens, D); None when there are none.
+        first: Number of the first prompt's sequence; the others follow.
     """
     rounds: list[list[Run]] = []
     used = 0
-    for sequence, prompt in enumerate(prompts):
+    for sequence, prompt in enumerate(prompts, first):
         groups = [(shown, list(ids)) for shown, ids in itertools.groupby(prompt, key=image_token.__eq__)]
         start = 0
         for number, (shown, ids) in enumerate(groups):

@@ -1,10 +1,11 @@
 """A language model of transformers as a graph of OpenVINO that keeps its own memory of keys and values.
 
-Inputs: ``input_ids`` (B, T), where an id beyond the vocabulary stands for a token of a film; ``film_tokens`` (F, D), at
-least one row; ``attention_mask`` (B, past + T); ``position_ids`` (B, T); ``beam_idx`` (B,), the rows of the memory to go
-on with. Output: ``logits`` (B, V) of what follows the last token.
+Inputs: ``input_ids`` (B, T), where an id beyond the vocabulary stands for a token of a film; ``film_tokens`` (F, D),
+at least one row; ``attention_mask`` (B, past + T); ``position_ids`` (B, T); ``beam_idx`` (B,), the rows of the memory
+to go on with. Output: ``logits`` (B, V) of what follows the last token.
 """
 
+import importlib
 import warnings
 from typing import Any
 
@@ -99,9 +100,10 @@ def language_model_graph(model: PreTrainedModel) -> Any:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the tracer's, of shapes that it takes for constants
             graph = openvino.convert_model(_Step(model).eval(), example_input=example)
-    except Exception as error:  # OpenVINO's own class differs between versions
+    except openvino.frontend.OpConversionFailure as error:
+        why = str(error).splitlines()[0][:200]
         raise CheckpointError(
-            f"OpenVINO cannot express a language model of type '{config.model_type}': {str(error).splitlines()[0][:200]}"
+            f"OpenVINO cannot express a language model of type '{config.model_type}': {why}"
         ) from None
     finally:
         model.model.language_model.set_attn_implementation(attention)
@@ -127,12 +129,13 @@ def _name(graph: Any, shapes: list[list[int]], num_layers: int) -> None:
 
 def _remember(graph: Any, num_layers: int) -> None:
     """Keep keys and values within the graph, empty for every row at the start."""
-    import_openvino()
-    from openvino import opset13 as ops
-    from openvino._offline_transformations import apply_make_stateful_transformation
-
+    openvino = import_openvino()
+    ops, passes = openvino.opset13, importlib.import_module("openvino.passes")
     memory = [f"{layer}.{part}" for layer in range(num_layers) for part in ("keys", "values")]
-    apply_make_stateful_transformation(graph, {f"past.{name}": f"present.{name}" for name in memory})
+    pairs = [(graph.input(f"past.{name}").get_node(), _result(graph, f"present.{name}")) for name in memory]
+    manager = passes.Manager()
+    manager.register_pass(passes.MakeStateful(pairs))
+    manager.run_passes(graph)
     rows = ops.shape_of(graph.input("beam_idx"), output_type="i64")
     for op in graph.get_ops():
         if op.get_type_name() == "ReadValue":
@@ -141,3 +144,8 @@ def _remember(graph: Any, num_layers: int) -> None:
             zero = ops.constant(0.0, dtype=op.get_output_element_type(0))
             op.set_arguments([ops.broadcast(zero, ops.concat(parts, axis=0))])
     graph.validate_nodes_and_infer_types()
+
+
+def _result(graph: Any, name: str) -> Any:
+    """Return the node that an output ends in, found by its name."""
+    return next(node for node in graph.get_results() if name in node.input_value(0).get_names())

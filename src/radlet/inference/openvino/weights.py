@@ -1,6 +1,6 @@
 """Weights of an OpenVINO graph in 8 or 4 bits: symmetric, rounded to the nearest, with no data.
 
-The form is the one that OpenVINO multiplies without unpacking: a constant of whole numbers, converted, times its scales.
+The form is the one that OpenVINO multiplies without unpacking: a constant of whole numbers, converted, times scales.
 """
 
 from typing import Any
@@ -67,17 +67,16 @@ def quantise(values: NDArray[np.float32], group_size: int | None) -> tuple[NDArr
 
 def _compressed(values: NDArray[np.float32], group_size: int | None) -> Any:
     openvino = import_openvino()
-    from openvino import opset13 as ops
-
+    ops = openvino.opset13
     if group_size is not None and values.shape[1] % group_size:
         group_size = None
     numbers, scales = quantise(values, group_size)
     if group_size is None:
         constant = ops.constant(numbers, dtype=openvino.Type.i8)
     else:
-        packed = openvino.Tensor(
-            openvino.helpers.pack_data(numbers, openvino.Type.i4), openvino.Shape(numbers.shape), openvino.Type.i4
-        )
+        packed = openvino.Tensor(openvino.Type.i4, openvino.Shape(numbers.shape))
+        nibbles = numbers.reshape(-1, 2).view(np.uint8) & 0xF
+        packed.data.reshape(-1)[:] = nibbles[:, 0] | nibbles[:, 1] << 4  # the first of two in the lower half
         constant = openvino.op.Constant(packed)
     scaled = ops.multiply(ops.convert(constant, openvino.Type.f32), ops.constant(scales))
     return scaled if group_size is None else ops.reshape(scaled, list(values.shape), special_zero=False)
