@@ -144,9 +144,14 @@ def assemble(
     if len(tokenizer) > language_model.get_input_embeddings().num_embeddings:
         language_model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     num_extra, grid = token_layout(encoder, card.image["size_px"], card.feature_layer)
+    text_config = copy.deepcopy(language_model.config)
+    if not hasattr(language_model.get_decoder(), "embed_tokens"):
+        # LLaVA ties its head to embeddings of that name. GPT-2's are called otherwise: its head becomes a copy.
+        text_config.tie_word_embeddings = False
     config = LlavaConfig(
         vision_config=copy.deepcopy(encoder.config),
-        text_config=copy.deepcopy(language_model.config),
+        text_config=text_config,
+        tie_word_embeddings=text_config.tie_word_embeddings,
         image_token_index=image_token_id,
         image_seq_length=grid * grid + num_extra * keep_class_token,
         vision_feature_layer=card.feature_layer,

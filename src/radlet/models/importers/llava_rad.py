@@ -8,10 +8,7 @@ The vocabulary stays the published one. transformers marks the place of a film b
 embeddings; the tokenizer's unknown token lends its own, since byte fallback leaves that token without any use.
 """
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,11 +19,12 @@ from transformers import CLIPImageProcessorPil, Dinov2Config, GenerationConfig, 
 
 from radlet import __version__
 from radlet.core.console import Progress
-from radlet.core.errors import CheckpointError, ConfigError
+from radlet.core.errors import CheckpointError
 from radlet.core.runs import Run, write_atomically
 from radlet.models.importers.key_report import KeyReport
 from radlet.models.importers.llava_rad_files import PAIR, PROJECTOR, LlavaRadFiles
 from radlet.models.importers.llava_rad_keys import State, check_complete, map_encoder, map_projector, pair_updates
+from radlet.models.importers.staging import staged
 from radlet.models.importers.tensor_files import ShardWriter, TensorFiles
 from radlet.models.importers.timm_vit import dinov2_config
 from radlet.models.importers.unpickling import unpickle_all
@@ -75,13 +73,8 @@ def import_llava_rad(
         CheckpointError: A file cannot be read, or a key is unknown, missing or of another shape.
         ConfigError: `out` is there already.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out}: is there already. Give a folder that is not, or is empty.")
-    out.parent.mkdir(parents=True, exist_ok=True)
     report = KeyReport()
-    with _beside(out) as temporary:
-        folder = temporary / "checkpoint"
-        folder.mkdir()
+    with staged(out) as (folder, temporary):
         progress.console.print("  reading what is pickled, in a process of its own")
         read = _unpickled(files, temporary, report)
         trunk, tower = map_encoder(files.folder / PAIR, TensorFiles(read[files.folder / PAIR]).all(), report)
@@ -109,20 +102,7 @@ def import_llava_rad(
         )
         progress.console.print("  hashing what was written")
         Run(folder, finished=False).finish()
-        if out.exists():
-            out.rmdir()
-        folder.rename(out)
     return report
-
-
-@contextmanager
-def _beside(out: Path) -> Iterator[Path]:
-    """Make a folder on the disk of `out` and take it away again, whatever happens."""
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _unpickled(files: LlavaRadFiles, temporary: Path, report: KeyReport) -> dict[Path, tuple[Path, ...]]:
