@@ -66,7 +66,7 @@ def test_a_server_that_reads_the_exported_model_writes_what_transformers_writes(
                 .generate(inputs_embeds=embedded[None], do_sample=False, pad_token_id=0, **asked)[0]
                 .tolist()
             )
-        return Reply(json.dumps({"choices": [{"index": 0, "text": "", "token_ids": ids}]}).encode())
+        return Reply(json.dumps({"choices": [{"index": 0, "text": "", "token_ids": ids[0].tolist()}]}).encode())
 
     with serve(answer) as server:
         exported = export(report_model, tmp_path, server.url)
