@@ -113,7 +113,13 @@ class ExportedModel:
 
     def encode_prompt(self, prompt: str) -> list[int]:
         """Return token ids of a rendered prompt, its films written out."""
-        return encode_prompt(self.tokenizer, prompt, self.num_image_tokens)
+        return encode_prompt(self.tokenizer, prompt, self.num_image_tokens, words=self.card.prompt)
+
+    @property
+    def end_token_ids(self) -> tuple[int, ...]:
+        """Tokens at which an answer is over: the prompt's end of an answer first, and the tokenizer's own end token."""
+        ids = (self.card.prompt.end_token_id(self.tokenizer), int(self.tokenizer.eos_token_id))
+        return tuple(dict.fromkeys(ids))
 
     def load_source(self) -> ReportModel:
         """Load the checkpoint that the export was made from.

@@ -27,14 +27,14 @@ class LlamaCppEngine:
         encoder: Encoder and projector.
         decoder: Language model.
         image_token: Its id.
-        end: Id of the end token.
+        ends: Ids of the tokens that end an answer.
     """
 
     features: ClassVar[frozenset[Feature]] = frozenset({"sampling", "guidance", "log_likelihoods"})
 
-    def __init__(self, encoder: FilmEncoder, decoder: Decoder, image_token: int, end: int) -> None:
+    def __init__(self, encoder: FilmEncoder, decoder: Decoder, image_token: int, ends: tuple[int, ...]) -> None:
         self._encoder, self._decoder = encoder, decoder
-        self._image_token, self._end = image_token, end
+        self._image_token, self._ends = image_token, ends
 
     @classmethod
     def load(cls, exported: ExportedModel) -> Self:
@@ -47,7 +47,7 @@ class LlamaCppEngine:
         decoder = Decoder(exported.folder / LANGUAGE_MODEL, torch.get_num_threads(), exact=exact)
         image_token = int(exported.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN))
         encoder = load_film_encoder(exported.folder / ENCODER)
-        return cls(encoder, decoder, image_token, int(exported.tokenizer.eos_token_id))
+        return cls(encoder, decoder, image_token, exported.end_token_ids)
 
     def generate(
         self,
@@ -61,9 +61,9 @@ class LlamaCppEngine:
         self._decoder.make_room(len(read), max(map(len, read)) + sampling.max_new_tokens)
         seeing = self._reader(prompts, pixel_values)
         if blind_prompts is None:
-            return write(seeing, sampling, self._end)
+            return write(seeing, sampling, self._ends)
         blind = self._reader(blind_prompts, None, first=len(prompts))
-        return write(Guided(seeing, blind, sampling.guidance), sampling, self._end)
+        return write(Guided(seeing, blind, sampling.guidance), sampling, self._ends)
 
     def log_likelihoods(
         self,

@@ -27,7 +27,7 @@ class OpenVinoEngine:
         self._language_model, self._film_encoder = language_model, film_encoder
         tokenizer = exported.tokenizer
         self._image = int(tokenizer.convert_tokens_to_ids(IMAGE_TOKEN))
-        self._ends = (exported.card.prompt.end_token_id(tokenizer), int(tokenizer.eos_token_id))
+        self._ends = exported.end_token_ids
 
     @classmethod
     def load(cls, exported: ExportedModel) -> Self:

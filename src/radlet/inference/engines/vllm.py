@@ -4,6 +4,7 @@ The server has an environment of its own and is started by the export's ``serve.
 embeddings over loopback, so every encoder can be served, whatever vLLM knows of it.
 """
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -41,7 +42,7 @@ class VllmEngine:
     ) -> None:
         self._server, self._encoder, self._table = server, encoder, table
         self._image = int(exported.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN))
-        self._end = int(exported.tokenizer.eos_token_id)
+        self._ends = exported.end_token_ids
 
     @classmethod
     def load(cls, exported: ExportedModel) -> Self:
@@ -80,7 +81,7 @@ class VllmEngine:
             embedded.append(one)
         options = [self._options(sampling, row) for row in range(len(prompts))]
         answers = complete(self._server, NAME, embedded, options)
-        return [answer[: answer.index(self._end)] if self._end in answer else answer for answer in answers]
+        return [list(itertools.takewhile(lambda token: token not in self._ends, answer)) for answer in answers]
 
     def _options(self, sampling: Sampling, row: int) -> dict[str, Any]:
         """Return a request's fields; rows draw from seeds of their own."""
@@ -88,7 +89,7 @@ class VllmEngine:
         return {
             "max_tokens": sampling.max_new_tokens,
             "temperature": sampling.temperature,
-            "stop_token_ids": [self._end],
+            "stop_token_ids": list(self._ends),
             "return_token_ids": True,
             "add_special_tokens": False,
         } | drawn
