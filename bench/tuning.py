@@ -33,7 +33,7 @@ from radlet.training.losses.language import next_token_cross_entropy
 from radlet.training.optimizer import build_optimizer
 from radlet.training.precision import autocast, lay_out
 
-BATCH, TOKENS = 4, 256
+BATCH, TOKENS = 2, 256
 RANK = {"rank": 16, "alpha": 32}
 ROWS = {
     "full": ("full", {}, "fp32", False),
@@ -43,7 +43,6 @@ ROWS = {
     "lora, checkpointed": ("lora", RANK, "fp32", True),
     "lora, bf16, checkpointed": ("lora", RANK, "bf16", True),
     "dora": ("dora", RANK, "fp32", False),
-    "dora, bf16, checkpointed": ("dora", RANK, "bf16", True),
     "qlora-int8": ("qlora", RANK | {"quantisation": "int8"}, "fp32", False),
     "qlora-int8, bf16, checkpointed": ("qlora", RANK | {"quantisation": "int8"}, "bf16", True),
     "qlora-nf4": ("qlora", RANK | {"quantisation": "nf4"}, "fp32", False),
