@@ -71,6 +71,7 @@ def measure(row: str, checkpoint: Path, steps: int) -> dict[str, float]:
     report_model = load_report_model(checkpoint)
     model = report_model.model
     before = language_model_bytes(model)
+    total = count_by_part(model)["language_model"][1]
     set_trainable(model, {"projector"})
     tuning = load_config(TUNINGS[method], None, **settings)
     tuning.apply(model)
@@ -98,10 +99,10 @@ def measure(row: str, checkpoint: Path, steps: int) -> dict[str, float]:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         times.append(time.perf_counter() - start)
-    trainable, total = count_by_part(model)["language_model"]
+    trainable, _ = count_by_part(model)["language_model"]
     found = {
         "trainable": trainable,
-        "share": trainable / (total if method == "full" else total - trainable),
+        "share": trainable / total,
         "base_mb_before": before / 1e6,
         "base_mb": language_model_bytes(model) / 1e6,
         "peak_mb": peak_bytes() / 1e6,
