@@ -1,5 +1,6 @@
 """The command line: parse, load the recipe, call the stage. Heavy imports happen inside the commands."""
 
+import logging
 import os
 import sys
 from typing import Annotated, NoReturn
@@ -8,6 +9,7 @@ import typer
 
 from radlet import __version__
 from radlet.cli import exporting, importers, judging, models, pipelines
+from radlet.cli.launching import check_command, one_of_several, speaks
 from radlet.core.console import make_console
 from radlet.core.errors import RadletError
 
@@ -42,6 +44,7 @@ def _tell_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     _version: Annotated[
         bool,
@@ -51,11 +54,14 @@ def _options(
 ) -> None:
     if debug:
         os.environ["RADLET_DEBUG"] = "1"
+    check_command(context.invoked_subcommand)
 
 
 def _stop(error: Exception, message: str) -> NoReturn:
     if os.environ.get("RADLET_DEBUG"):
         raise error
+    if not speaks():
+        sys.exit(2)
     from rich.markup import escape
 
     make_console().print(f"[bold red]error[/]  {escape(message)}", markup=True, soft_wrap=True)
@@ -69,6 +75,11 @@ def main() -> None:
         os.environ.setdefault(name, "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if one_of_several():
+        # torch warns of its search for weights without gradient where it finds none.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    # It tells of a kernel that it would fetch from a hub, and may not.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
         app()
     except RadletError as error:
@@ -83,5 +94,7 @@ def main() -> None:
         reason = os.strerror(error.errno) if error.errno else "no reason was given"
         _stop(error, f"{error.filename or 'A file'}: {type(error).__name__} ({reason}).")
     except KeyboardInterrupt:
+        if not speaks():
+            sys.exit(130)
         make_console().print("stopped; the same command goes on from the last saved state", soft_wrap=True)
         sys.exit(130)

@@ -2,30 +2,54 @@
 
 import importlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from radlet.cli.arguments import Overrides, Recipe, check_folder
+from radlet.cli.launching import TRAINING, launch, one_of_several, taking_part
 from radlet.core.console import Progress, make_console
 from radlet.core.errors import ConfigError
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 commands = typer.Typer()
+
+Processes = Annotated[
+    int, typer.Option(min=1, help="Train in so many processes of this machine; their number changes no result.")
+]
+
+
+def _run_stage(name: str, recipe: Path, overrides: list[str] | None, console: "Console") -> Path:
+    from radlet.core.config import load_config
+    from radlet.stages.check import stage_config
+
+    cls = stage_config(name)
+    if cls is None:
+        raise ConfigError(f"Stage '{name}' takes no recipe.")
+    path: Path = importlib.import_module(f"radlet.stages.{name}").run(load_config(cls, recipe, overrides), console)
+    return path
 
 
 def _stage_command(name: str, summary: str) -> None:
     def command(recipe: Recipe, overrides: Overrides = None) -> None:
-        from radlet.core.config import load_config
-        from radlet.stages.check import stage_config
+        typer.echo(_run_stage(name, recipe, overrides, make_console()))
 
-        cls = stage_config(name)
-        if cls is None:
-            raise ConfigError(f"Stage '{name}' takes no recipe.")
-        stage = importlib.import_module(f"radlet.stages.{name}")
-        typer.echo(stage.run(load_config(cls, recipe, overrides), make_console()))
+    def training_command(recipe: Recipe, overrides: Overrides = None, processes: Processes = 1) -> None:
+        if one_of_several():
+            with taking_part() as console:
+                path = _run_stage(name, recipe, overrides, console)
+                if not console.quiet:
+                    typer.echo(path)
+        elif processes > 1:
+            launch(processes, [name, str(recipe), *(overrides or [])])
+        else:
+            command(recipe, overrides)
 
-    command.__doc__ = summary
-    commands.command(name=name, rich_help_panel="Stages")(command)
+    chosen = training_command if name in TRAINING else command
+    chosen.__doc__ = summary
+    commands.command(name=name, rich_help_panel="Stages")(chosen)
 
 
 for _name, _summary in {

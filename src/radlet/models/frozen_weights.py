@@ -1,12 +1,13 @@
 """The dtype of the weights while training: what is frozen may be held in bfloat16, what trains is always fp32."""
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
+from peft.tuners.lora import LoraLayer
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from radlet.models.freezing import is_frozen
 from radlet.models.quantised import is_quantised
 
 WeightsDtype = Literal["fp32", "bf16"]
@@ -15,8 +16,8 @@ WeightsDtype = Literal["fp32", "bf16"]
 def hold_weights(model: nn.Module, dtype: WeightsDtype) -> None:
     """Set the dtype of the weights in place: "fp32" of all; with "bf16" frozen ones take half the bytes.
 
-    With "bf16" the parts are made to take each other's outputs: whatever enters a part whose weights are all fp32, or
-    all frozen, is put into that part's dtype. Buffers, statistics of normalisation and quantised weights stay.
+    With "bf16" the parts are made to take each other's outputs: what enters a module that is frozen, or trains, as a
+    whole is put into that module's dtype. Buffers, statistics of normalisation and quantised weights stay.
     """
     model.float()
     if dtype == "fp32":
@@ -27,18 +28,31 @@ def hold_weights(model: nn.Module, dtype: WeightsDtype) -> None:
         for parameter in module.parameters(recurse=False):
             if not parameter.requires_grad and parameter.is_floating_point():
                 parameter.data = parameter.data.bfloat16()
-    for part in _seams(model):
+    for part in _seams(model.get_submodule("model")):
         part.register_forward_pre_hook(_in_own_dtype, with_kwargs=True)
+    for module in model.modules():
+        if isinstance(module, LoraLayer):
+            # peft would keep an fp32 copy of what enters each update, which costs more than the base saves.
+            module.cast_input_dtype_enabled = False
+            for down in module.lora_A.values():
+                down.register_forward_pre_hook(_in_own_dtype_without_autocast)
 
 
-def _seams(model: nn.Module) -> list[nn.Module]:
-    """Return the largest modules outside the language model that are frozen or train as a whole."""
-    inner = model.get_submodule("model")
-    return [module for name, module in inner.named_children() if name != "language_model" and _is_whole(module)]
+def _seams(module: nn.Module) -> Iterator[nn.Module]:
+    """Yield the largest modules outside the language model that are frozen, or train, as a whole."""
+    for name, child in module.named_children():
+        trains = {parameter.requires_grad for parameter in child.parameters()}
+        if name == "language_model" or not trains:
+            continue
+        if len(trains) == 1 and not isinstance(child, nn.ModuleList):  # a list is never called itself
+            yield child
+        else:
+            yield from _seams(child)
 
 
-def _is_whole(module: nn.Module) -> bool:
-    return is_frozen(module) or all(parameter.requires_grad for parameter in module.parameters())
+def _in_own_dtype_without_autocast(module: nn.Module, args: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+    (x,) = args
+    return args if torch.is_autocast_enabled(x.device.type) else (x.to(next(module.parameters()).dtype),)
 
 
 def _in_own_dtype(

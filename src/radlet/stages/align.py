@@ -31,6 +31,7 @@ from radlet.stages.announce import announce_finished, announce_start, announce_t
 from radlet.training.calibration import calibrate_projector
 from radlet.training.report_training import ReportRows, ReportTrainingConfig, train_on_reports
 from radlet.training.state import clear_states
+from radlet.training.world import shared_run, world
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,7 +60,7 @@ class AlignConfig(StageConfig):
 
 def run(config: AlignConfig, console: "Console | None" = None) -> Path:
     """Train the projector and return the run directory."""
-    run_ = open_run(config, "align", {"examples": config.examples, "encoder": config.encoder})
+    run_ = shared_run(lambda: open_run(config, "align", {"examples": config.examples, "encoder": config.encoder}))
     progress = Progress(console)
     if run_.finished:
         return announce_finished(progress.console, "align", run_.path)
@@ -92,6 +93,8 @@ def run(config: AlignConfig, console: "Console | None" = None) -> Path:
     hold_weights(report_model.model, config.weights)
     announce_trainable(progress.console, count_by_part(report_model.model))
     best_step = train_on_reports(report_model, rows, PLAIN, config.training, run_, config.seed, draft_score, progress)
+    if not world().leads:
+        return run_.path
     report_model.model.float().cpu()
     save_report_model(report_model, run_.path / "checkpoint", processor_options(card))
     progress.console.print(f"  weights of step {best_step}")

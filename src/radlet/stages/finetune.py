@@ -32,6 +32,7 @@ from radlet.models.tunings.base import Tuning
 from radlet.stages.announce import announce_finished, announce_start, announce_trainable
 from radlet.training.report_training import ReportRows, ReportTrainingConfig, train_on_reports
 from radlet.training.state import clear_states
+from radlet.training.world import shared_run, world
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -85,7 +86,9 @@ class FinetuneConfig(StageConfig):
 def run(config: FinetuneConfig, console: "Console | None" = None) -> Path:
     """Tune the model and return the run directory."""
     tuning: Tuning = of_its_kind(TUNINGS, config.tuning)
-    run_ = open_run(config, "finetune", {"examples": config.examples, "checkpoint": config.checkpoint})
+    run_ = shared_run(
+        lambda: open_run(config, "finetune", {"examples": config.examples, "checkpoint": config.checkpoint})
+    )
     progress = Progress(console)
     if run_.finished:
         return announce_finished(progress.console, "finetune", run_.path)
@@ -117,6 +120,8 @@ def run(config: FinetuneConfig, console: "Console | None" = None) -> Path:
     hold_weights(report_model.model, config.weights)
     announce_trainable(progress.console, count_by_part(report_model.model))
     best_step = train_on_reports(report_model, rows, prompt, config.training, run_, config.seed, draft_score, progress)
+    if not world().leads:
+        return run_.path
     report_model.model.float().cpu()
     if tuning.adapts and "language_model" in parts:
         save_adapter(report_model, tuning, weights_digest(base_folder), run_.path / "adapter")

@@ -36,6 +36,7 @@ from radlet.training.films import films_in_memory
 from radlet.training.image_text import ImageTextLossConfig, ImageTextObjective, label_matrix
 from radlet.training.loop import LoopConfig, Validation, train
 from radlet.training.state import clear_states
+from radlet.training.world import shared_run, world
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -93,7 +94,7 @@ def run(config: PretrainConfig, console: "Console | None" = None) -> Path:
     Raises:
         DataError: The examples are missing or hold nothing to train on.
     """
-    run_ = open_run(config, "pretrain", {"examples": config.examples})
+    run_ = shared_run(lambda: open_run(config, "pretrain", {"examples": config.examples}))
     progress = Progress(console)
     if run_.finished:
         return announce_finished(progress.console, "pretrain", run_.path)
@@ -130,11 +131,13 @@ def run(config: PretrainConfig, console: "Console | None" = None) -> Path:
         },
     )
     films = films_in_memory([row.image_paths[0] for row in [*train_rows, *dev_rows]], config.image, progress)
-    objective = ImageTextObjective(model, tokenizer, train_rows, films, config.loss, config.augmentation)
+    objective = ImageTextObjective(model, tokenizer, train_rows, films, config.loss, config.augmentation, world())
     every_report = config.loss.model_copy(update={"max_pairs": None})
     check = ImageTextObjective(model, tokenizer, dev_rows, films, every_report, AugmentationConfig())
     validation = Validation(lambda: _measure(check, dev_rows), config.select, higher_is_better=config.select != "loss")
     best_step = train(objective, config.loop, run_, config.seed, validation, progress)
+    if not world().leads:
+        return run_.path
     card = ModelCard(
         radlet_version=__version__,
         kind="image_text",

@@ -21,6 +21,7 @@ from radlet.training.losses import LOSSES
 from radlet.training.losses.labels import label_cross_entropy
 from radlet.training.losses.language import next_token_cross_entropy
 from radlet.training.rows import rarity_weights
+from radlet.training.world import ALONE, World
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -70,6 +71,7 @@ class ImageTextObjective:
         films: Holds every film of `rows`.
         config: Weights of the parts.
         augmentation: Of the films.
+        everyone: The processes among which each batch is shared out; its films and reports are held against all.
     """
 
     def __init__(
@@ -80,8 +82,9 @@ class ImageTextObjective:
         films: FilmStore,
         config: ImageTextLossConfig,
         augmentation: AugmentationConfig,
+        everyone: World = ALONE,
     ) -> None:
-        self._model = model
+        self._model, self._world = model, everyone
         self.num_rows = len(rows)
         self._config, self._films, self._augmentation = config, films, augmentation
         self._paths = [row.image_paths[0] for row in rows]
@@ -133,27 +136,51 @@ class ImageTextObjective:
             losses["labels"] = config.labels * torch.stack(each).mean()
         # A report is more than its begin and end tokens; films without one teach the label head alone.
         with_text = (batch["attention_mask"].sum(1) > 2).nonzero().squeeze(1)
-        if not len(with_text) or not (config.contrastive or config.language):
+        reports = self._world.each(len(with_text))
+        if not sum(reports) or not (config.contrastive or config.language):
             return losses
-        read = with_text[: config.max_pairs]
-        stand_for = len(with_text) / len(read)
-        width = int(batch["attention_mask"][read].sum(1).max())
-        input_ids, attention_mask = batch["input_ids"][read, :width], batch["attention_mask"][read, :width]
+        to_read = _first(reports, config.max_pairs)
+        read = with_text[: to_read[self._world.rank]]
+        return losses | self._text_losses(batch, pooled, read, to_read, sum(reports))
+
+    def _text_losses(
+        self, batch: Batch, pooled: torch.Tensor, read: torch.Tensor, to_read: list[int], num_reports: int
+    ) -> dict[str, torch.Tensor]:
+        """Return the losses of the reports that are read, which stand for all reports of the batch.
+
+        Args:
+            batch: This process's part of it.
+            pooled: Of its films.
+            read: Its rows whose reports are read.
+            to_read: How many each process reads.
+            num_reports: Reports of the batch, of all processes.
+        """
+        config, model, everyone = self._config, self.model, self._world
+        # A process that has nothing to read takes part in the exchanges all the same, with a row that does not count.
+        rows = read if len(read) else torch.zeros_like(batch["groups"][:1])
+        width = max(int(batch["attention_mask"][rows].sum(1).max()), 1)
+        input_ids, attention_mask = batch["input_ids"][rows, :width], batch["attention_mask"][rows, :width]
         hidden = model.hidden_text(input_ids, attention_mask)
+        losses = {}
         if config.contrastive:
-            pairing = LOSSES[config.pairing](
-                model.embed_images(pooled[read]),
-                model.embed_texts(hidden, attention_mask),
-                model.logit_scale,
-                batch["groups"][read],
+            images, texts, groups = (
+                everyone.rows(own[: len(read)], to_read)
+                for own in (
+                    model.embed_images(pooled[rows]),
+                    model.embed_texts(hidden, attention_mask),
+                    batch["groups"][rows],
+                )
             )
-            losses["contrastive"] = config.contrastive * stand_for * pairing
+            # Every process computes the loss of all pairs, and counts its share of it.
+            pairing = LOSSES[config.pairing](images, texts, model.logit_scale, groups) / everyone.size
+            losses["contrastive"] = config.contrastive * (num_reports / sum(to_read)) * pairing
         if config.language:
             labels = input_ids.masked_fill(attention_mask == 0, IGNORED)
+            labels[len(read) :] = IGNORED
             head = model.language_model.get_output_embeddings()
-            num_targets = (labels[:, 1:] != IGNORED).sum()
+            num_targets = sum(everyone.each(int((labels[:, 1:] != IGNORED).sum())))
             per_token = next_token_cross_entropy(hidden, labels, head) / num_targets
-            losses["language"] = config.language * per_token * len(with_text)
+            losses["language"] = config.language * per_token * num_reports
         return losses
 
     def train_mode(self) -> None:
@@ -165,6 +192,16 @@ def label_matrix(rows: Sequence[Example], names: Sequence[str]) -> NDArray[np.fl
     """Return targets (rows, labels): 1, 0, or NaN where a row does not know a label."""
     values = [[row.labels.get(name, np.nan) for name in names] for row in rows]
     return np.array(values, np.float32).reshape(len(rows), len(names))
+
+
+def _first(counts: list[int], most: int | None) -> list[int]:
+    """Return how many of each process's reports are among the first `most` of all."""
+    left = sum(counts) if most is None else most
+    taken = []
+    for count in counts:
+        taken.append(min(count, left))
+        left -= taken[-1]
+    return taken
 
 
 def _positive_weight(targets: NDArray[np.float32], power: float) -> torch.Tensor:

@@ -6,7 +6,9 @@ step alone, so a run killed at any moment and started again ends with the weight
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Protocol
 
 import numpy as np
@@ -14,16 +16,19 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from radlet.core.config import Config
 from radlet.core.console import Progress
-from radlet.core.errors import DataError
+from radlet.core.errors import ConfigError, DataError
 from radlet.core.runs import Run
 from radlet.training.checkpointing import checkpoint_blocks, keep_activations
 from radlet.training.ema import WeightAverage
 from radlet.training.optimizer import RateScales, build_optimizer, set_rate
+from radlet.training.parallel import Layout, Parallel, layout_of
 from radlet.training.precision import Precision, autocast, lay_out, pick_device
 from radlet.training.state import StateStore, TrainingState
+from radlet.training.world import ALONE, World, world
 
 Batch = dict[str, torch.Tensor]
 
@@ -38,7 +43,7 @@ class LoopConfig(Config):
     micro_batch_size: int = Field(default=32, ge=1)
     """Rows computed at once on one device."""
     grad_accum_steps: int = Field(default=1, ge=1)
-    """Micro-batches to one optimiser step."""
+    """Micro-batches to one optimiser step, of all processes together: their number changes no result."""
     lr: float = Field(default=1e-3, gt=0)
     """Largest learning rate."""
     lr_scale: RateScales = RateScales()
@@ -63,10 +68,13 @@ class LoopConfig(Config):
     """Steps between saved training states, from which a killed run resumes."""
     keep: Literal["best", "last"] = "best"
     """Which weights the stage delivers."""
+    parallel: Parallel = "auto"
+    """Of several processes, "ddp" gives each all the weights, "fsdp" a part of each; "auto" is DDP. One process alone
+    has no use for it."""
 
     @property
     def global_batch_size(self) -> int:
-        """Rows to one optimiser step."""
+        """Rows to one optimiser step, of all processes together."""
         return self.micro_batch_size * self.grad_accum_steps
 
     def num_steps(self, num_rows: int) -> int:
@@ -141,13 +149,21 @@ class _Rows:
         self._lengths = objective.row_lengths()
         self._epoch, self._order = -1, np.empty(0, np.int64)
 
-    def step(self, step: int, config: LoopConfig) -> list[NDArray[np.int64]]:
-        """Return the rows of a step by micro-batch; rows of like length share one, which changes no sum of the step."""
+    def step(self, step: int, config: LoopConfig, world: World = ALONE) -> list[NDArray[np.int64]]:
+        """Return this process's rows of a step by micro-batch.
+
+        Rows of like length share a micro-batch, which changes no sum of the step. Every process has the same number of
+        micro-batches; one of them may be empty. Where a row's company matters, each micro-batch is shared out.
+        """
         first = step * config.global_batch_size
         rows = np.array([self._row(position) for position in range(first, first + config.global_batch_size)])
-        if self._lengths is not None:
-            rows = rows[np.argsort(self._lengths[rows], kind="stable")]
-        return np.split(rows, config.grad_accum_steps)
+        if self._lengths is None:
+            return [np.array_split(batch, world.size)[world.rank] for batch in np.split(rows, config.grad_accum_steps)]
+        rows = rows[np.argsort(self._lengths[rows], kind="stable")]
+        if world.size == 1:
+            return np.split(rows, config.grad_accum_steps)
+        most = -(-len(rows) // world.size)
+        return np.array_split(rows[world.rank :: world.size], -(-most // config.micro_batch_size))
 
     def _row(self, position: int) -> int:
         epoch, offset = divmod(position, self._objective.num_rows)
@@ -162,21 +178,25 @@ def train(
 ) -> int:
     """Train the objective's model in place and return the step whose weights it now holds.
 
-    Rows of ``metrics.jsonl``: every step its losses, rate and gradient norm; every validation its numbers.
+    Rows of ``metrics.jsonl``: every step its losses, rate and gradient norm; every validation its numbers. Of several
+    processes, the leader's model holds the weights in the end.
 
     Raises:
+        ConfigError: There are more processes than rows to share.
         DataError: There are no training rows, or the loss stopped being a number.
     """
     if objective.num_rows == 0:
         raise DataError("No training rows are left. Look into the build run's summary.json for what was dropped.")
-    device = pick_device()
-    model = lay_out(objective.model, device)
+    everyone = world()
+    _check_shares(config, everyone, objective.row_lengths() is None)
+    model = lay_out(objective.model, pick_device())
     if config.checkpoint_activations:
         checkpoint_blocks(model)
+    layout = layout_of(config.parallel, model, everyone)
     optimizer = build_optimizer(model, config.lr, config.weight_decay, config.lr_scale, config.layer_decay)
     average = WeightAverage(optimizer, config.ema_decay)
     num_steps = config.num_steps(objective.num_rows)
-    store = StateStore(run, model, optimizer)
+    store = StateStore(run, model, optimizer, everyone)
     state = store.resume()
     if state.step:
         progress.console.print(f"  resuming after step {state.step} of {num_steps}")
@@ -184,46 +204,96 @@ def train(
     eval_steps = {round((i + 1) * num_steps / config.num_evals) for i in range(config.num_evals)} | {num_steps}
     objective.train_mode()
     for step in progress.track(range(state.step, num_steps), "steps", num_steps - state.step):
-        torch.manual_seed(seed * 1_000_003 + step)
+        torch.manual_seed(_step_seed(seed, step, everyone))
         lr = config.lr_at(step, num_steps)
         set_rate(optimizer, lr)
-        values = _step(objective, optimizer, config, rows, seed, step)
+        share = _share(objective, config, rows, seed, step, everyone)
+        values = _step(objective, optimizer, config, layout, share, step)
         average.update()
         run.log(step=step + 1, lr=lr, **values)
         if step + 1 in eval_steps:
             with average.in_place():
-                state = _validate(model, run, validation, store, state.at(step + 1))
+                state = _validate(model, run, validation, store, state.at(step + 1), layout)
             objective.train_mode()
         if (step + 1) % config.save_every_steps == 0 or step + 1 in eval_steps:
             state = state.at(step + 1)
             store.save(state)
-    if config.keep == "best" and num_steps:
-        store.load_best()
-    else:
+    if config.keep == "last":
         average.deliver()
+    layout.restore()
+    if config.keep == "best" and num_steps and everyone.leads:
+        store.load_best()
     keep_activations(model)
     model.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     return state.best_step if config.keep == "best" and num_steps else num_steps
 
 
+def _check_shares(config: LoopConfig, everyone: World, company_matters: bool) -> None:
+    size = config.micro_batch_size if company_matters else config.global_batch_size
+    if everyone.size > size:
+        name = "micro_batch_size" if company_matters else "micro_batch_size x grad_accum_steps"
+        raise ConfigError(
+            f"{everyone.size} processes cannot share {size} rows (loop.{name}). Raise it, or start fewer processes."
+        )
+
+
+def _step_seed(seed: int, step: int, everyone: World) -> int:
+    """Return the seed of a step's dropout and augmentation, which each process draws for its own rows."""
+    first = seed * 1_000_003 + step
+    if everyone.leads:
+        return first
+    return int(np.random.SeedSequence([first, everyone.rank]).generate_state(1)[0])
+
+
+@dataclass(frozen=True)
+class _Share:
+    """What one process computes of a step.
+
+    Attributes:
+        batches: By micro-batch.
+        counts: Of each batch 1, or 0 where it stands for an empty one: every process takes part in every exchange.
+        units: Over how many units the losses of this share sum.
+    """
+
+    batches: list[Batch]
+    counts: list[int]
+    units: int
+
+
+def _share(objective: Objective, config: LoopConfig, rows: _Rows, seed: int, step: int, everyone: World) -> _Share:
+    generator = torch.Generator().manual_seed(_step_seed(seed, step, everyone))
+    chosen = rows.step(step, config, everyone)
+    batches = [objective.batch(some if len(some) else chosen[0][:1], generator) for some in chosen]
+    counts = [min(len(some), 1) for some in chosen]
+    units = sum(objective.units(batch) for batch, count in zip(batches, counts, strict=True) if count)
+    return _Share(batches, counts, units)
+
+
 def _step(
-    objective: Objective, optimizer: torch.optim.Optimizer, config: LoopConfig, rows: _Rows, seed: int, step: int
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    config: LoopConfig,
+    layout: Layout,
+    share: _Share,
+    step: int,
 ) -> dict[str, float]:
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
     device = next(objective.model.parameters()).device
-    micro_batches = [objective.batch(chosen, generator) for chosen in rows.step(step, config)]
     # Dividing by the units of the whole step, not of each micro-batch, keeps the gradient that of one large batch.
-    units = sum(objective.units(batch) for batch in micro_batches)
+    units = max(layout.world.sums(share.units)[0], 1)
     sums: dict[str, float] = {}
-    for batch in micro_batches:
+    for number, (batch, count) in enumerate(zip(share.batches, share.counts, strict=True)):
         on_device = {name: tensor.to(device) for name, tensor in batch.items()}
-        with autocast(device, config.precision):
-            losses = objective.losses(on_device)
-        total = torch.stack(list(losses.values())).sum() / max(units, 1)
-        total.backward()  # type: ignore[no-untyped-call]
+        last = number == len(share.batches) - 1
+        with nullcontext() if last else layout.accumulating():
+            with autocast(device, config.precision):
+                losses = layout.run(partial(objective.losses, on_device))
+            # Gradients are averaged over the processes, and have to be summed.
+            total = torch.stack(list(losses.values())).sum() / units * (count * layout.world.size)
+            total.backward()  # type: ignore[no-untyped-call]
         for name, value in losses.items():
-            sums[name] = sums.get(name, 0.0) + value.item() / max(units, 1)
-    norm = nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], config.clip_norm).item()
+            sums[name] = sums.get(name, 0.0) + value.item() * count / units
+    sums = dict(zip(sums, layout.world.sums(*sums.values()), strict=True))
+    norm = _clip(optimizer, config.clip_norm)
     if not math.isfinite(norm):
         raise DataError(f"The loss stopped being a number at step {step + 1}. Lower loop.lr, now {config.lr}.")
     optimizer.step()
@@ -231,12 +301,18 @@ def _step(
     return {"loss": sum(sums.values()), **{f"loss_{name}": value for name, value in sums.items()}, "grad_norm": norm}
 
 
+def _clip(optimizer: torch.optim.Optimizer, clip_norm: float) -> float:
+    """Clip the gradient of all parameters together and return its norm before that."""
+    norm = nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], clip_norm)
+    return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+
+
 @torch.no_grad()
 def _validate(
-    model: nn.Module, run: Run, validation: Validation, store: StateStore, state: TrainingState
+    model: nn.Module, run: Run, validation: Validation, store: StateStore, state: TrainingState, layout: Layout
 ) -> TrainingState:
     model.eval()
-    numbers = validation.measure()
+    numbers = layout.measured(validation.measure)
     run.log(step=state.step, **{f"val_{name}": value for name, value in numbers.items()})
     value = numbers[validation.metric] if validation.higher_is_better else -numbers[validation.metric]
     if state.best_value is not None and value <= state.best_value:

@@ -16,8 +16,8 @@ _M_MMAP_MAX = -4
 
 
 def pick_device() -> torch.device:
-    """Return the first GPU, or the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Return the GPU of this process, which is the first where there is one process, or the CPU."""
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:

@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from radlet.core.errors import CheckpointError
 from radlet.core.runs import Run, write_atomically
+from radlet.training.sharding import DAMAGED, laid_as, read_tensors, whole_tensors, write_tensors
+from radlet.training.world import ALONE, World
 
 _FOLDER = "training_state"
 
@@ -49,8 +50,8 @@ class TrainingState:
 class StateStore:
     """Save and restore the training state of one run under its ``training_state`` folder."""
 
-    def __init__(self, run: Run, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        self._run, self._model, self._optimizer = run, model, optimizer
+    def __init__(self, run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, everyone: World = ALONE) -> None:
+        self._run, self._model, self._optimizer, self._world = run, model, optimizer, everyone
         self._folder = run.path / _FOLDER
         self._names = {id(parameter): name for name, parameter in model.named_parameters()}
 
@@ -60,25 +61,31 @@ class StateStore:
         Raises:
             CheckpointError: The state is damaged, or of another model.
         """
-        latest = max(self._folder.glob("step-*"), default=None)
+        name = self._world.told(lambda: max((folder.name for folder in self._folder.glob("step-*")), default=None))
         state = TrainingState()
-        if latest is not None:
+        if name is not None:
             with self._reading():
-                state = TrainingState(**json.loads((latest / "state.json").read_bytes()))
-                tensors = load_file(latest / "tensors.safetensors")
+                state = TrainingState(**json.loads((self._folder / name / "state.json").read_bytes()))
+                tensors = read_tensors(self._folder / name, self._like, self._world)
             self._load_weights({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
             self._load_optimizer(tensors)
-        self._drop_metrics_after(state.step)
+        if self._world.leads:
+            self._drop_metrics_after(state.step)
         return state
 
     def save(self, state: TrainingState) -> None:
         """Write the state; a reader sees it whole or sees the one before."""
         folder = self._folder / f"step-{state.step:08d}"
         temporary = self._folder / f"writing-{state.step:08d}"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+        if self._world.leads:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+        self._world.wait()
         tensors = {f"model.{name}": tensor for name, tensor in self._weights().items()} | self._optimizer_tensors()
-        save_file(tensors, temporary / "tensors.safetensors")
+        write_tensors(tensors, temporary, self._world)
+        self._world.wait()
+        if not self._world.leads:
+            return
         write_atomically(temporary / "state.json", json.dumps(asdict(state)))
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
@@ -87,14 +94,16 @@ class StateStore:
                 shutil.rmtree(older)
 
     def save_best(self) -> None:
-        """Keep the present weights as the best ones."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        temporary = self._folder / "best.safetensors.tmp"
-        save_file(self._weights(), temporary)
-        temporary.replace(self._folder / "best.safetensors")
+        """Keep the present weights as the best ones, in one file."""
+        weights = whole_tensors(self._weights(), self._world)
+        if self._world.leads:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            temporary = self._folder / "best.safetensors.tmp"
+            save_file(weights, temporary)
+            temporary.replace(self._folder / "best.safetensors")
 
     def load_best(self) -> None:
-        """Put the best weights back into the model.
+        """Put the best weights back into the model, which has to be whole.
 
         Raises:
             CheckpointError: They are damaged, or of another model.
@@ -107,7 +116,7 @@ class StateStore:
     def _reading(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, ValueError, TypeError, SafetensorError) as error:
+        except (*DAMAGED, OSError, ValueError, TypeError) as error:
             raise CheckpointError(
                 f"{self._folder}: the saved state is damaged ({type(error).__name__}). Remove the folder to restart."
             ) from None
@@ -116,7 +125,16 @@ class StateStore:
         trained = {name: p.detach() for name, p in self._model.named_parameters() if p.requires_grad}
         # Running statistics of normalisation layers move during training without being parameters.
         buffers = {name: buffer for name, buffer in self._model.named_buffers() if buffer is not None}
-        return {name: tensor.contiguous().cpu().clone() for name, tensor in (trained | buffers).items()}
+        return trained | buffers
+
+    def _like(self, name: str) -> torch.Tensor | None:
+        """Return the tensor that lies over the processes as the named one of a state does; None for a single number."""
+        kind, _, rest = name.partition(".")
+        if kind == "optimizer":
+            key, _, rest = rest.partition(".")
+            if key == "step":
+                return None
+        return (dict(self._model.named_parameters()) | dict(self._model.named_buffers())).get(rest)
 
     def _load_weights(self, weights: dict[str, torch.Tensor]) -> None:
         own = dict(self._model.named_parameters()) | dict(self._model.named_buffers())
@@ -124,11 +142,11 @@ class StateStore:
             raise CheckpointError(f"{self._folder}: the saved state is of another model. Remove the folder to restart.")
         with torch.no_grad():
             for name, tensor in weights.items():
-                own[name].copy_(tensor)
+                own[name].copy_(laid_as(own[name], tensor))
 
     def _optimizer_tensors(self) -> dict[str, torch.Tensor]:
         return {
-            f"optimizer.{key}.{self._names[id(parameter)]}": value.contiguous().cpu()
+            f"optimizer.{key}.{self._names[id(parameter)]}": value
             for parameter, entries in self._optimizer.state.items()
             for key, value in entries.items()
         }

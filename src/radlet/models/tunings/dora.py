@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from transformers import LlavaForConditionalGeneration
+from transformers import PreTrainedModel
 
 from radlet.models.tunings.low_rank import LowRankTuning
 
@@ -15,7 +15,7 @@ class DoraTuning(LowRankTuning):
 
     kind: Literal["dora"] = "dora"
 
-    def num_trainable(self, model: LlavaForConditionalGeneration) -> int:
+    def num_trainable(self, model: PreTrainedModel) -> int:
         """Return rank x (inputs + outputs) + outputs, summed over the target layers."""
         return super().num_trainable(model) + sum(target.shape[1] for target in self._targets(model))
 

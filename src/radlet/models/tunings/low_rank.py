@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from pydantic import Field
-from transformers import LlavaForConditionalGeneration
+from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from radlet.models.freezing import part_of
@@ -28,7 +28,7 @@ class LowRankTuning(Tuning):
     """Names of the linear layers that get an update, like ["q_proj", "v_proj"]; "auto" takes every linear layer in the
     blocks of the language model, whatever its family calls them."""
 
-    def peft_config(self, model: LlavaForConditionalGeneration) -> LoraConfig:
+    def peft_config(self, model: PreTrainedModel) -> LoraConfig:
         """Return peft's configuration of this method for a plain model.
 
         Raises:
@@ -45,7 +45,7 @@ class LowRankTuning(Tuning):
             **self._variant(),
         )
 
-    def apply(self, model: LlavaForConditionalGeneration) -> LlavaForConditionalGeneration:
+    def apply(self, model: PreTrainedModel) -> PreTrainedModel:
         """Add the updates, without effect at first, and freeze every other weight of the language model."""
         self.prepare(model)
         config = self.peft_config(model)
@@ -56,7 +56,7 @@ class LowRankTuning(Tuning):
             parameter.requires_grad_("lora_" in name or outside_language_model)
         return model
 
-    def merge(self, model: LlavaForConditionalGeneration) -> LlavaForConditionalGeneration:
+    def merge(self, model: PreTrainedModel) -> PreTrainedModel:
         """Fold every update into its layer and put the plain layers back."""
         for name, module in list(model.named_modules()):
             if isinstance(module, LoraLayer):
@@ -65,11 +65,11 @@ class LowRankTuning(Tuning):
         vars(model).pop("peft_config", None)
         return model
 
-    def num_trainable(self, model: LlavaForConditionalGeneration) -> int:
+    def num_trainable(self, model: PreTrainedModel) -> int:
         """Return rank x (inputs + outputs), summed over the target layers."""
         return sum(self.rank * sum(target.shape) for target in self._targets(model))
 
-    def _targets(self, model: LlavaForConditionalGeneration) -> list[Target]:
+    def _targets(self, model: PreTrainedModel) -> list[Target]:
         return choose_targets(model, self.target_modules)
 
     def _variant(self) -> dict[str, Any]:

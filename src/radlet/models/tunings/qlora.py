@@ -4,7 +4,7 @@ from typing import Literal
 
 from peft.tuners.lora import LoraLayer
 from pydantic import field_validator
-from transformers import LlavaForConditionalGeneration
+from transformers import PreTrainedModel
 
 from radlet.core.registry import nearest
 from radlet.models.quantisations import QUANTISATIONS
@@ -31,7 +31,7 @@ class QLoraTuning(LowRankTuning):
             raise ValueError(f"is no quantisation.{nearest(quantisation, list(QUANTISATIONS))}")
         return quantisation
 
-    def prepare(self, model: LlavaForConditionalGeneration) -> LlavaForConditionalGeneration:
+    def prepare(self, model: PreTrainedModel) -> PreTrainedModel:
         """Quantise the blocks of the language model.
 
         Raises:
@@ -40,7 +40,7 @@ class QLoraTuning(LowRankTuning):
         quantise_blocks(model, self.quantisation)
         return model
 
-    def merge(self, model: LlavaForConditionalGeneration) -> LlavaForConditionalGeneration:
+    def merge(self, model: PreTrainedModel) -> PreTrainedModel:
         """Put plain layers back: what the quantised weights stand for, plus the updates."""
         for name, module in list(model.named_modules()):
             if isinstance(module, LoraLayer):
