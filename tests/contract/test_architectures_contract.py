@@ -23,7 +23,7 @@ from radlet.models.architectures import ARCHITECTURES
 from radlet.models.freezing import part_of
 from radlet.models.report_model import encode_films
 from radlet.training.augmentation import AugmentationConfig
-from radlet.training.films import FilmFeatures, FilmStore
+from radlet.training.films import FilmStore
 from radlet.training.reports import ReportObjective, ReportRowsConfig
 
 GREEDY = Sampling(max_new_tokens=10)
@@ -152,18 +152,18 @@ def test_the_loss_is_that_of_the_published_model_from_films_and_from_kept_featur
         expected += torch.nn.functional.cross_entropy(logits, torch.tensor(answer), reduction="sum").item()
     paths = [row.image_paths[0] for row in rows]
     films = FilmStore(paths, settings, Progress(quiet=True))
-    features = FilmFeatures(films, paths, lambda pixels: encode_films(report_model.model, pixels), Progress(quiet=True))
+    objective = objective_over(films, imported, rows)
+    with torch.inference_mode():
+        batch = objective.batch(np.arange(3), torch.Generator())
+        features = encode_films(report_model.model, batch["pixel_values"])
+        kept = {name: tensor for name, tensor in batch.items() if name != "pixel_values"} | {"film_features": features}
+        losses = [sum(value.item() for value in objective.losses(one).values()) for one in (batch, kept)]
     shape = report_model.architecture.feature_shape(report_model.model.config, SIZE_PX)
-    assert features.of(paths).shape[1:] == shape
-    for kept in (films, features):
-        objective = objective_over(kept, imported, rows)
-        with torch.inference_mode():
-            batch = objective.batch(np.arange(3), torch.Generator())
-            loss = sum(value.item() for value in objective.losses(batch).values())
-        assert loss == pytest.approx(expected, rel=1e-5)
+    assert features.shape == (3, *shape)
+    assert losses == pytest.approx([expected, expected], rel=1e-5)
 
 
-def objective_over(films: FilmStore | FilmFeatures, imported: Imported, rows: list[Example]) -> ReportObjective:
+def objective_over(films: FilmStore, imported: Imported, rows: list[Example]) -> ReportObjective:
     card = imported.drafter.card
     return ReportObjective(
         imported.drafter.report_model, rows, films, card.prompt, ReportRowsConfig(), AugmentationConfig()

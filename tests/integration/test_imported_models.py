@@ -25,7 +25,7 @@ RECIPES = {"lora": ['tuning={kind="lora", rank=4, alpha=8}'], "full": ['tuning={
 def radlet(*arguments: object) -> str:
     result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    return result.output
+    return result.stdout
 
 
 @pytest.fixture
@@ -44,29 +44,42 @@ def build_run(tmp_path: Path, tiny_examples: list[Example]) -> Path:
     return run.path
 
 
-@pytest.mark.parametrize(("name", "tuning"), [("qwen2_5_vl", "lora"), ("gemma3", "full")])
-def test_an_imported_model_is_tuned_judged_and_drafts(
-    name: str, tuning: str, build_run: Path, tmp_path: Path, tiny_films: list[Path]
-) -> None:
-    WRITERS[name](tmp_path / "published")
-    import_tiny(name, tmp_path / "published", tmp_path / "imported")
-    recipe = tmp_path / "finetune.toml"
+def tune(name: str, tuning: str, build_run: Path, folder: Path) -> Path:
+    """Import a model and tune it a little; return the run."""
+    WRITERS[name](folder / "published")
+    import_tiny(name, folder / "published", folder / "imported")
+    recipe = folder / "finetune.toml"
     recipe.write_text('name = "tiny"\n')
-    shared = [f"examples={build_run}", f"checkpoint={tmp_path / 'imported'}", f"runs_dir={tmp_path / 'runs'}", *LOOP]
-    radlet("finetune", recipe, *shared, *RECIPES[tuning], "training.loop.max_steps=24", "training.loop.lr=5e-3")
-    (tuned,) = (tmp_path / "runs" / "finetune").iterdir()
-    losses = [
-        row["loss"] for row in map(json.loads, (tuned / "metrics.jsonl").read_text().splitlines()) if "loss" in row
-    ]
-    assert losses[-1] < 0.8 * losses[0]
-    assert Drafter.load(tuned).card.prompt == Drafter.load(tmp_path / "imported").card.prompt
-    evaluate = tmp_path / "evaluate.toml"
-    evaluate.write_text("num_resamples = 20\nmax_grounding_reports = 1\nmax_deletion_reports = 0\nnum_wordings = 1\n")
-    radlet("evaluate", evaluate, f"examples={build_run}", f"checkpoint={tuned}", f"runs_dir={tmp_path / 'runs'}")
-    (judged,) = (tmp_path / "runs" / "evaluate").iterdir()
-    assert json.loads((judged / "scorecard.json").read_text())["num_studies"] == 2
-    line = json.loads(radlet("generate", tuned, tiny_films[0], "--jsonl", "--max-new-tokens", 8).splitlines()[-1])
-    assert line["findings"]
+    shared = [f"examples={build_run}", f"checkpoint={folder / 'imported'}", f"runs_dir={folder / 'runs'}", *LOOP]
+    radlet("finetune", recipe, *shared, *RECIPES[tuning], "training.loop.max_steps=16", "training.loop.lr=5e-3")
+    (tuned,) = (folder / "runs" / "finetune").iterdir()
+    rows = [json.loads(line) for line in (tuned / "metrics.jsonl").read_text().splitlines()]
+    losses = [row["loss"] for row in rows if "loss" in row]
+    assert losses[-1] < 0.9 * losses[0]
+    assert Drafter.load(tuned).card.prompt == Drafter.load(folder / "imported").card.prompt
+    return tuned
+
+
+def test_an_imported_model_is_tuned_in_full_drafts_and_explains(
+    build_run: Path, tmp_path: Path, tiny_films: list[Path]
+) -> None:
+    tuned = tune("gemma3", "full", build_run, tmp_path)
+    line = json.loads(
+        radlet("generate", tuned, tiny_films[0], "--jsonl", "--max-new-tokens", 8).strip().split("\n")[-1]
+    )
     word = line["findings"].split()[0]
     radlet("explain", tuned, tiny_films[0], "--word", word, "--out", tmp_path / "map.png")
-    assert Image.open(tmp_path / "map.png").size[0] > 0
+    with Image.open(tmp_path / "map.png") as drawn:
+        assert min(drawn.size) > 100
+
+
+def test_an_imported_model_is_tuned_by_lora_and_judged(build_run: Path, tmp_path: Path) -> None:
+    tuned = tune("qwen2_5_vl", "lora", build_run, tmp_path)
+    recipe = tmp_path / "evaluate.toml"
+    recipe.write_text(
+        "num_resamples = 20\nmax_probe_drafts = 1\nmax_grounding_reports = 1\nmax_deletion_reports = 0\n"
+        "max_calibration_reports = 0\nnum_pictures = 1\n"
+    )
+    radlet("evaluate", recipe, f"examples={build_run}", f"checkpoint={tuned}", f"runs_dir={tmp_path / 'runs'}")
+    (judged,) = (tmp_path / "runs" / "evaluate").iterdir()
+    assert json.loads((judged / "scorecard.json").read_text())["num_studies"] == 2

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
+from peft.tuners.lora import LoraLayer
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -29,6 +30,12 @@ def hold_weights(model: nn.Module, dtype: WeightsDtype) -> None:
                 parameter.data = parameter.data.bfloat16()
     for part in _seams(model.get_submodule("model")):
         part.register_forward_pre_hook(_in_own_dtype, with_kwargs=True)
+    for module in model.modules():
+        if isinstance(module, LoraLayer):
+            # peft would keep an fp32 copy of what enters each update, which costs more than the base saves.
+            module.cast_input_dtype_enabled = False
+            for down in module.lora_A.values():
+                down.register_forward_pre_hook(_in_own_dtype_without_autocast)
 
 
 def _seams(module: nn.Module) -> Iterator[nn.Module]:
@@ -41,6 +48,11 @@ def _seams(module: nn.Module) -> Iterator[nn.Module]:
             yield child
         else:
             yield from _seams(child)
+
+
+def _in_own_dtype_without_autocast(module: nn.Module, args: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+    (x,) = args
+    return args if torch.is_autocast_enabled(x.device.type) else (x.to(next(module.parameters()).dtype),)
 
 
 def _in_own_dtype(

@@ -40,7 +40,6 @@ def unpickled_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read pickled files in this process: that another one does is tested elsewhere, and takes seconds a file."""
 
     def unpickle_here(source: Path, folder: Path) -> UnpickledFile:
-        folder.mkdir(parents=True, exist_ok=True)
         answer = unpickling._convert(source, folder)
         return UnpickledFile(tuple(folder / name for name in answer["parts"]), answer["left_out"])
 

@@ -13,7 +13,7 @@ from torch import nn
 from radlet.core.config import Config
 from radlet.core.console import Progress
 from radlet.core.errors import CheckpointError
-from radlet.inference.openvino.graph import language_model_graph
+from radlet.inference.openvino.graph import language_model_graph, trace
 from radlet.inference.openvino.runtime import import_openvino
 from radlet.inference.openvino.weights import compress_weights
 from radlet.models.report_model import ReportModel
@@ -59,11 +59,8 @@ class OpenVinoExport(Config):
         return graph
 
     def _film_encoder(self, report_model: ReportModel) -> object:
-        openvino = import_openvino()
         size = report_model.card.image["size_px"]
-        films = torch.zeros(2, 3, size, size)
-        with torch.no_grad():
-            graph = openvino.convert_model(_FilmEncoder(report_model).eval(), example_input=(films,))
+        graph = trace(_FilmEncoder(report_model), (torch.zeros(2, 3, size, size),))
         graph.reshape([-1, 3, size, size])
         return graph
 

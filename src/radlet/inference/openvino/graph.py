@@ -70,13 +70,30 @@ def _causal_mask(attention_mask: torch.Tensor, num_new: int) -> torch.Tensor:
     return (seen | (read == reading)[None])[:, None]
 
 
+def trace(module: nn.Module, example: tuple[torch.Tensor, ...]) -> Any:
+    """Return a module as an `openvino.Model`.
+
+    Raises:
+        CheckpointError: OpenVINO cannot express it.
+    """
+    openvino = import_openvino()
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the tracer's, of shapes that it takes for constants
+            return openvino.convert_model(module.eval(), example_input=example)
+    except (openvino.frontend.OpConversionFailure, RuntimeError) as error:
+        why = str(error).splitlines()[0][:200]
+        raise CheckpointError(
+            f"OpenVINO cannot express this model: {why}. Export it for another engine, or draft with the checkpoint."
+        ) from None
+
+
 def language_model_graph(model: PreTrainedModel) -> Any:
     """Return the language model of a vision-language model as an `openvino.Model`.
 
     Raises:
         CheckpointError: OpenVINO cannot express it, or it attends within a sliding window.
     """
-    openvino = import_openvino()
     config = model.config.get_text_config()
     if any(kind != "full_attention" for kind in getattr(config, "layer_types", None) or ()):
         raise CheckpointError(
@@ -97,14 +114,7 @@ def language_model_graph(model: PreTrainedModel) -> Any:
     attention = config._attn_implementation
     model.model.language_model.set_attn_implementation("sdpa")
     try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the tracer's, of shapes that it takes for constants
-            graph = openvino.convert_model(_Step(model).eval(), example_input=example)
-    except openvino.frontend.OpConversionFailure as error:
-        why = str(error).splitlines()[0][:200]
-        raise CheckpointError(
-            f"OpenVINO cannot express a language model of type '{config.model_type}': {why}"
-        ) from None
+        graph = trace(_Step(model), example)
     finally:
         model.model.language_model.set_attn_implementation(attention)
     shapes = [[-1, -1], [-1, config.hidden_size], [-1, -1], [-1, -1], [-1], *([[-1, heads, -1, width]] * len(past))]
