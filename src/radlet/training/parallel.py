@@ -78,7 +78,9 @@ class _Replicated:
         self.world = world
         self._restore_norms = share_statistics(model)
         # Layers behind the one that the projector reads, and rows without films, leave weights without gradient.
-        self._root = DistributedDataParallel(_Root(model), find_unused_parameters=True, forward_sync_buffers=False)
+        self._root = DistributedDataParallel(
+            _Root(model), find_unused_parameters=True, forward_sync_buffers=False, gradient_as_bucket_view=True
+        )
 
     def run(self, work: Callable[[], T]) -> T:
         done: T = self._root(work)
