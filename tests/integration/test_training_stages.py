@@ -206,7 +206,10 @@ def test_killed_and_resumed_equals_uninterrupted(build_run: Path) -> None:
     aligned = run_align(build_run, run_pretrain(build_run))
     values = finetune_values(build_run, aligned)
     augmentation = {"rotation_deg": 5.0, "contrast": 0.2}
-    values["training"] = {"augmentation": augmentation, "loop": loop(400, num_evals=4, save_every_steps=10)}
+    values["training"] = {
+        "augmentation": augmentation,
+        "loop": loop(400, num_evals=4, save_every_steps=10, ema_decay=0.9),
+    }
     values["tuning"] = {"kind": "lora", "rank": 2, "alpha": 4, "dropout": 0.2}
     values_file = build_run.parent / "values.json"
     values_file.write_text(json.dumps(values, default=str))

@@ -1,5 +1,6 @@
 """The command line: parse, load the recipe, call the stage. Heavy imports happen inside the commands."""
 
+import logging
 import os
 import sys
 from typing import Annotated, NoReturn
@@ -76,6 +77,8 @@ def main() -> None:
     if one_of_several():
         # torch warns of its search for weights without gradient where it finds none.
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    # It tells of a kernel that it would fetch from a hub, and may not.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
         app()
     except RadletError as error:

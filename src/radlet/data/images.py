@@ -5,15 +5,16 @@ The settings of the last two are hashed into every checkpoint (`ImageSettings.di
 """
 
 import hashlib
+import json
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Literal
+from typing import Annotated, Any, BinaryIO, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from radlet.core.config import Config, resolved_json
 from radlet.core.errors import CheckpointError, ConfigError, DataError
@@ -39,7 +40,9 @@ PATH_VERSION = 1
 
 MAX_FILE_BYTES = 512 * 1024 * 1024
 _HEAD_BYTES = 132
-_BICUBIC = Image.Resampling.BICUBIC
+_RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+_LATER = {"resample": "bicubic", "shortest_edge_px": None}
+"""Settings that checkpoints of earlier versions do not have, and what they did."""
 
 Triple = tuple[float, float, float]
 Positive = Annotated[float, Field(gt=0)]
@@ -54,15 +57,37 @@ class ImageSettings(Config):
     """Side of the square the encoder sees."""
     resize: Literal["crop", "pad", "squash"] = "crop"
     """crop: shortest edge to size, then the centre (LLaVA-Rad's); pad: whole film on black; squash: aspect not kept."""
+    resample: Literal["bicubic", "bilinear"] = "bicubic"
+    """How pixels are interpolated; SigLIP 2, Gemma 3 and the first ViT were trained on bilinear ones."""
+    shortest_edge_px: int | None = Field(default=None, ge=8, le=4096)
+    """With crop: the shortest edge is brought to this before the centre of `size_px` is cut, as DINOv2 does (256, then
+    224); not given: to `size_px` itself."""
     mean: Triple = (0.48145466, 0.4578275, 0.40821073)
     """Mean of the three channels, in units of 0..1; the default is CLIP's."""
     std: tuple[Positive, Positive, Positive] = (0.26862954, 0.26130258, 0.27577711)
     """Standard deviation of the three channels, in units of 0..1; the default is CLIP's."""
 
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        edge = self.shortest_edge_px
+        if edge is not None and (self.resize != "crop" or edge < self.size_px):
+            raise ValueError(
+                f"shortest_edge_px = {edge} does not go with resize = '{self.resize}' and size_px = {self.size_px}: it "
+                "needs resize = 'crop' and at least size_px, or leave it out"
+            )
+        return self
+
     @property
     def digest(self) -> str:
-        """Return a hash of every setting and of the version of the code path."""
-        return hashlib.sha256(f"{PATH_VERSION}\n{resolved_json(self)}".encode()).hexdigest()[:16]
+        """Return a hash of every setting and of the version of the code path.
+
+        The settings that came later are left out where they are as they always were, so that older checkpoints keep
+        their digest.
+        """
+        settings = json.loads(resolved_json(self))
+        kept = {name: value for name, value in settings.items() if _LATER.get(name, ...) != value}
+        text = json.dumps(kept, indent=2, sort_keys=True) + "\n"
+        return hashlib.sha256(f"{PATH_VERSION}\n{text}".encode()).hexdigest()[:16]
 
 
 def read_film(path: Path) -> Film:
@@ -83,13 +108,13 @@ def read_film(path: Path) -> Film:
 
 
 def resize_film(pixels: NDArray[np.uint8], settings: ImageSettings) -> NDArray[np.uint8]:
-    """Make a film (H, W) square, (S, S), by bicubic resampling under the policy of the settings."""
+    """Make a film (H, W) square, (S, S), under the policy of the settings."""
     image = Image.fromarray(pixels)
     if settings.resize == "crop":
-        return _crop(image, settings.size_px)
+        return _crop(image, settings)
     if settings.resize == "pad":
-        return _pad(image, settings.size_px)
-    return np.array(image.resize((settings.size_px, settings.size_px), _BICUBIC))
+        return _pad(image, settings)
+    return np.array(image.resize((settings.size_px, settings.size_px), _RESAMPLING[settings.resample]))
 
 
 def shown_part(height_px: int, width_px: int, settings: ImageSettings) -> tuple[float, float, float, float]:
@@ -99,7 +124,10 @@ def shown_part(height_px: int, width_px: int, settings: ImageSettings) -> tuple[
     """
     if settings.resize == "squash":
         return 0.0, 0.0, 1.0, 1.0
-    side = min(height_px, width_px) if settings.resize == "crop" else max(height_px, width_px)
+    if settings.resize == "crop":
+        side = min(height_px, width_px) * settings.size_px / (settings.shortest_edge_px or settings.size_px)
+    else:
+        side = max(height_px, width_px)
     x, y = side / width_px / 2, side / height_px / 2
     return 0.5 - x, 0.5 - y, 0.5 + x, 0.5 + y
 
@@ -174,8 +202,8 @@ def hf_image_processor_config(settings: ImageSettings) -> dict[str, Any]:
     return {
         "do_convert_rgb": True,
         "do_resize": True,
-        "size": {"shortest_edge": settings.size_px} if crop else square,
-        "resample": int(_BICUBIC),
+        "size": {"shortest_edge": settings.shortest_edge_px or settings.size_px} if crop else square,
+        "resample": int(_RESAMPLING[settings.resample]),
         "do_center_crop": crop,
         "crop_size": square,
         "do_rescale": True,
@@ -197,22 +225,25 @@ def _read_open(file: BinaryIO, num_bytes: int) -> Film:
     return Film(read_raster(file.read())) if looks_like_raster(head) else read_dicom(file)
 
 
-def _crop(image: Image.Image, size: int) -> NDArray[np.uint8]:
+def _crop(image: Image.Image, settings: ImageSettings) -> NDArray[np.uint8]:
     width, height = image.size
+    size, short = settings.size_px, settings.shortest_edge_px or settings.size_px
     # The long side is truncated, and the crop rounds down, as transformers does; both show in the pixels.
-    long = int(size * max(width, height) / min(width, height))
-    shape = (size, long) if width <= height else (long, size)
-    resized = np.array(image.resize(shape, _BICUBIC))
+    long = int(short * max(width, height) / min(width, height))
+    shape = (short, long) if width <= height else (long, short)
+    resized = np.array(image.resize(shape, _RESAMPLING[settings.resample]))
     top, left = (resized.shape[0] - size) // 2, (resized.shape[1] - size) // 2
     return resized[top : top + size, left : left + size]
 
 
-def _pad(image: Image.Image, size: int) -> NDArray[np.uint8]:
+def _pad(image: Image.Image, settings: ImageSettings) -> NDArray[np.uint8]:
+    size = settings.size_px
     scale = size / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
     square = np.zeros((size, size), np.uint8)
     top, left = (size - height) // 2, (size - width) // 2
-    square[top : top + height, left : left + width] = np.asarray(image.resize((width, height), _BICUBIC))
+    resized = image.resize((width, height), _RESAMPLING[settings.resample])
+    square[top : top + height, left : left + width] = np.asarray(resized)
     return square
 
 

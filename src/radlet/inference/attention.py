@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import PreTrainedModel
 
 from radlet.core.errors import DataError
 from radlet.models.prompts import encode_target
@@ -64,7 +63,7 @@ def attend(
         DataError: The text has no words.
     """
     model = report_model.model
-    target = encode_target(report_model.tokenizer, text)[:-1]
+    target = encode_target(report_model.tokenizer, text, report_model.card.prompt)[:-1]
     if not target:
         raise DataError("There is no text to explain.")
     input_ids = torch.tensor([prompt + target], device=model.device)
@@ -72,7 +71,7 @@ def attend(
     first_film = (input_ids[0] == model.config.image_token_id).nonzero()[: report_model.num_image_tokens, 0]
     patches = first_film[-side * side :]  # a class token, if kept, stands before the patches
     predicting = torch.arange(len(prompt) - 1, len(prompt) + len(target) - 1, device=model.device)
-    attentions, logits = _read(model, input_ids, pixel_values)
+    attentions, logits = _read(report_model, input_ids, pixel_values)
     likelihoods = logits[0, predicting].float().log_softmax(-1)[range(len(target)), target]
     upper = attentions[len(attentions) // 2 :]
     plain = torch.stack([layer.detach()[0].mean(0) for layer in upper]).mean(0)[predicting][:, patches].float()
@@ -88,18 +87,18 @@ def attend(
 
 
 def _read(
-    model: PreTrainedModel, input_ids: torch.Tensor, pixel_values: torch.Tensor
+    report_model: ReportModel, input_ids: torch.Tensor, pixel_values: torch.Tensor
 ) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
     """Return the attention weights of every layer and the logits, with what gradients by the weights need."""
+    model, architecture = report_model.model, report_model.architecture
+    inputs = architecture.text_inputs(model, input_ids) | architecture.film_inputs(model, pixel_values.to(model.device))
     # Other attention kernels never form the weights and would return none.
     usual = model.config.text_config._attn_implementation
     model.model.language_model.set_attn_implementation("eager")
     hook = model.get_input_embeddings().register_forward_hook(lambda *out: out[-1].requires_grad_())
     try:
         with torch.enable_grad():
-            outputs = model(
-                input_ids=input_ids, pixel_values=pixel_values.to(model.device), output_attentions=True, use_cache=False
-            )
+            outputs = model(input_ids=input_ids, **inputs, output_attentions=True, use_cache=False)
     finally:
         hook.remove()
         model.model.language_model.set_attn_implementation(usual)
@@ -115,7 +114,7 @@ def _as_map(weights: torch.Tensor, side: int) -> Map:
 
 def _tokens_of(tokens: Sequence[str], text: str, spans: Sequence[Span]) -> list[NDArray[np.int64]]:
     """Return the positions of the tokens that each span of `text` touches."""
-    ahead = len("".join(tokens)) - len(text)  # the space before an answer
+    ahead = len("".join(tokens).rstrip()) - len(text.rstrip())  # the space before an answer; one may follow it too
     ends = np.cumsum([len(token) for token in tokens]) - ahead
     starts = ends - [len(token) for token in tokens]
     return [np.flatnonzero((ends > start) & (starts < end)) for start, end in spans]

@@ -22,7 +22,7 @@ from radlet.inference.attention import AttentionMaps, Span, attend
 from radlet.inference.engines import ENGINES
 from radlet.inference.engines.base import Sampling
 from radlet.inference.likelihoods import Continuation, continuation_log_likelihoods
-from radlet.models.prompts import Wording, encode_prompt, encode_target
+from radlet.models.prompts import Wording, encode_target
 from radlet.models.report_model import ModelCard, ReportModel, checkpoint_folder, load_report_model
 
 
@@ -167,13 +167,13 @@ class Drafter:
         return attend(self.report_model, self._prompt(request), pixel_values, text, spans)
 
     def _answer(self, text: str, ended: bool) -> list[int]:
-        ids = encode_target(self.report_model.tokenizer, text)
+        ids = encode_target(self.report_model.tokenizer, text, self.card.prompt)
         return ids if ended else ids[:-1]
 
     def _prompt(self, request: DraftRequest) -> list[int]:
         words = self.card.prompt.reworded(request.wording) if request.wording else self.card.prompt
         prompt = words.render(len(request.image_paths), request.indication, request.question)
-        return encode_prompt(self.report_model.tokenizer, prompt, self.report_model.num_image_tokens)
+        return self.report_model.encode_prompt(prompt, words)
 
     def _pixel_values(self, requests: Sequence[DraftRequest]) -> torch.Tensor | None:
         films = [

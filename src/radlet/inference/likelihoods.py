@@ -44,15 +44,18 @@ def continuation_log_likelihoods(
     device = model.device
     # Padding on the left of prompts and on the right of texts, so that every text follows its prompt directly.
     ids, mask = _padded(prompts, "left")
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    films = {} if pixel_values is None else {"pixel_values": pixel_values.to(device)}
+    ids, mask = ids.to(device), mask.to(device)
+    architecture = report_model.architecture
+    films = {} if pixel_values is None else architecture.film_inputs(model, pixel_values.to(device))
+    positions, following = architecture.positions(model, ids, mask, films)
     read = model(
-        input_ids=ids.to(device),
-        attention_mask=mask.to(device),
-        position_ids=positions.to(device),
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=positions,
         use_cache=True,
         logits_to_keep=1,
         **films,
+        **architecture.text_inputs(model, ids),
     )
     owner = torch.tensor([one.prompt for one in continuations], device=device)
     texts, wanted = _padded([one.tokens for one in continuations], "right")
@@ -64,8 +67,8 @@ def continuation_log_likelihoods(
         follow = torch.arange(texts.shape[1] - 1, device=device)
         rest = model(
             input_ids=texts[:, :-1],
-            attention_mask=torch.cat([mask.to(device)[owner], wanted[:, :-1]], dim=1),
-            position_ids=mask.sum(-1).to(device)[owner, None] + follow,
+            attention_mask=torch.cat([mask[owner], wanted[:, :-1]], dim=1),
+            position_ids=following[owner, None] + follow,
             past_key_values=cache,
             use_cache=True,
         )

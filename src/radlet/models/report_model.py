@@ -1,4 +1,7 @@
-"""The report model: encoder, projector and language model joined as transformers' `LlavaForConditionalGeneration`."""
+"""The report model: encoder, projector and language model as one checkpoint of transformers.
+
+What radlet assembles is a `LlavaForConditionalGeneration`; an imported one may be of any registered architecture.
+"""
 
 import copy
 import json
@@ -22,8 +25,10 @@ from transformers import (
 from radlet.core.config import Config
 from radlet.core.errors import CheckpointError
 from radlet.core.runs import write_atomically
+from radlet.models.architectures import ARCHITECTURES
+from radlet.models.architectures.base import Architecture
 from radlet.models.encoders import token_layout
-from radlet.models.prompts import PromptConfig
+from radlet.models.prompts import PromptConfig, encode_prompt
 from radlet.models.tokenizers import add_image_token
 
 CARD = "radlet.json"
@@ -36,6 +41,8 @@ class ModelCard(Config):
     """Version that wrote the checkpoint."""
     kind: str
     """"report_model" or "image_text"."""
+    architecture: str = "llava"
+    """Of a report model: its name in the registry of architectures, which is its `model_type` in transformers."""
     image: dict[str, Any]
     """Settings of the image path."""
     image_digest: str
@@ -67,19 +74,51 @@ class ReportModel:
     """A report model in memory.
 
     Attributes:
-        model: The LLaVA model.
+        model: The vision-language model.
         tokenizer: Its tokenizer, which knows the image token.
         card: What the weights alone do not tell.
     """
 
-    model: LlavaForConditionalGeneration
+    model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     card: ModelCard
 
     @property
     def num_image_tokens(self) -> int:
         """Tokens that one film takes in a prompt."""
-        return int(self.model.config.image_seq_length)
+        return self.architecture.num_image_tokens(self.model.config, self.size_px)
+
+    @property
+    def architecture(self) -> Architecture:
+        """What is particular to this kind of model."""
+        return architecture_of(self.model)
+
+    @property
+    def size_px(self) -> int:
+        """Side of the films."""
+        return int(self.card.image["size_px"])
+
+    def encode_prompt(self, prompt: str, words: PromptConfig) -> list[int]:
+        """Return token ids of what `words` rendered, its films written out."""
+        return encode_prompt(self.tokenizer, prompt, self.num_image_tokens, words, self.architecture.film_text)
+
+    @property
+    def end_token_ids(self) -> tuple[int, ...]:
+        """Tokens at which an answer is over: the prompt's end of an answer first, the tokenizer's, the model's."""
+        models = self.model.generation_config.eos_token_id
+        ids = [self.card.prompt.end_token_id(self.tokenizer), self.tokenizer.eos_token_id]
+        ids += models if isinstance(models, list) else [models]
+        return tuple(dict.fromkeys(int(token) for token in ids if token is not None))
+
+
+def architecture_of(model: PreTrainedModel) -> Architecture:
+    """Return what is particular to this kind of model.
+
+    Raises:
+        UnknownNameError: It is of no registered architecture.
+    """
+    architecture: Architecture = ARCHITECTURES[model.config.model_type]
+    return architecture
 
 
 def assemble(
@@ -122,15 +161,9 @@ def assemble(
 
 
 @torch.no_grad()
-def encode_films(model: LlavaForConditionalGeneration, pixel_values: torch.Tensor) -> torch.Tensor:
+def encode_films(model: PreTrainedModel, pixel_values: torch.Tensor) -> torch.Tensor:
     """Return what the projector reads of films (B, 3, S, S): the encoder's chosen tokens (B, N, D)."""
-    seen: list[torch.Tensor] = []
-    hook = model.model.multi_modal_projector.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-    try:
-        model.get_image_features(pixel_values=pixel_values)
-    finally:
-        hook.remove()
-    return torch.cat(seen)
+    return architecture_of(model).features_of(model, pixel_values)
 
 
 def save_report_model(report_model: ReportModel, folder: Path, processor_options: dict[str, Any] | None) -> None:
@@ -142,21 +175,35 @@ def save_report_model(report_model: ReportModel, folder: Path, processor_options
         processor_options: Arguments of transformers' CLIP image processor that repeat the image path; None when that
             processor cannot (then only radlet prepares films exactly).
     """
+    ends = report_model.end_token_ids
+    # So that other programs stop where the answer ends, too.
+    report_model.model.generation_config.eos_token_id = ends[0] if len(ends) == 1 else list(ends)
     report_model.model.save_pretrained(folder)
     config = report_model.model.config
-    if processor_options is None:
+    if processor_options is None or report_model.card.architecture != "llava":
         report_model.tokenizer.save_pretrained(folder)
     else:
-        grid = math.isqrt(config.image_seq_length)
-        dropped = config.vision_feature_select_strategy == "default"
-        LlavaProcessor(
-            image_processor=CLIPImageProcessorPil(**processor_options),
-            tokenizer=report_model.tokenizer,
-            patch_size=report_model.card.image["size_px"] // grid,
-            vision_feature_select_strategy=config.vision_feature_select_strategy,
-            num_additional_image_tokens=1 if dropped else config.image_seq_length - grid * grid,
-        ).save_pretrained(folder)
+        save_processor(report_model.tokenizer, config, report_model.card, processor_options, folder)
     write_atomically(folder / CARD, report_model.card.model_dump_json(indent=2) + "\n")
+
+
+def save_processor(
+    tokenizer: PreTrainedTokenizerBase,
+    config: LlavaConfig,
+    card: ModelCard,
+    processor_options: dict[str, Any],
+    folder: Path,
+) -> None:
+    """Write the tokenizer and the image processor of a checkpoint as plain transformers reads them."""
+    grid = math.isqrt(config.image_seq_length)
+    dropped = config.vision_feature_select_strategy == "default"
+    LlavaProcessor(
+        image_processor=CLIPImageProcessorPil(**processor_options),
+        tokenizer=tokenizer,
+        patch_size=card.image["size_px"] // grid,
+        vision_feature_select_strategy=config.vision_feature_select_strategy,
+        num_additional_image_tokens=1 if dropped else config.image_seq_length - grid * grid,
+    ).save_pretrained(folder)
 
 
 def checkpoint_folder(path: Path) -> Path:
@@ -190,7 +237,7 @@ def load_report_model(folder: Path) -> ReportModel:
     """
     card = read_card(folder, "report_model")
     try:
-        model, loading = LlavaForConditionalGeneration.from_pretrained(
+        model, loading = ARCHITECTURES[card.architecture].model_class.from_pretrained(
             folder, local_files_only=True, output_loading_info=True
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

@@ -7,13 +7,13 @@ linear layers; the architecture stays as it is (data-dependent initialisation, K
 """
 
 import torch
-from transformers import LlavaForConditionalGeneration
+from transformers import PreTrainedModel
 
 from radlet.models.report_model import encode_films
 
 
 @torch.no_grad()
-def calibrate_projector(model: LlavaForConditionalGeneration, pixel_values: torch.Tensor) -> None:
+def calibrate_projector(model: PreTrainedModel, pixel_values: torch.Tensor) -> None:
     """Rescale a fresh projector, in place, from a few dozen films (B, 3, S, S)."""
     model.eval()
     projector = model.model.multi_modal_projector

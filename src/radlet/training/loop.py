@@ -22,7 +22,9 @@ from radlet.core.config import Config
 from radlet.core.console import Progress
 from radlet.core.errors import ConfigError, DataError
 from radlet.core.runs import Run
-from radlet.training.optimizer import build_optimizer
+from radlet.training.checkpointing import checkpoint_blocks, keep_activations
+from radlet.training.ema import WeightAverage
+from radlet.training.optimizer import RateScales, build_optimizer, set_rate
 from radlet.training.parallel import Layout, Parallel, layout_of
 from radlet.training.precision import Precision, autocast, lay_out, pick_device
 from radlet.training.state import StateStore, TrainingState
@@ -44,12 +46,20 @@ class LoopConfig(Config):
     """Micro-batches to one optimiser step, of all processes together: their number changes no result."""
     lr: float = Field(default=1e-3, gt=0)
     """Largest learning rate."""
+    lr_scale: RateScales = RateScales()
+    """The rate of each part, relative to `lr`."""
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """Factor on the rate from each block of encoder and language model to the one below it; 1 moves all alike."""
     weight_decay: float = Field(default=0.0, ge=0)
     """Decoupled weight decay of matrices; vectors are never decayed."""
     warmup_share: float = Field(default=0.03, ge=0, le=1)
     """Share of the steps over which the rate rises."""
     clip_norm: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient of a step."""
+    ema_decay: float | None = Field(default=None, gt=0, lt=1)
+    """Validate and deliver a moving average of the weights that keeps this share of itself at each step, like 0.999."""
+    checkpoint_activations: bool = False
+    """Compute every block anew in the backward pass: less memory, the same numbers, about a third more time."""
     precision: Precision = "auto"
     """"bf16", "fp32", or "auto": bfloat16 where the hardware has it."""
     num_evals: int = Field(default=4, ge=1)
@@ -180,8 +190,11 @@ def train(
     everyone = world()
     _check_shares(config, everyone, objective.row_lengths() is None)
     model = lay_out(objective.model, pick_device())
+    if config.checkpoint_activations:
+        checkpoint_blocks(model)
     layout = layout_of(config.parallel, model, everyone)
-    optimizer = build_optimizer(model, config.lr, config.weight_decay)
+    optimizer = build_optimizer(model, config.lr, config.weight_decay, config.lr_scale, config.layer_decay)
+    average = WeightAverage(optimizer, config.ema_decay)
     num_steps = config.num_steps(objective.num_rows)
     store = StateStore(run, model, optimizer, everyone)
     state = store.resume()
@@ -193,20 +206,24 @@ def train(
     for step in progress.track(range(state.step, num_steps), "steps", num_steps - state.step):
         torch.manual_seed(_step_seed(seed, step, everyone))
         lr = config.lr_at(step, num_steps)
-        for group in optimizer.param_groups:
-            group["lr"] = lr
+        set_rate(optimizer, lr)
         share = _share(objective, config, rows, seed, step, everyone)
         values = _step(objective, optimizer, config, layout, share, step)
+        average.update()
         run.log(step=step + 1, lr=lr, **values)
         if step + 1 in eval_steps:
-            state = _validate(model, run, validation, store, state.at(step + 1), layout)
+            with average.in_place():
+                state = _validate(model, run, validation, store, state.at(step + 1), layout)
             objective.train_mode()
         if (step + 1) % config.save_every_steps == 0 or step + 1 in eval_steps:
             state = state.at(step + 1)
             store.save(state)
+    if config.keep == "last":
+        average.deliver()
     layout.restore()
     if config.keep == "best" and num_steps and everyone.leads:
         store.load_best()
+    keep_activations(model)
     model.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     return state.best_step if config.keep == "best" and num_steps else num_steps
 

@@ -1,5 +1,6 @@
 """What `align` and `finetune` share: rows into an objective, the loop, and the loss on the dev split."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -14,7 +15,7 @@ from radlet.core.errors import ConfigError, DataError
 from radlet.core.records import Example
 from radlet.core.runs import Run
 from radlet.data.images import ImageSettings
-from radlet.models.freezing import is_frozen
+from radlet.models.freezing import part_is_frozen
 from radlet.models.prompts import PromptConfig
 from radlet.models.report_model import ReportModel, encode_films
 from radlet.training.augmentation import AugmentationConfig
@@ -128,10 +129,10 @@ def load_films(
     """Read the films; where neither they nor the encoder change between steps, keep what the encoder sees instead."""
     films = films_in_memory(paths, ImageSettings.model_validate(report_model.card.image), progress)
     model = report_model.model
-    width = model.model.multi_modal_projector.linear_1.in_features
-    num_bytes = len(set(paths)) * report_model.num_image_tokens * width * torch.float32.itemsize
+    shape = report_model.architecture.feature_shape(model.config, report_model.size_px)
+    num_bytes = len(set(paths)) * math.prod(shape) * torch.float32.itemsize
     films_change = config.augmentation != AugmentationConfig()
-    if films_change or not is_frozen(model.model.vision_tower) or num_bytes > MAX_FEATURE_BYTES:
+    if films_change or not part_is_frozen(model, "encoder") or num_bytes > MAX_FEATURE_BYTES:
         return films
     device = pick_device()
     lay_out(model, device).eval()

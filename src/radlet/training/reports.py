@@ -1,20 +1,18 @@
 """The objective of `align` and `finetune`: write the report of the films shown."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from transformers import LlavaForConditionalGeneration
-from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers import PreTrainedModel
 
 from radlet.core.config import Config
 from radlet.core.errors import DataError
 from radlet.core.records import OBSERVATIONS, Example, State
 from radlet.models.freezing import is_frozen
-from radlet.models.prompts import IGNORED, PromptConfig, encode_prompt, encode_target
+from radlet.models.prompts import IGNORED, PromptConfig, encode_target
 from radlet.models.report_model import ReportModel
 from radlet.models.sequences import pad_right
 from radlet.training.augmentation import AugmentationConfig
@@ -57,6 +55,7 @@ class ReportObjective:
         augmentation: AugmentationConfig,
     ) -> None:
         self._model = report_model.model
+        self._architecture, self._size_px = report_model.architecture, report_model.size_px
         self.num_rows = len(rows)
         self._films, self._augmentation, self._config = films, augmentation, config
         self._rows = rows
@@ -67,15 +66,15 @@ class ReportObjective:
 
         def encode(row: Example, num_films: int) -> list[int]:
             text = prompt.render(num_films, row.indication, row.question)
-            return encode_prompt(tokenizer, text, self._num_image_tokens)
+            return report_model.encode_prompt(text, prompt)
 
         self._prompts = [encode(row, len(row.image_paths)) for row in rows]
         self._blind_prompts = [encode(row, 0) for row in rows] if config.film_dropout else self._prompts
-        self._targets = [encode_target(tokenizer, row.target or "")[: config.max_target_tokens] for row in rows]
+        self._targets = [encode_target(tokenizer, row.target or "", prompt)[: config.max_target_tokens] for row in rows]
         self._frozen = [module for module in self.model.modules() if is_frozen(module)]
 
     @property
-    def model(self) -> LlavaForConditionalGeneration:
+    def model(self) -> PreTrainedModel:
         """The report model."""
         return self._model
 
@@ -124,12 +123,15 @@ class ReportObjective:
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Return the cross-entropy summed over the target tokens of the batch."""
         labels = batch["labels"]
-        inputs: dict[str, Any] = {n: tensor for n, tensor in batch.items() if n not in ("labels", "film_features")}
+        inputs = self._architecture.text_inputs(self.model, batch["input_ids"])
         if "film_features" in batch:
-            projected = self.model.model.multi_modal_projector(batch["film_features"])
-            inputs["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=list(projected))}
-        hidden = self.model.model(**inputs, use_cache=False).last_hidden_state
-        return {"language": next_token_cross_entropy(hidden, labels, self.model.lm_head)}
+            inputs |= self._architecture.feature_inputs(self.model, batch["film_features"], self._size_px)
+        elif "pixel_values" in batch:
+            inputs |= self._architecture.film_inputs(self.model, batch["pixel_values"])
+        hidden = self.model.model(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], **inputs, use_cache=False
+        ).last_hidden_state
+        return {"language": next_token_cross_entropy(hidden, labels, self.model.get_output_embeddings())}
 
     def train_mode(self) -> None:
         """Train what has trainable weights; a frozen part keeps its running statistics and drops nothing."""

@@ -100,6 +100,31 @@ def test_squash_keeps_the_edges_of_the_long_side():
     assert square[0, -1] > 244
 
 
+def test_older_checkpoints_keep_their_digest():
+    """Pinned before the settings for resampling and the shortest edge were there."""
+    assert ImageSettings().digest == "cb45921fa5513f63"
+    assert ImageSettings(size_px=128, resize="squash").digest == "1e359c83c5624783"
+
+
+def test_every_setting_tells_in_the_digest():
+    others = [{}, {"resample": "bilinear"}, {"shortest_edge_px": 256}, {"size_px": 225}, {"resize": "squash"}]
+    assert len({ImageSettings(**other).digest for other in others}) == len(others)
+
+
+def test_a_longer_shortest_edge_shows_less_of_the_film():
+    chosen = ImageSettings(size_px=32, shortest_edge_px=64)
+    film = np.zeros((64, 128), np.uint8)
+    film[16:48, 48:80] = picture(32, 32)
+    assert np.array_equal(resize_film(film, chosen), picture(32, 32))
+    assert images.shown_part(64, 128, chosen) == (0.375, 0.25, 0.625, 0.75)
+
+
+@pytest.mark.parametrize("wrong", [{"resize": "squash", "shortest_edge_px": 256}, {"shortest_edge_px": 100}])
+def test_a_shortest_edge_needs_a_crop_of_at_most_its_size(wrong):
+    with pytest.raises(ValidationError, match="shortest_edge_px = "):
+        ImageSettings(**wrong)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 255), st.floats(0, 1), st.floats(0.05, 1))
 def test_pixel_values_undo_to_grey(grey, mean, std):
@@ -149,12 +174,22 @@ def test_pad_has_no_processor_of_transformers():
         hf_image_processor_config(ImageSettings(resize="pad"))
 
 
-@pytest.mark.parametrize("policy", ["crop", "squash"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"resize": "crop"},
+        {"resize": "squash"},
+        {"resize": "crop", "shortest_edge_px": 56},
+        {"resize": "crop", "resample": "bilinear"},
+        {"resize": "squash", "resample": "bilinear"},
+    ],
+    ids=lambda setting: "-".join(map(str, setting.values())),
+)
 @pytest.mark.parametrize("shape", [(64, 64), (113, 174), (174, 113), (40, 30), (33, 131)])
-def test_processor_of_transformers_gives_the_same_pixel_values(policy, shape):
+def test_processor_of_transformers_gives_the_same_pixel_values(setting, shape):
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-    chosen = ImageSettings(size_px=48, resize=policy)
+    chosen = ImageSettings(size_px=48, **setting)
     processor = CLIPImageProcessorPil(**hf_image_processor_config(chosen))
     film = picture(*shape)
     theirs = processor(Image.fromarray(film).convert("RGB"), return_tensors="np")["pixel_values"][0]

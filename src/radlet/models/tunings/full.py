@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from transformers import LlavaForConditionalGeneration
+from transformers import PreTrainedModel
 
 from radlet.models.freezing import part_of
 from radlet.models.tunings.base import Tuning
@@ -13,17 +13,17 @@ class FullTuning(Tuning):
 
     kind: Literal["full"] = "full"
 
-    def apply(self, model: LlavaForConditionalGeneration) -> LlavaForConditionalGeneration:
+    def apply(self, model: PreTrainedModel) -> PreTrainedModel:
         """Let every weight of the language model train."""
         for name, parameter in model.named_parameters():
             if part_of(name) == "language_model":
                 parameter.requires_grad_(True)
         return model
 
-    def merge(self, model: LlavaForConditionalGeneration) -> LlavaForConditionalGeneration:
+    def merge(self, model: PreTrainedModel) -> PreTrainedModel:
         """Return the model as it is: there is nothing to fold in."""
         return model
 
-    def num_trainable(self, model: LlavaForConditionalGeneration) -> int:
+    def num_trainable(self, model: PreTrainedModel) -> int:
         """Return the size of the language model."""
         return sum(p.numel() for name, p in model.named_parameters() if part_of(name) == "language_model")

@@ -1,0 +1,201 @@
+"""The published files of LLaVA-Rad: found, read, and held against each other before any weight is touched."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from transformers import AutoConfig, LlamaConfig
+
+from radlet.core.errors import CheckpointError
+from radlet.models.importers.key_report import refuse
+from radlet.models.importers.unpickling import unpickle
+
+CONFIG = "config.json"
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER = "adapter_model"
+PROJECTOR = "non_lora_trainables.bin"
+PAIR_CONFIG = "biomedclipcxr_518.json"
+PAIR = "biomedclipcxr_518_checkpoint.pt"
+
+_REMEDY = "Give the folder with the published files, or a language model that is the one they were made with."
+_PUBLISHED: dict[str, Any] = {
+    "mm_vision_select_layer": -2,
+    "mm_projector_type": "mlp2x_gelu",
+    "mm_use_im_start_end": False,
+    "mm_use_im_patch_token": False,
+    "mm_vision_select_feature": "patch",
+}
+"""What the published configuration says of the way films enter; another model would say otherwise."""
+_SAME = (
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "vocab_size",
+    "rms_norm_eps",
+    "hidden_act",
+)
+"""What the published configuration and that of the language model must agree on."""
+_PLAIN_LORA: dict[str, tuple[Any, ...]] = {
+    "use_dora": (None, False),
+    "use_rslora": (None, False),
+    "fan_in_fan_out": (None, False),
+    "bias": (None, "none"),
+    "modules_to_save": (None, []),
+    "rank_pattern": (None, {}),
+    "alpha_pattern": (None, {}),
+    "layers_to_transform": (None,),
+}
+"""Settings of an adapter under which an update is not plainly ``alpha / rank B A``."""
+_HEADS = {"vit_small": 6, "vit_base": 12, "vit_large": 16}
+"""Attention heads of timm's architectures, which their weights do not tell."""
+
+
+@dataclass(frozen=True)
+class LlavaRadFiles:
+    """The published configurations, checked.
+
+    Attributes:
+        folder: The published files.
+        language_model_dir: The language model they were trained over.
+        text_config: Its configuration.
+        pair: The open_clip configuration of the image encoder and its text tower.
+        rank: Of the updates.
+        alpha: Their scale; their weight is alpha / rank.
+        mm_hidden_size: Width of the image encoder as published.
+    """
+
+    folder: Path
+    language_model_dir: Path
+    text_config: LlamaConfig
+    pair: dict[str, Any]
+    rank: int
+    alpha: float
+    mm_hidden_size: int
+
+    @classmethod
+    def read(cls, folder: Path, language_model_dir: Path) -> Self:
+        """Read and check the configurations.
+
+        Raises:
+            CheckpointError: A file is missing or cannot be read, or the files do not belong together.
+        """
+        for name in (PAIR, PROJECTOR):
+            if not (folder / name).is_file():
+                raise CheckpointError(f"{folder}: holds no {name}. Place all files of the publication there.")
+        published, adapter, pair = (_read_json(folder / name) for name in (CONFIG, ADAPTER_CONFIG, PAIR_CONFIG))
+        text_config = _read_language_model(language_model_dir)
+        _check_config(folder / CONFIG, published, text_config)
+        rank, alpha = adapter.get("r"), adapter.get("lora_alpha")
+        if not isinstance(rank, int) or not isinstance(alpha, int | float) or rank < 1:
+            raise CheckpointError(f"{folder / ADAPTER_CONFIG}: tells no rank r and lora_alpha. {_REMEDY}")
+        special = [
+            f"{name} = {adapter[name]!r}"
+            for name, plain in _PLAIN_LORA.items()
+            if name in adapter and adapter[name] not in plain
+        ]
+        refuse(folder / ADAPTER_CONFIG, special, "Only plain LoRA is merged here.")
+        return cls(folder, language_model_dir, text_config, pair, rank, alpha, int(published["mm_hidden_size"]))
+
+    @property
+    def size_px(self) -> int:
+        """Side of the films."""
+        return int(self.pair["vision_cfg"]["image_size"])
+
+    @property
+    def num_heads(self) -> int:
+        """Attention heads of the image encoder.
+
+        Raises:
+            CheckpointError: The configuration names an architecture that is not known.
+        """
+        name = str(self.pair["vision_cfg"].get("timm_model_name"))
+        heads = next((heads for start, heads in _HEADS.items() if name.startswith(f"{start}_")), None)
+        if heads is None or "dinov2" not in name:
+            raise CheckpointError(
+                f"{self.folder / PAIR_CONFIG}: names the image encoder '{name}'; a DINOv2 of timm is needed, such as "
+                "vit_base_patch14_dinov2.lvd142m."
+            )
+        return heads
+
+    def adapter_files(self, temporary: Path) -> list[Path]:
+        """Return safetensors files with the updates.
+
+        Raises:
+            CheckpointError: There are none, or they cannot be read.
+        """
+        found = self.folder / f"{ADAPTER}.safetensors"
+        return [found] if found.is_file() else list(unpickle(self.folder / f"{ADAPTER}.bin", temporary / ADAPTER).parts)
+
+    def sources(self) -> list[Path]:
+        """Return every file that is read."""
+        adapter = self.folder / f"{ADAPTER}.safetensors"
+        names = [CONFIG, ADAPTER_CONFIG, PROJECTOR, PAIR_CONFIG, PAIR]
+        own = [*(self.folder / name for name in names), adapter if adapter.is_file() else adapter.with_suffix(".bin")]
+        return [*own, self.language_model_dir / CONFIG, *weight_files(self.language_model_dir)]
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the files of weights of a Hugging Face folder, safetensors where there are any.
+
+    Raises:
+        CheckpointError: There is none, or one that the index names is missing.
+    """
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        index = folder / f"{name}.index.json"
+        if index.is_file():
+            paths = [folder / file for file in sorted(set(_read_json(index).get("weight_map", {}).values()))]
+            missing = [f"{path.name} is missing" for path in paths if not path.is_file()]
+            refuse(folder, missing, f"{index.name} names it: fetch it again.")
+            return paths
+        if (folder / name).is_file():
+            return [folder / name]
+    raise CheckpointError(f"{folder}: holds no model.safetensors and no pytorch_model.bin. Give a language model.")
+
+
+def _read_language_model(folder: Path) -> LlamaConfig:
+    if not folder.is_dir():  # transformers would take it for the name of a model on a hub
+        raise CheckpointError(f"{folder}: is no folder. Give the local folder of Vicuna 7B v1.5 with its tokenizer.")
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{folder}: holds no language model ({type(error).__name__}). Give the local folder of Vicuna 7B v1.5."
+        ) from None
+    if not isinstance(config, LlamaConfig) or config.tie_word_embeddings:
+        raise CheckpointError(
+            f"{folder}: is a {config.model_type}{' with tied embeddings' * config.tie_word_embeddings}; LLaVA-Rad is "
+            "over a Llama with a head of its own. Give the local folder of Vicuna 7B v1.5."
+        )
+    return config
+
+
+def _check_config(path: Path, published: dict[str, Any], text_config: LlamaConfig) -> None:
+    problems = [] if "mm_hidden_size" in published else ["mm_hidden_size is missing"]
+    problems += [
+        f"{name} is {published[name]!r} instead of {wanted!r}"
+        for name, wanted in _PUBLISHED.items()
+        if published.get(name, wanted) != wanted
+    ]
+    problems += [
+        f"{name} is {published[name]!r}, and {getattr(text_config, name)!r} in the language model"
+        for name in _SAME
+        if name in published and published[name] != getattr(text_config, name)
+    ]
+    refuse(path, problems, _REMEDY)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise CheckpointError(
+            f"{path.parent}: holds no {path.name}. Place all files of the publication there."
+        ) from None
+    except ValueError:
+        raise CheckpointError(f"{path}: is no JSON file, or is cut short. Fetch it again.") from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: holds no table of settings. Fetch it again.")
+    return content
