@@ -78,7 +78,7 @@ def packed_inputs(model: PreTrainedModel, lengths: Sequence[int], device: torch.
 
     The decoder attends by `packed_attention` from then on, which is the eager kind for batches that are not packed.
     """
-    if model.model.language_model.config._attn_implementation != ATTENTION:  # noqa: SLF001 - transformers' own switch
+    if model.model.language_model.config._attn_implementation != ATTENTION:
         model.model.language_model.set_attn_implementation(ATTENTION)
     return {
         "position_ids": torch.cat([torch.arange(length) for length in lengths])[None].to(device),
@@ -89,7 +89,7 @@ def packed_inputs(model: PreTrainedModel, lengths: Sequence[int], device: torch.
 
 
 def packed_attention(
-    module: nn.Module,
+    module: nn.Module,  # noqa: ARG001 - given by transformers
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
