@@ -131,9 +131,9 @@ class Bench:
         """Train by transformers' Trainer, rows grouped by length or in radlet's order."""
         report_model, curve = self.fresh(), Curve()
         model = report_model.model
-        model.set_attn_implementation(attention)
+        model.model.language_model.set_attn_implementation(attention)
         encoder = report_model.architecture.encoder(model).eval()
-        encoder.train = lambda mode=True: encoder  # a frozen encoder keeps its running statistics, as in radlet
+        encoder.train = lambda *_: encoder  # a frozen encoder keeps its running statistics, as in radlet
         dataset, collate = self.trainer_rows(report_model, grouped)
         schedule = LoopConfig(lr=LR)
         arguments = TrainingArguments(
@@ -325,7 +325,8 @@ def main() -> None:
     args = parser.parse_args()
     logging.set_verbosity_error()
     peaks = {"bf16": matmul_peak(torch.bfloat16), "fp32": matmul_peak(torch.float32)}
-    print(f"{torch.get_num_threads()} threads; peak " + ", ".join(f"{n} {p / 1e9:.0f} GFLOP/s" for n, p in peaks.items()))
+    told_peaks = ", ".join(f"{name} {peak / 1e9:.0f} GFLOP/s" for name, peak in peaks.items())
+    print(f"{torch.get_num_threads()} threads; matrix-multiply peak {told_peaks}")
     print(f"{'':24} {'radlet/s':>8} {'Trainer/s':>9} {'ratio':>6} {'spread':>11} {'bar':>4} {'use':>5}  loss differs")
     results = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -351,10 +352,10 @@ def told(row: dict[str, Any]) -> str:
     name = f"{row['size']} {row['stage']} {row['precision']}"
     speed = row["samples_per_s"]
     spread = f"{row['ratio_low']:.2f}–{row['ratio_high']:.2f}"
-    verdict = "met" if row["passes"] else "MISSED"
+    verdict = f"{'met' if row['passes'] else 'MISSED'} ({row['best_trainer']})"
     return (
         f"{name:24} {speed['radlet']:8.0f} {speed[row['best_trainer']]:9.0f} {row['ratio']:6.2f} {spread:>11} "
-        f"{row['bar']:4} {row['utilisation']:5.0%}  {row['largest_loss_difference']:.4f}  {verdict} ({row['best_trainer']})"
+        f"{row['bar']:4} {row['utilisation']:5.0%}  {row['largest_loss_difference']:.4f}  {verdict}"
     )
 
 

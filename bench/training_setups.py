@@ -48,9 +48,7 @@ def llama(width: int, inner: int, layers: int, heads: int) -> dict[str, int]:
 
 SIZES = {
     # The recipe recipes/tiny.
-    "tiny": Size(
-        128, HybridEncoderConfig(widths=(32, 64, 96, 160), depths=(1, 1, 1, 1)), llama(128, 384, 3, 4), 1024
-    ),
+    "tiny": Size(128, HybridEncoderConfig(widths=(32, 64, 96, 160), depths=(1, 1, 1, 1)), llama(128, 384, 3, 4), 1024),
     "30M": Size(
         224,
         HybridEncoderConfig(widths=(32, 64, 128, 256), depths=(1, 1, 1, 1), hidden_size=256, num_layers=2),
