@@ -22,6 +22,15 @@ Files = Annotated[
     list[Path], typer.Argument(help="Films (DICOM, PNG, JPEG), folders, or JSONL manifests.", show_default=False)
 ]
 
+Executor = Annotated[
+    str, typer.Option(help="Who does the work: local (this process), or ray (the processes of a Ray cluster).")
+]
+NumWorkers = Annotated[
+    int | None, typer.Option(min=1, help="How many work at a time on Ray; one per processor when not given.")
+]
+RayAddress = Annotated[
+    str | None, typer.Option(help="host:port of the Ray cluster to join; without it one is started, on loopback.")
+]
 Weights = Annotated[
     Path | None, typer.Option(help="Folder with the weights of metrics that run a model.", show_default=False)
 ]

@@ -1,5 +1,6 @@
 """Training in several processes: starting them on this machine, and being one of them."""
 
+import logging
 import os
 import socket
 import sys
@@ -75,12 +76,15 @@ def launch(num_processes: int, command: Sequence[str]) -> None:
     Raises:
         RunError: A process was killed, and none was left to say so.
     """
-    from torch.distributed.distributed_c10d import PrefixStore
-    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.elastic.rendezvous import rendezvous_handler_registry
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    from radlet.training.world import SPOKEN
+
+    # Its words about processes that ended would stand beside radlet's.
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL + 1)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_processes)))
     store, port = _loopback_store()
     rendezvous_handler_registry.register(_BACKEND, lambda _: _rendezvous(store, port))
@@ -96,10 +100,13 @@ def launch(num_processes: int, command: Sequence[str]) -> None:
     )
     try:
         elastic_launch(config, sys.executable)("-m", "radlet.cli", *command)
+    except SignalException as error:
+        if store.add(SPOKEN, 1) == 1:
+            raise KeyboardInterrupt from None
+        sys.exit(128 + error.sigval)
     except ChildFailedError as error:
         rank, first = error.get_first_failure()
-        spoken = PrefixStore("/worker/attempt_0", store).add("radlet/spoken", 1) > 1
-        if first.exitcode < 0 and not spoken:
+        if first.exitcode < 0 and store.add(SPOKEN, 1) == 1:
             raise RunError(
                 f"Process {rank} was killed (signal {-first.exitcode}). The same command goes on from the "
                 "last saved state."
@@ -109,7 +116,7 @@ def launch(num_processes: int, command: Sequence[str]) -> None:
 
 def _loopback_store() -> tuple["Store", int]:
     """Return the store through which the processes find each other, and its port; torchrun's listens everywhere."""
-    from torch.distributed.distributed_c10d import TCPStore
+    from torch._C._distributed_c10d import TCPStore
 
     listener = socket.socket()
     listener.bind((_LOOPBACK, 0))

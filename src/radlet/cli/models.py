@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from radlet.cli.arguments import Checkpoint, Files, check_file, check_folder
+from radlet.cli.arguments import Checkpoint, Executor, Files, NumWorkers, RayAddress, check_file, check_folder
 from radlet.core.console import Progress
 from radlet.core.errors import CheckpointError, ConfigError, DataError
 
@@ -38,6 +38,9 @@ def generate(
     guidance: Annotated[
         float | None, typer.Option(min=1.0, help="How much the film counts; the checkpoint's own value when not given.")
     ] = None,
+    executor: Executor = "local",
+    num_workers: NumWorkers = None,
+    ray_address: RayAddress = None,
 ) -> None:
     """Draft findings for films, or answer a question about each.
 
@@ -46,7 +49,12 @@ def generate(
     from radlet.inference.drafter import DraftRequest
     from radlet.inference.engines.base import Sampling
     from radlet.inference.film_lists import list_films
+    from radlet.stages.executors import ExecutorSettings
+    from radlet.stages.executors.drafters import drafting
 
+    settings = ExecutorSettings(executor=executor, num_workers=num_workers, ray_address=ray_address)
+    if adapter is not None and settings.executor != "local":
+        raise ConfigError("--adapter works with the executor 'local' alone. Join the two with radlet merge for others.")
     entries = list(list_films(files, indication, question))
     if not entries:
         raise DataError("No film was found. Give films, folders that hold films, or a JSONL manifest.")
@@ -57,7 +65,8 @@ def generate(
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, guidance=guidance)
     readable, refused = _readable(entries, lambda entry: drafter.check_film(entry.path))
     requests = [DraftRequest((entry.path,), entry.indication, entry.question) for entry in readable]
-    drafts = drafter.draft(requests, sampling, batch_size, Progress())
+    with drafting(settings) as spread:
+        drafts = spread(drafter, checkpoint).draft(requests, sampling, batch_size, Progress())
     for entry, draft in zip(readable, drafts, strict=True):
         if jsonl:
             said = {"question": entry.question, "answer": draft} if entry.question else {"findings": draft}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from radlet.cli.arguments import Overrides, Recipe, check_folder
+from radlet.cli.arguments import Executor, NumWorkers, Overrides, RayAddress, Recipe, check_folder
 from radlet.cli.launching import TRAINING, launch, one_of_several, taking_part
 from radlet.core.console import Progress, make_console
 from radlet.core.errors import ConfigError
@@ -98,10 +98,14 @@ def ablate(
     overrides: Overrides = None,
     out: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path("ablation"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the cells and stages, run nothing.")] = False,
+    executor: Executor = "local",
+    num_workers: NumWorkers = None,
+    ray_address: RayAddress = None,
 ) -> None:
     """Run a recipe folder under many changes, one cell after another, and tell what each change does."""
     from radlet.stages.ablate import ABLATION_HTML, print_effects, print_plan, run_ablation
     from radlet.stages.compare import print_comparison
+    from radlet.stages.executors import ExecutorSettings
     from radlet.stages.grid import read_grid
 
     check_folder(out)
@@ -110,7 +114,8 @@ def ablate(
     if dry_run:
         print_plan(cells, tables)
         return
-    ablation = run_ablation(cells, recipe_dir, out, make_console())
+    settings = ExecutorSettings(executor=executor, num_workers=num_workers, ray_address=ray_address)
+    ablation = run_ablation(cells, recipe_dir, out, make_console(), settings)
     if ablation.comparison:
         print_comparison(ablation.comparison, tables)
     print_effects(ablation, tables)

@@ -86,9 +86,7 @@ class Drafter:
         """
         sampling = sampling or Sampling(guidance=self.card.guidance)
         prompts = [self._prompt(request) for request in requests]
-        # Prompts of like length share a batch, so little is spent on padding; the answers do not depend on it.
-        order = sorted(range(len(requests)), key=lambda index: len(prompts[index]))
-        batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        batches = self.batches(requests, batch_size)
         drafts = [""] * len(requests)
         for batch in (progress or Progress(quiet=True)).track(batches, "drafts", len(batches)):
             pixel_values = self._pixel_values([requests[index] for index in batch])
@@ -99,6 +97,14 @@ class Drafter:
             for index, answer in zip(batch, answers, strict=True):
                 drafts[index] = self.report_model.tokenizer.decode(answer, skip_special_tokens=True).strip()
         return drafts
+
+    def batches(self, requests: Sequence[DraftRequest], batch_size: int) -> list[list[int]]:
+        """Return which requests are drafted together, by position.
+
+        Prompts of like length share a batch, so little is spent on padding; the answers do not depend on it.
+        """
+        order = sorted(range(len(requests)), key=lambda index: len(self._prompt(requests[index])))
+        return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
     def log_likelihoods(
         self, requests: Sequence[DraftRequest], texts: Sequence[str], *, ended: bool = False, batch_size: int = 16

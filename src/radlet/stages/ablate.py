@@ -5,11 +5,13 @@ a killed ablation goes on where it was; a cell that fails is recorded with its r
 ``ablation.json``, written after every cell, and ``ablation.html``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from radlet.core.config import StageConfig
 from radlet.core.console import Progress
 from radlet.core.errors import RadletError, RunError
 from radlet.core.runs import DONE, write_atomically
@@ -18,6 +20,8 @@ from radlet.evaluation.ablation_page import render_ablation
 from radlet.evaluation.compared_systems import System, align, read_run, with_baselines
 from radlet.evaluation.comparison import ComparisonSettings, compare_systems
 from radlet.stages.compare import announce_notes
+from radlet.stages.executors import ExecutorSettings
+from radlet.stages.executors.stage_runs import StageTask, run_stages_on_ray
 from radlet.stages.grid import DEFAULT, Cell, Grid
 from radlet.stages.together import run_together
 
@@ -35,13 +39,17 @@ class _Done:
     """Key -> run directory."""
     failed: dict[str, str] = field(default_factory=dict)
     """Key -> why."""
+    used: set[str] = field(default_factory=set)
+    """Keys of the stages of earlier cells."""
 
 
 class _StageFailedError(Exception):
     """A stage of a cell failed; the others go on."""
 
 
-def run_ablation(grid: Grid, recipe_dir: Path, out: Path, console: "Console") -> Ablation:
+def run_ablation(
+    grid: Grid, recipe_dir: Path, out: Path, console: "Console", settings: ExecutorSettings | None = None
+) -> Ablation:
     """Run every cell, hold them against each other, write page and JSON into `out`, and return the numbers.
 
     Args:
@@ -49,12 +57,16 @@ def run_ablation(grid: Grid, recipe_dir: Path, out: Path, console: "Console") ->
         recipe_dir: The recipe folder.
         out: Folder for everything that is made.
         console: Where to say what is going on.
+        settings: Who runs the stages; by default this process, one after another.
 
     Raises:
+        ConfigError: There is no Ray cluster where the settings ask for one.
         RunError: No cell finished.
     """
     out.mkdir(parents=True, exist_ok=True)
     done = _Done()
+    if settings is not None and settings.executor == "ray":
+        _run_on_ray(grid, (recipe_dir, out), settings, done, console)
     results = [
         CellResult(variant=cell.variant, settings=dict(cell.settings), seed=cell.seed, state="waiting")
         for cell in grid.cells
@@ -116,7 +128,8 @@ def _run_cell(cell: Cell, recipe_dir: Path, out: Path, done: _Done, console: "Co
     reason = None
     try:
         for recipe, key in cell.keys.items():
-            shared = key in done.runs
+            shared = key in done.used
+            done.used.add(key)
             paths[recipe] = _run_stage(cell, recipe, (recipe_dir, out), paths, done, console)
             name = f"{paths[recipe].parent.name}/{paths[recipe].name}"
             stages.append(StageRun(recipe=recipe, run=name, seconds=attempt_seconds(paths[recipe]), shared=shared))
@@ -131,6 +144,30 @@ def _run_cell(cell: Cell, recipe_dir: Path, out: Path, done: _Done, console: "Co
         reason=reason,
         stages=tuple(stages),
     )
+
+
+def _run_on_ray(
+    grid: Grid, folders: tuple[Path, Path], settings: ExecutorSettings, done: _Done, console: "Console"
+) -> None:
+    """Run the stages of all cells on a Ray cluster, as many at a time as it can."""
+    tasks: dict[str, StageTask] = {}
+    for cell in grid.cells:
+        for recipe, key in cell.keys.items():
+            after = {source: cell.keys[source] for source in cell.wiring[recipe].values()}
+            config = partial(_config, cell, recipe, folders)
+            tasks.setdefault(key, StageTask(key, recipe, recipe.partition("-")[0], config, after))
+
+    def tell(task: StageTask, result: Path | str) -> None:
+        table: dict[str, Any] = done.failed if isinstance(result, str) else done.runs
+        table[task.key] = result
+        how_many = f"{len(done.runs) + len(done.failed)} of {len(tasks)}"
+        console.print(f"  {how_many} stages: {task.recipe} {'failed' if isinstance(result, str) else 'done'}")
+
+    run_stages_on_ray(list(tasks.values()), settings, tell)
+
+
+def _config(cell: Cell, recipe: str, folders: tuple[Path, Path], paths: Mapping[str, Path]) -> StageConfig:
+    return cell.config(recipe, *folders, paths)
 
 
 def _run_stage(
@@ -215,7 +252,7 @@ def _announce(console: "Console", grid: Grid, number: int, done: _Done) -> None:
     from rich.markup import escape
 
     cell = grid.cells[number]
-    shared = sum(key in done.runs for key in cell.keys.values())
+    shared = sum(key in done.used for key in cell.keys.values())
     console.print(
         f"\n[bold]cell {number + 1} of {len(grid.cells)}[/]  {escape(cell.name)}  "
         f"[dim]{shared} of {len(cell.keys)} stages shared with earlier cells[/]"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, cast, get_args
 
 import numpy as np
 from pydantic import Field, SerializeAsAny, field_validator
@@ -60,13 +60,17 @@ from radlet.inference.text_writer import TextWriter
 from radlet.metrics.resampling import Interval, PatientResampler
 from radlet.retrieval.embedding import Embedder
 from radlet.stages.announce import announce_finished, announce_start
+from radlet.stages.executors import ExecutorSettings
+from radlet.stages.executors.drafters import Spread, drafting
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-class EvaluateConfig(StageConfig):
-    """Settings of the evaluate stage."""
+class EvaluateConfig(StageConfig, ExecutorSettings):
+    """Settings of the evaluate stage; the executor writes its drafts."""
+
+    without_effect: ClassVar[frozenset[str]] = StageConfig.without_effect | set(ExecutorSettings.model_fields)
 
     examples: Path
     """Run directory of `build`."""
@@ -163,6 +167,7 @@ class _Bench:
     training: Sequence[Example]
     dev: Sequence[Example]
     progress: Progress
+    spread: Spread
 
     @property
     def judged(self) -> Sequence[Example]:
@@ -179,10 +184,10 @@ def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
     if run_.finished:
         return announce_finished(progress.console, "evaluate", run_.path)
     announce_start(progress.console, "evaluate", run_.path)
-    with Scorers(config.weights_dir, config.scorers, progress) as scorers:
+    with Scorers(config.weights_dir, config.scorers, progress) as scorers, drafting(config) as spread:
         if scorers.names:
             progress.console.print(f"  metrics that run a model: {', '.join(scorers.names)}", soft_wrap=True)
-        bench = _set_up(config, progress)
+        bench = _set_up(config, progress, spread)
         answers = replace(_collect(run_, bench), readings=Readings(config.labeller, progress, scorers))
         card = _score(bench, answers, _look(run_, bench, answers))
     upstream = upstream_runs(run_.path)
@@ -200,9 +205,9 @@ def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
     return run_.path
 
 
-def _set_up(config: EvaluateConfig, progress: Progress) -> _Bench:
+def _set_up(config: EvaluateConfig, progress: Progress, spread: Spread) -> _Bench:
     task: Task = TASKS[config.task]()
-    drafter = Drafter.load(config.checkpoint)
+    drafter = spread(Drafter.load(config.checkpoint), config.checkpoint)
     embedder = Embedder.load(config.encoder) if config.encoder else None
     rows, training, dev = _rows(config, task, drafter, embedder)
     progress.console.print(f"  {len(rows.judged)} drafts of the {config.split} split by each system")
@@ -210,7 +215,7 @@ def _set_up(config: EvaluateConfig, progress: Progress) -> _Bench:
         progress.console.print(f"  {count} examples left out: {reason}")
     if not training:
         progress.console.print("  no baseline that copies training reports: these examples have no train split")
-    return _Bench(config, task, drafter, embedder, rows, training, dev, progress)
+    return _Bench(config, task, drafter, embedder, rows, training, dev, progress, spread)
 
 
 def _rows(
@@ -266,7 +271,8 @@ def _systems(bench: _Bench) -> dict[str, Draft]:
     config, task, judged = bench.config, bench.task, bench.judged
     blind = None
     if config.no_image_checkpoint is not None:
-        blind = task.writer(Drafter.load(config.no_image_checkpoint), config.choose)
+        path = config.no_image_checkpoint
+        blind = task.writer(bench.spread(Drafter.load(path), path), config.choose)
     systems = Systems(task, judged, bench.training, config.seed, config.batch_size)
     table = dict(systems.table(bench.writer(), blind, bench.embedder))
     if config.text_model is not None:

@@ -3,6 +3,7 @@
 A state can be read by another number of processes than wrote it, and by another layout.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -54,7 +55,9 @@ def read_tensors(folder: Path, like: Callable[[str], torch.Tensor | None], world
             continue
         model = like(name)
         wanted[name] = torch.empty_like(model) if isinstance(model, DTensor) else torch.empty(described.size)
-    load_parts(wanted, storage_reader=reader, process_group=world.patient, no_dist=world.size == 1)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # as it should be
+        load_parts(wanted, storage_reader=reader, process_group=world.patient, no_dist=world.size == 1)
     return {name: laid_as(like(name), tensor) for name, tensor in wanted.items()}
 
 

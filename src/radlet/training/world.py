@@ -37,6 +37,9 @@ _COLLECTIVE_TIMEOUT = timedelta(minutes=30)
 _PATIENCE = timedelta(days=30)
 """How long the others wait while the leader validates; a leader that dies is noticed at once all the same."""
 
+SPOKEN = "radlet/spoken"
+"""In the launcher's store: how many processes had an error to tell."""
+
 LOST = "Another process of this training ended. The same command goes on from the last saved state."
 
 
@@ -228,7 +231,7 @@ def speaks_for_all() -> bool:
     if world_size() == 1 or not world.cache_info().currsize:
         return True
     try:
-        return int(world().store.add("radlet/spoken", 1)) == 1
+        return int(world().store.add(SPOKEN, 1)) == 1
     except RuntimeError:  # the launcher has ended: nobody else may be left to speak
         return True
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _LOOPBACK = "127.0.0.1"
 _BATCHES_PER_WORKER = 4
 """Batches are small enough that the workers end together, and large enough that starting a process pays."""
-_MAX_RETRIES = 3
+MAX_RETRIES = 3
+UNSHARED = "A machine of the Ray cluster does not see the working folder. Share it, at the same path."
 _MIN_OBJECT_STORE_BYTES = 80 * 1024 * 1024
 """Next to nothing passes through it: tasks read and write files."""
 
@@ -42,11 +43,11 @@ def run_on_ray(
     Raises:
         ConfigError: Ray is not installed, or no cluster answers at the address.
     """
-    with _cluster(settings) as ray:
-        num_workers = _num_workers(ray, settings)
+    with ray_cluster(settings) as ray:
+        num_workers = num_workers_at(ray, settings)
         size = -(-len(tasks) // (num_workers * _BATCHES_PER_WORKER))
         batches = iter([list(tasks[start : start + size]) for start in range(0, len(tasks), size)])
-        remote = ray.remote(num_cpus=1, max_retries=_MAX_RETRIES)(_work_through)
+        remote = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(_work_through)
         pending: set[Any] = set()
         while True:
             for batch in batches:
@@ -73,7 +74,7 @@ def _work_through(work: Work, tasks: list[Any], item_timeout_s: float, folder: P
 
     try:
         if not folder.is_dir():
-            raise DataError("A machine of the Ray cluster does not see the working folder. Share it, at the same path.")
+            raise DataError(UNSHARED)
         os.chdir(folder)
         # A spawned process first imports the program of its parent: here that of the Ray worker, and Ray with it.
         vars(sys.modules["__main__"]).pop("__file__", None)
@@ -88,7 +89,7 @@ def _result(ray: "ModuleType", reference: Any) -> int:
         result: int | RadletError = ray.get(reference)
     except ray.exceptions.RayError as error:
         raise DataError(
-            f"A Ray worker died {_MAX_RETRIES + 1} times over the same shards ({type(error).__name__}). Is there "
+            f"A Ray worker died {MAX_RETRIES + 1} times over the same shards ({type(error).__name__}). Is there "
             "enough memory for the workers? The same command goes on where it stood."
         ) from None
     if isinstance(result, RadletError):
@@ -97,7 +98,16 @@ def _result(ray: "ModuleType", reference: Any) -> int:
 
 
 @contextmanager
-def _cluster(settings: ExecutorSettings) -> Iterator["ModuleType"]:
+def ray_cluster(settings: ExecutorSettings, with_gpus: bool = False) -> Iterator["ModuleType"]:
+    """Join the Ray cluster of the settings, or start one on loopback, for the length of the block.
+
+    Args:
+        settings: Which cluster.
+        with_gpus: Let a cluster that is started here have the GPUs of this machine.
+
+    Raises:
+        ConfigError: Ray is not installed, or no cluster answers at the address.
+    """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if not settings.ray_address:
         # Read when Ray is imported: without it, Ray's processes listen on every interface, whatever address they have.
@@ -116,7 +126,7 @@ def _cluster(settings: ExecutorSettings) -> Iterator["ModuleType"]:
             ray.init(
                 address="local",
                 num_cpus=settings.num_processes,
-                num_gpus=0,
+                num_gpus=None if with_gpus else 0,
                 include_dashboard=False,
                 object_store_memory=_MIN_OBJECT_STORE_BYTES,
                 _node_ip_address=_LOOPBACK,
@@ -139,6 +149,7 @@ def _cluster(settings: ExecutorSettings) -> Iterator["ModuleType"]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _num_workers(ray: "ModuleType", settings: ExecutorSettings) -> int:
+def num_workers_at(ray: "ModuleType", settings: ExecutorSettings) -> int:
+    """Return how many may work at a time on the cluster that was joined."""
     available = int(ray.cluster_resources().get("CPU", 1))
     return min(settings.num_workers or available, available)
