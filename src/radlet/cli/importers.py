@@ -1,11 +1,12 @@
 """Commands that turn published checkpoints into what radlet reads."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from radlet.cli.arguments import check_folder
+from radlet.core.config import load_config
 from radlet.core.console import Progress, make_console
 
 if TYPE_CHECKING:
@@ -98,6 +99,40 @@ def import_vlm_command(
 
     check_folder(out)
     report = import_vlm(VlmImport(model, tower, family, films, image_path), out, Progress())
+    _show_keys(report)
+    typer.echo(str(out))
+
+
+@commands.command(name="open-clip")
+def import_open_clip_command(
+    published: Annotated[
+        Path, typer.Argument(help="Folder with open_clip's configuration and weights.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write; must not be there yet.", show_default=False)],
+    bert: Annotated[
+        Path | None,
+        typer.Option(help="Folder with config.json and tokenizer files of the text tower's BERT.", show_default=False),
+    ] = None,
+) -> None:
+    """Turn an open_clip pair, such as BiomedCLIP, into a vision tower for encoder.path, a text tower and their heads.
+
+    Without --bert the image tower alone is written. import.json tells what became of every key.
+    """
+    from radlet.data.images import ImageSettings, hf_image_processor_config
+    from radlet.models.importers.open_clip import OpenClipFiles, import_open_clip
+
+    def preprocessor(files: OpenClipFiles) -> dict[str, object]:
+        """Return what open_clip does to images by itself: shortest edge, centre, unless the file says otherwise."""
+        told = {key: value for key, value in files.preprocessing.items() if value is not None}
+        resize = {"shortest": "crop", "squash": "squash", "longest": "pad"}[told.get("resize_mode", "shortest")]
+        values: dict[str, Any] = {name: tuple(told[name]) for name in ("mean", "std") if name in told}
+        resample = told.get("interpolation", "bicubic")
+        return hf_image_processor_config(
+            load_config(ImageSettings, None, size_px=files.size_px, resize=resize, resample=resample, **values)
+        )
+
+    check_folder(out)
+    report = import_open_clip(OpenClipFiles.read(published), bert, out, preprocessor)
     _show_keys(report)
     typer.echo(str(out))
 

@@ -32,7 +32,9 @@ def generate(
         bool, typer.Option("--jsonl", help="Write JSON lines: id, file, and findings (or question and answer).")
     ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Films drafted at once.")] = 16,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest draft, in tokens.")] = 160,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longest draft, in tokens; the checkpoint's own value when not given.")
+    ] = None,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed when sampling.")] = 0,
     guidance: Annotated[
@@ -62,6 +64,7 @@ def generate(
     if any(entry.question is None for entry in entries):
         _check_needs_no_question(drafter, checkpoint)
     guidance = drafter.card.guidance if guidance is None else guidance
+    max_new_tokens = max_new_tokens or drafter.card.max_new_tokens
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, guidance=guidance)
     readable, refused = _readable(entries, lambda entry: drafter.check_film(entry.path))
     requests = [DraftRequest((entry.path,), entry.indication, entry.question) for entry in readable]

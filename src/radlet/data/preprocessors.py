@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 from pydantic import ValidationError
 
-from radlet.core.errors import CheckpointError
+from radlet.core.errors import CheckpointError, ConfigError
 from radlet.data.images import ImageSettings
 
 PREPROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
@@ -70,6 +70,30 @@ def settings_of_preprocessor(options: Mapping[str, Any]) -> ImageSettings:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         raise ValueError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+
+
+def check_agreement(
+    settings: ImageSettings, own: ImageSettings, folder: Path, *, sizes_may_differ: bool = False
+) -> None:
+    """Refuse image settings that are not those a tower was trained on.
+
+    Args:
+        settings: Of the recipe.
+        own: Of the tower.
+        folder: Where the tower is, for the message.
+        sizes_may_differ: Films of another size are allowed; how grey becomes numbers must still agree.
+
+    Raises:
+        ConfigError: They differ; every value is named with its counterpart.
+    """
+    sizes = {"size_px", "shortest_edge_px"} if sizes_may_differ else set()
+    mine, theirs = (one.model_dump(exclude=sizes) for one in (settings, own))
+    wrong = [f"image.{key} = {mine[key]} (the tower's: {theirs[key]})" for key in mine if mine[key] != theirs[key]]
+    if wrong:
+        raise ConfigError(
+            f"{'; '.join(wrong)}: the recipe does not prepare films as the tower in {folder} was trained. Leave "
+            "[image] out to take the tower's own, or give its values."
+        )
 
 
 def _shape(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
-from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModel, DPTConfig, PreTrainedModel, RTDetrResNetConfig
 
 from radlet.core.config import Config
-from radlet.core.errors import CheckpointError, ConfigError
+from radlet.core.errors import ConfigError
+from radlet.models.towers import load_tower
 
 
 class HybridEncoderConfig(Config):
@@ -98,7 +98,9 @@ class TransformersEncoderConfig(Config):
     options: dict[str, Any] = {}
     """Fields of that architecture's configuration."""
     path: Path | None = None
-    """Folder of a pre-trained tower; its own configuration then holds."""
+    """Folder of a pre-trained tower (CLIP, SigLIP, DINOv2, ViT); its own configuration then holds."""
+    interpolate: bool = False
+    """Stretch the learned positions of the tower at `path` to films of another size than it was made for."""
     feature_layer: int = -2
     """Which hidden state the projector reads."""
 
@@ -106,16 +108,14 @@ class TransformersEncoderConfig(Config):
         """Load the tower from `path`, or make it with random weights for square films of `size_px`.
 
         Raises:
-            ConfigError: Neither or both of `path` and `model_type` are given, or transformers does not know the type.
-            CheckpointError: The folder holds no loadable model.
+            ConfigError: Neither or both of `path` and `model_type` are given, transformers does not know the type, or
+                the tower at `path` was made for another size.
+            CheckpointError: The folder holds no tower that is known, or its weights are not complete.
         """
         if (self.path is None) == (self.model_type is None):
             raise ConfigError("An encoder of kind 'transformers' needs exactly one of path and model_type.")
         if self.path is not None:
-            try:
-                return AutoModel.from_pretrained(self.path, local_files_only=True)
-            except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-                raise CheckpointError(f"{self.path}: no vision tower could be loaded: {error}") from None
+            return load_tower(self.path, size_px, self.interpolate).model
         try:
             return AutoModel.from_config(AutoConfig.for_model(self.model_type, image_size=size_px, **self.options))
         except ValueError as error:

@@ -18,6 +18,7 @@ from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 from radlet.core.errors import CheckpointError
 from radlet.models.encoders import token_layout, tower_tokens
 from radlet.models.language import load_language_model
+from radlet.models.loading import load_strictly
 
 _COARSE_GRID = 4
 
@@ -119,9 +120,9 @@ class ImageTextModel(nn.Module):
         """
         try:
             heads = load_file(folder / "heads.safetensors")
-            encoder = AutoModel.from_pretrained(folder / "encoder", local_files_only=True)
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        except (OSError, SafetensorError) as error:
             raise CheckpointError(f"{folder}: no image-text model could be loaded: {error}") from None
+        encoder = load_strictly(AutoModel, folder / "encoder", "vision tower").model
         language_model, tokenizer = load_language_model(folder / "language_model")
         if "image_head.weight" not in heads:
             raise CheckpointError(f"{folder}: heads.safetensors has no image_head.weight.")

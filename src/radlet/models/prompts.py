@@ -116,17 +116,17 @@ def encode_prompt(
     tokenizer: PreTrainedTokenizerBase,
     prompt: str,
     num_image_tokens: int,
-    words: PromptConfig = _DEFAULT,
     film: FilmText = _FILM,
+    words: PromptConfig = _DEFAULT,
 ) -> list[int]:
-    """Return token ids of a rendered prompt, each film written out with `num_image_tokens` image tokens.
+    """Return token ids of a rendered prompt, each film's `<image>` written out with `num_image_tokens` tokens.
 
     Args:
         tokenizer: Of the language model.
         prompt: What `words` rendered.
         num_image_tokens: Tokens of one film.
+        film: One film in the text of a prompt.
         words: Says whether the begin token stands first.
-        film: What one film is in the text.
 
     Raises:
         ConfigError: The begin token is wanted and the tokenizer has none.

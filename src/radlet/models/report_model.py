@@ -59,6 +59,8 @@ class ModelCard(Config):
     """Hidden state of the encoder that is projected."""
     guidance: float = 1.0
     """How much the films count when drafting, unless asked otherwise; 1 is the model's own word."""
+    max_new_tokens: int = 160
+    """Longest draft, in tokens, unless asked otherwise."""
     tuning: str | None = None
     """How the language model was adapted."""
     lineage: dict[str, str] = {}
@@ -98,10 +100,6 @@ class ReportModel:
         """Side of the films."""
         return int(self.card.image["size_px"])
 
-    def encode_prompt(self, prompt: str, words: PromptConfig) -> list[int]:
-        """Return token ids of what `words` rendered, its films written out."""
-        return encode_prompt(self.tokenizer, prompt, self.num_image_tokens, words, self.architecture.film_text)
-
     @property
     def end_token_ids(self) -> tuple[int, ...]:
         """Tokens at which an answer is over: the prompt's end of an answer first, the tokenizer's, the model's."""
@@ -109,6 +107,11 @@ class ReportModel:
         ids = [self.card.prompt.end_token_id(self.tokenizer), self.tokenizer.eos_token_id]
         ids += models if isinstance(models, list) else [models]
         return tuple(dict.fromkeys(int(token) for token in ids if token is not None))
+
+    def encode_prompt(self, prompt: str, words: PromptConfig | None = None) -> list[int]:
+        """Return token ids of a prompt that `words` rendered, or the card's own, its films written out."""
+        film = self.architecture.film_text
+        return encode_prompt(self.tokenizer, prompt, self.num_image_tokens, film, words or self.card.prompt)
 
 
 def architecture_of(model: PreTrainedModel) -> Architecture:
@@ -141,9 +144,14 @@ def assemble(
     if len(tokenizer) > language_model.get_input_embeddings().num_embeddings:
         language_model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     num_extra, grid = token_layout(encoder, card.image["size_px"], card.feature_layer)
+    text_config = copy.deepcopy(language_model.config)
+    if not hasattr(language_model.get_decoder(), "embed_tokens"):
+        # LLaVA ties its head to embeddings of that name. GPT-2's are called otherwise: its head becomes a copy.
+        text_config.tie_word_embeddings = False
     config = LlavaConfig(
         vision_config=copy.deepcopy(encoder.config),
-        text_config=copy.deepcopy(language_model.config),
+        text_config=text_config,
+        tie_word_embeddings=text_config.tie_word_embeddings,
         image_token_index=image_token_id,
         image_seq_length=grid * grid + num_extra * keep_class_token,
         vision_feature_layer=card.feature_layer,
@@ -180,8 +188,11 @@ def save_report_model(report_model: ReportModel, folder: Path, processor_options
     report_model.model.generation_config.eos_token_id = ends[0] if len(ends) == 1 else list(ends)
     report_model.model.save_pretrained(folder)
     config = report_model.model.config
-    if processor_options is None or report_model.card.architecture != "llava":
+    if processor_options is None or not isinstance(config, LlavaConfig):
         report_model.tokenizer.save_pretrained(folder)
+        processor = report_model.architecture.image_processor(config, report_model.card.image)
+        if processor is not None:
+            processor.save_pretrained(folder)
     else:
         save_processor(report_model.tokenizer, config, report_model.card, processor_options, folder)
     write_atomically(folder / CARD, report_model.card.model_dump_json(indent=2) + "\n")

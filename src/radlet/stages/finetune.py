@@ -25,7 +25,7 @@ from radlet.inference.scoring import draft_score
 from radlet.models.adapters import save_adapter, weights_digest
 from radlet.models.freezing import count_by_part, set_trainable
 from radlet.models.frozen_weights import WeightsDtype, hold_weights
-from radlet.models.prompts import PromptConfig
+from radlet.models.prompts import PLAIN, PromptConfig
 from radlet.models.report_model import ReportModel, checkpoint_folder, load_report_model, save_report_model
 from radlet.models.tunings import TUNINGS
 from radlet.models.tunings.base import Tuning
@@ -58,12 +58,15 @@ class FinetuneConfig(StageConfig):
     """Dtype of the weights while training: "bf16" holds frozen ones in half the bytes, what trains is always fp32."""
     deliver: Literal["merged", "adapter"] = "merged"
     """"adapter" leaves out the merged checkpoint: `radlet merge` makes it from base and adapter."""
-    prompt: PromptConfig = PromptConfig()
-    """The words around films and indication."""
+    prompt: PromptConfig | None = None
+    """The words around films and indication; none given: the checkpoint's own, or, after `align`, which has no words,
+    the defaults below."""
     guidance: float = Field(default=1.0, ge=1)
     """How much the films count when the model drafts; above 1 it needs rows.film_dropout to know the words without."""
     feature_cache: FeatureCacheConfig = FeatureCacheConfig()
     """Where what the frozen encoder sees is kept between runs."""
+    max_new_tokens: int | None = Field(default=None, ge=1)
+    """Longest draft, in tokens; none given: the checkpoint's own."""
     training: ReportTrainingConfig = ReportTrainingConfig()
     """How the model is trained."""
 
@@ -102,13 +105,15 @@ def run(config: FinetuneConfig, console: "Console | None" = None) -> Path:
     films = base.card.films if config.films == "as_aligned" else config.films
     rows = ReportRows.of(_shown(read_examples(config.examples), films))
     parts = _parts(config, films)
+    prompt = config.prompt or (PromptConfig() if base.card.prompt == PLAIN else base.card.prompt)
     card = base.card.model_copy(
         update={
             "radlet_version": __version__,
-            "prompt": config.prompt,
+            "prompt": prompt,
             "films": films,
             "target_section": rows.train[0].target_section,
             "guidance": config.guidance,
+            "max_new_tokens": config.max_new_tokens or base.card.max_new_tokens,
             "tuning": tuning.kind if "language_model" in parts else None,
             "lineage": base.card.lineage | lineage,
         }
@@ -122,7 +127,7 @@ def run(config: FinetuneConfig, console: "Console | None" = None) -> Path:
     best_step = train_on_reports(
         report_model,
         rows,
-        config.prompt,
+        prompt,
         config.training,
         run_,
         config.seed,

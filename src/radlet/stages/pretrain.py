@@ -6,11 +6,11 @@ model. What is left: `checkpoint/`, an image-text model.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from radlet import __version__
 from radlet.core.config import StageConfig
@@ -21,9 +21,10 @@ from radlet.core.runs import open_run, write_atomically
 from radlet.data.examples import select_films
 from radlet.data.images import ImageSettings
 from radlet.data.manifests import read_examples
+from radlet.data.preprocessors import check_agreement, read_preprocessor
 from radlet.metrics.auroc import label_aurocs
 from radlet.metrics.retrieval import rank
-from radlet.models.encoders import EncoderConfig, HybridEncoderConfig
+from radlet.models.encoders import EncoderConfig, HybridEncoderConfig, TransformersEncoderConfig
 from radlet.models.freezing import count_parameters
 from radlet.models.image_text import ImageTextModel
 from radlet.models.language import LanguageModelConfig
@@ -47,7 +48,8 @@ class PretrainConfig(StageConfig):
     examples: Path
     """Run directory of `build`."""
     image: ImageSettings = ImageSettings()
-    """The image path; every later stage inherits it."""
+    """The image path; every later stage inherits it. Left out, it is that of the tower at `encoder.path`; a given one
+    must agree with it."""
     encoder: EncoderConfig = HybridEncoderConfig()
     """The image encoder."""
     language_model: LanguageModelConfig = LanguageModelConfig()
@@ -66,6 +68,24 @@ class PretrainConfig(StageConfig):
     """Which validation number picks the best weights."""
     max_dev_films: int = Field(default=600, ge=1)
     """Films of the dev split used in validation."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_tower_was_trained(cls, values: Any) -> Any:
+        """Fill in the image path of a published tower where the recipe gives none."""
+        encoder = values.get("encoder") if isinstance(values, dict) else None
+        if not isinstance(encoder, dict) or not encoder.get("path") or "image" in values:
+            return values
+        own = read_preprocessor(Path(encoder["path"]))
+        return values if own is None else values | {"image": own.model_dump()}
+
+    @model_validator(mode="after")
+    def _agrees_with_the_tower(self) -> Self:
+        if isinstance(self.encoder, TransformersEncoderConfig) and self.encoder.path is not None:
+            own = read_preprocessor(self.encoder.path)
+            if own is not None:
+                check_agreement(self.image, own, self.encoder.path, sizes_may_differ=self.encoder.interpolate)
+        return self
 
 
 def run(config: PretrainConfig, console: "Console | None" = None) -> Path:

@@ -40,6 +40,8 @@ def lay_out(model: nn.Module, device: torch.device) -> nn.Module:
         for module in model.modules():
             if isinstance(module, PreTrainedModel):
                 module.set_attn_implementation("eager")
+    if any(parameter.ndim > 4 for parameter in model.parameters()):  # over time too: torch has no such layout for them
+        return model.to(device)
     # torch's own stubs do not know memory_format in Module.to.
     laid_out: nn.Module = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return laid_out

@@ -8,7 +8,7 @@ from radlet.models.language import LanguageModelConfig, load_language_model
 
 @pytest.mark.parametrize("path", ["gpt2", "organisation/model"])
 def test_a_path_that_is_no_folder_is_not_taken_for_a_model_on_a_hub(path: str) -> None:
-    with pytest.raises(CheckpointError, match=rf"{path}: is no folder\. Give the local folder"):
+    with pytest.raises(CheckpointError, match=rf"{path}: is no folder\. Give the local folder of a language model"):
         LanguageModelConfig(path=Path(path)).build(list)
 
 

@@ -52,7 +52,7 @@ def spaced_tokenizer():
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_tokens_read_as_the_published_words(family):
     words, published = PromptConfig(family=family), prompt_templates()[family]
-    ids = encode_prompt(TOKENIZER, words.render(2, "Cough."), 3, words)
+    ids = encode_prompt(TOKENIZER, words.render(2, "Cough."), 3, words=words)
     target = encode_target(TOKENIZER, "The heart\nis enlarged.", words)
     text = published.template.replace("{system}", published.system).replace("{images}", IMAGE_TOKEN * 6)
     begin = "<s>" if published.bos else ""
@@ -120,7 +120,7 @@ def test_a_family_that_does_not_fit_the_language_model_is_said():
         encode_target(plain, "Clear.", PromptConfig(family="gemma3"))
     plain.bos_token = None
     with pytest.raises(ConfigError, match="has no begin token"):
-        encode_prompt(plain, "a", 1, PromptConfig(bos=True))
+        encode_prompt(plain, "a", 1, words=PromptConfig(bos=True))
 
 
 def test_the_answer_is_cut_as_it_stands_behind_the_template():

@@ -14,6 +14,9 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from radlet.models.tokenizers import IMAGE_TOKEN
 
+RESAMPLES = {"bilinear": 2, "bicubic": 3}
+"""The numbers that image processors have for them."""
+
 
 class FilmText(NamedTuple):
     """One film in the text of a prompt.
@@ -54,8 +57,6 @@ class Architecture(ABC):
     """One film in a prompt."""
     chat_marker: str = IMAGE_TOKEN
     """What stands for a film in a chat that the publisher's template has rendered."""
-    guidable: bool = True
-    """Whether a prompt without films can be read beside the one with films, which guidance needs."""
     plain: bool = True
     """Whether token ids and films are all the model wants, positions count up from 0, and attention is causal: then
     rows may be packed into one sequence, and an engine that knows only language models can serve it."""
@@ -91,6 +92,15 @@ class Architecture(ABC):
     @abstractmethod
     def feature_shape(self, config: PretrainedConfig, size_px: int) -> tuple[int, int]:
         """Return (N, D): the tokens of one film that the projector reads, and their width."""
+
+    def image_processor(self, config: PretrainedConfig, image: dict[str, Any]) -> Any:  # noqa: ARG002
+        """Return an image processor of transformers that gives square films the same pixel values; None: there is none.
+
+        Args:
+            config: Of the model.
+            image: The image path: `size_px`, `resize`, `resample`, `mean`, `std`.
+        """
+        return None
 
     @abstractmethod
     def film_inputs(self, model: PreTrainedModel, pixel_values: torch.Tensor) -> dict[str, Any]:

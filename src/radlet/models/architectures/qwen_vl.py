@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel, Qwen2VLImageProcessorPil
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.vision_utils import get_vision_window_index
 
-from radlet.models.architectures.base import Architecture, FilmText
+from radlet.models.architectures.base import RESAMPLES, Architecture, FilmText
 
 
 class QwenVL(Architecture):
@@ -24,7 +24,6 @@ class QwenVL(Architecture):
     projector_names: tuple[str, ...] = ("visual.merger.",)
     film_text = FilmText("<|vision_start|>", "<|image_pad|>", "<|vision_end|>")
     chat_marker = film_text.written(1)
-    guidable = False
     plain = False
 
     def __init__(self, class_name: str) -> None:
@@ -42,6 +41,19 @@ class QwenVL(Architecture):
         """Return the film's patches and their width."""
         tower = config.vision_config
         return self._grid(config, size_px) ** 2, getattr(tower, "embed_dim", tower.hidden_size)
+
+    def image_processor(self, config: PretrainedConfig, image: dict[str, Any]) -> Any:
+        """Return Qwen's, held to the area of the square; other shapes keep their own under it."""
+        area = image["size_px"] ** 2
+        return Qwen2VLImageProcessorPil(
+            size={"shortest_edge": area, "longest_edge": area},
+            patch_size=config.vision_config.patch_size,
+            merge_size=config.vision_config.spatial_merge_size,
+            temporal_patch_size=config.vision_config.temporal_patch_size,
+            resample=RESAMPLES[image["resample"]],
+            image_mean=image["mean"],
+            image_std=image["std"],
+        )
 
     def film_inputs(self, model: PreTrainedModel, pixel_values: torch.Tensor) -> dict[str, Any]:
         """Return the films cut into flat patches, those that are merged beside each other, and their grids."""
@@ -123,7 +135,8 @@ class Qwen3VL(QwenVL):
         last, *earlier = features.chunk(1 + len(mergers), dim=-1)
         inputs = super().feature_inputs(model, last.contiguous(), size_px)
         inputs["mm_encoder_outputs"]["image"]["deepstack_features"] = [
-            merger(layer.flatten(0, 1)).chunk(len(features)) for merger, layer in zip(mergers, earlier, strict=True)
+            merger(layer.flatten(0, 1).contiguous()).chunk(len(features))
+            for merger, layer in zip(mergers, earlier, strict=True)
         ]
         return inputs
 

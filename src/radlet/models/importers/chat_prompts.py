@@ -50,7 +50,7 @@ def chat_prompt(folder: Path, tokenizer: PreTrainedTokenizerBase, film: FilmText
         joined=True,
     )
     own = tokenizer(rendered.replace(marker, film.written(3)), add_special_tokens=not begins)["input_ids"]
-    if encode_prompt(tokenizer, prompt.render(1, asked=_QUESTION), 3, prompt, film) != own:
+    if encode_prompt(tokenizer, prompt.render(1, asked=_QUESTION), 3, film, prompt) != own:
         raise CheckpointError(f"{folder}: the chat template taken apart gives other token ids than it does. {_INSTEAD}")
     return prompt
 

@@ -42,17 +42,13 @@ _RENAMED = {
 _COMPUTED = ("rotary_emb.inv_freq", "embeddings.position_ids")
 
 
-def write_as_transformers(
-    folder: Path, tower: Path | None, out: Path, report: KeyReport, progress: Progress
-) -> list[Path]:
-    """Write `folder` as transformers has LLaVA, and return the files of the tower that were read.
+def write_beside(folder: Path, tower: Path | None, out: Path) -> list[Path]:
+    """Write everything but the weights as transformers has LLaVA, and return the files of the tower that were read.
 
     Args:
         folder: As published.
         tower: Folder of the image encoder that the configuration names.
         out: Folder to make.
-        report: Told what became of every key.
-        progress: Shown while working.
 
     Raises:
         CheckpointError: A file is missing or cannot be read, or the model is of a kind that cannot be repeated.
@@ -67,8 +63,17 @@ def write_as_transformers(
             "Give its local folder."
         )
     out.mkdir()
-    vision = _read_tower_config(tower)
-    _write_config(folder, published, vision, out)
+    _write_config(folder, published, _read_tower_config(tower), out)
+    _write_preprocessor(tower, published, out)
+    return [tower / "config.json", tower / _PREPROCESSOR]
+
+
+def write_weights(folder: Path, tower: Path, out: Path, report: KeyReport, progress: Progress) -> list[Path]:
+    """Write the weights into `out` by transformers' names, and return the files of the tower that were read.
+
+    Raises:
+        CheckpointError: A file is missing or cannot be read.
+    """
     writer = ShardWriter(out)
     own_tower = False
     for name, tensor in _tensors(folder, out / "unpickled", progress):
@@ -79,13 +84,10 @@ def write_as_transformers(
             continue
         report.mapped(_group(target), name, [target])
         writer.add(target, tensor.clone())
-    read = [tower / "config.json", tower / _PREPROCESSOR]
     if not own_tower:
-        read += weight_files(tower)
         _add_tower(tower, out / "unpickled", writer, report, progress)
     writer.close()
-    _write_preprocessor(tower, published, out)
-    return read
+    return [] if own_tower else weight_files(tower)
 
 
 def _group(target: str) -> str:

@@ -8,9 +8,10 @@ transformers' files, which `from_pretrained` reads; in memory a version may call
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from transformers import Dinov2Config
+from transformers import Dinov2Config, ViTConfig
 
 from radlet.core.errors import CheckpointError
 
@@ -75,6 +76,22 @@ DINOV2 = Renaming(
 """transformers' `Dinov2Model`, which is a vision transformer with LayerScale (Oquab et al. 2023)."""
 
 
+VIT = Renaming(
+    outside=DINOV2.outside,
+    inside=_with_bias(
+        {
+            "norm1": "layernorm_before",
+            "norm2": "layernorm_after",
+            "attn.proj": "attention.output.dense",
+            "mlp.fc1": "intermediate.dense",
+            "mlp.fc2": "output.dense",
+        }
+    ),
+    qkv="attention.attention.",
+)
+"""transformers' `ViTModel`, the plain vision transformer (Dosovitskiy et al. 2021)."""
+
+
 @dataclass(frozen=True)
 class ConvertedTower:
     """A tower under transformers' names.
@@ -113,10 +130,32 @@ def dinov2_config(state: Mapping[str, torch.Tensor], size_px: int, num_heads: in
     Raises:
         CheckpointError: A tensor that tells a size is missing, or the sizes contradict each other.
     """
+    sizes = _sizes(state, size_px, num_heads)
+    return Dinov2Config(
+        **sizes,
+        mlp_ratio=state["blocks.0.mlp.fc1.weight"].shape[0] // sizes["hidden_size"],
+        use_mask_token=False,  # of self-supervised training; no published checkpoint of open_clip carries one
+        layer_norm_eps=1e-6,
+    )
+
+
+def vit_config(state: Mapping[str, torch.Tensor], size_px: int, num_heads: int) -> ViTConfig:
+    """Read the configuration of a `ViTModel` off the shapes of a timm state; arguments and errors as above.
+
+    timm's layer norms have an epsilon of 1e-6, those of transformers' own ViT 1e-12.
+    """
+    return ViTConfig(
+        **_sizes(state, size_px, num_heads),
+        intermediate_size=state["blocks.0.mlp.fc1.weight"].shape[0],
+        layer_norm_eps=1e-6,
+    )
+
+
+def _sizes(state: Mapping[str, torch.Tensor], size_px: int, num_heads: int) -> dict[str, Any]:
     needed = ("patch_embed.proj.weight", "pos_embed", "blocks.0.mlp.fc1.weight")
     missing = [name for name in needed if name not in state]
     if missing:
-        raise CheckpointError(f"The vision transformer has no {missing[0]}. Give one with timm's names and LayerScale.")
+        raise CheckpointError(f"The vision transformer has no {missing[0]}. Give one with timm's names.")
     width, channels, patch, _ = state["patch_embed.proj.weight"].shape
     num_positions = state["pos_embed"].shape[1]
     if num_positions != (size_px // patch) ** 2 + 1:
@@ -126,15 +165,12 @@ def dinov2_config(state: Mapping[str, torch.Tensor], size_px: int, num_heads: in
         )
     if width % num_heads:
         raise CheckpointError(f"The vision transformer's width {width} is no multiple of its {num_heads} heads.")
-    return Dinov2Config(
-        hidden_size=width,
-        num_hidden_layers=1 + max(int(found[1]) for name in state if (found := _BLOCK.fullmatch(name))),
-        num_attention_heads=num_heads,
-        mlp_ratio=state["blocks.0.mlp.fc1.weight"].shape[0] // width,
-        image_size=size_px,
-        patch_size=patch,
-        num_channels=channels,
-        qkv_bias="blocks.0.attn.qkv.bias" in state,
-        use_mask_token=False,  # of self-supervised training; no published checkpoint of open_clip carries one
-        layer_norm_eps=1e-6,
-    )
+    return {
+        "hidden_size": width,
+        "num_hidden_layers": 1 + max(int(found[1]) for name in state if (found := _BLOCK.fullmatch(name))),
+        "num_attention_heads": num_heads,
+        "image_size": size_px,
+        "patch_size": patch,
+        "num_channels": channels,
+        "qkv_bias": "blocks.0.attn.qkv.bias" in state,
+    }

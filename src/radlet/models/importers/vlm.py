@@ -26,11 +26,11 @@ from radlet.core.runs import Run, write_atomically
 from radlet.models.architectures import ARCHITECTURES
 from radlet.models.architectures.base import Architecture
 from radlet.models.freezing import part_of
+from radlet.models.importers import original_llava
 from radlet.models.importers.chat_prompts import chat_prompt
 from radlet.models.importers.key_report import KeyReport, refuse
 from radlet.models.importers.llava_rad import ImagePath
 from radlet.models.importers.llava_rad_files import weight_files
-from radlet.models.importers.original_llava import write_as_transformers
 from radlet.models.importers.tensor_files import ShardWriter, TensorFiles
 from radlet.models.importers.unpickling import unpickle
 from radlet.models.prompts import PromptConfig
@@ -77,41 +77,24 @@ def import_vlm(given: VlmImport, out: Path, progress: Progress) -> KeyReport:
         raise ConfigError(f"{out}: is there already. Give a folder that is not, or is empty.")
     out.parent.mkdir(parents=True, exist_ok=True)
     with _replaced(out) as folder:
-        report = KeyReport()
-        source, family = given.folder, given.family
+        report, source, family = KeyReport(), given.folder, given.family
         sources = [given.folder / "config.json", *weight_files(given.folder)]
-        if is_original_llava(given.folder):
-            source = folder.with_name(f"{folder.name}-as-transformers")
-            sources += write_as_transformers(given.folder, given.tower, source, report, progress)
-            family = family or "vicuna_v1"
+        original = is_original_llava(given.folder)
+        if original:
+            source, family = folder.with_name(f"{folder.name}-as-transformers"), family or "vicuna_v1"
+            sources += original_llava.write_beside(given.folder, given.tower, source)
         elif given.tower is not None:
             raise ConfigError("--tower: this model holds its own image encoder. Leave it out.")
+        # All that can be refused without the weights is, before they are touched.
         config = _read_config(source)
-        architecture: Architecture = ARCHITECTURES[config.model_type]
-        tokenizer = _read_tokenizer(source)
-        prompt = (
-            PromptConfig(family=family)
-            if family
-            else chat_prompt(source, tokenizer, architecture.film_text, architecture.chat_marker)
-        )
-        image = given.image_path(source, architecture, config)
-        _check_tokens(source, architecture, config, tokenizer, int(image.settings["size_px"]))
+        card = _make_card(given, source, family, config)
+        if original and given.tower is not None:
+            sources += original_llava.write_weights(given.folder, given.tower, source, report, progress)
         _write_weights(source, folder, progress)
-        rows = name_weights(folder, architecture, config)
+        rows = name_weights(folder, ARCHITECTURES[config.model_type], config)
         for part, name, target in rows if not report.rows else ():
             report.mapped(part, name, [target])
-        _copy_beside(source, folder, tokenizer)
-        card = ModelCard(
-            radlet_version=__version__,
-            kind="report_model",
-            architecture=config.model_type,
-            image=image.settings,
-            image_digest=image.digest,
-            prompt=prompt,
-            films=given.films,
-            feature_layer=getattr(config, "vision_feature_layer", -1),
-            licence=LICENCE,
-        )
+        _copy_beside(source, folder)
         write_atomically(folder / CARD, card.model_dump_json(indent=2) + "\n")
         progress.console.print("  loading the checkpoint, as a stage will")
         load_report_model(folder)
@@ -119,6 +102,34 @@ def import_vlm(given: VlmImport, out: Path, progress: Progress) -> KeyReport:
         report.write(folder, progress.track(sources, "files", len(sources)), kind="vlm", architecture=config.model_type)
     Run(out, finished=False).finish()
     return report
+
+
+def _make_card(given: VlmImport, source: Path, family: str | None, config: PretrainedConfig) -> ModelCard:
+    """Return the card, once films, prompt and tokenizer are found to fit the model."""
+    architecture: Architecture = ARCHITECTURES[config.model_type]
+    tokenizer = _read_tokenizer(source)
+    if family:
+        prompt = PromptConfig(family=family)
+    else:
+        prompt = chat_prompt(source, tokenizer, architecture.film_text, architecture.chat_marker)
+    image = given.image_path(source, architecture, config)
+    _check_tokens(source, architecture, config, tokenizer, int(image.settings["size_px"]))
+    return ModelCard(
+        radlet_version=__version__,
+        kind="report_model",
+        architecture=config.model_type,
+        image=image.settings,
+        image_digest=image.digest,
+        prompt=prompt,
+        films=given.films,
+        feature_layer=_layer(config),
+        licence=LICENCE,
+    )
+
+
+def _layer(config: PretrainedConfig) -> int:
+    layer = getattr(config, "vision_feature_layer", -1)
+    return layer if isinstance(layer, int) else -1
 
 
 def is_original_llava(folder: Path) -> bool:
@@ -242,11 +253,12 @@ def _link(path: Path, target: Path) -> None:
         shutil.copyfile(path, target)
 
 
-def _copy_beside(source: Path, folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+def _copy_beside(source: Path, folder: Path) -> None:
     for pattern in _BESIDE:
         for path in source.glob(pattern):
             if not path.name.endswith(".index.json"):
                 shutil.copyfile(path, folder / path.name)
+    tokenizer = _read_tokenizer(folder)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
         tokenizer.save_pretrained(folder)
