@@ -168,7 +168,7 @@ def toml(values: dict[str, object]) -> str:
 def test_a_killed_process_ends_all_and_others_in_another_number_go_on(
     values: dict[str, dict[str, object]], tmp_path: Path
 ) -> None:
-    long = changed(values["finetune"], tmp_path / "runs", parallel="fsdp", max_steps=100, lr=1e-3)
+    long = changed(values["finetune"], tmp_path / "runs", parallel="fsdp", max_steps=60, lr=1e-3)
     recipe = tmp_path / "finetune.toml"
     recipe.write_text(toml(long))
     command = [sys.executable, "-m", "radlet.cli", "finetune", str(recipe), "--processes"]
@@ -177,7 +177,7 @@ def test_a_killed_process_ends_all_and_others_in_another_number_go_on(
     )
     runs = tmp_path / "runs" / "finetune"
     deadline = time.monotonic() + 200
-    while not list(runs.glob("*/training_state/step-0000001*")):
+    while not list(runs.glob("*/training_state/step-*")):
         assert parent.poll() is None, parent.communicate()[1][-3000:]
         assert time.monotonic() < deadline
         time.sleep(0.05)

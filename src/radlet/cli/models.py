@@ -54,6 +54,9 @@ def generate(
     from radlet.stages.executors import ExecutorSettings
     from radlet.stages.executors.drafters import drafting
 
+    settings = ExecutorSettings(executor=executor, num_workers=num_workers, ray_address=ray_address)
+    if adapter is not None and settings.executor != "local":
+        raise ConfigError("--adapter works with the executor 'local' alone. Join the two with radlet merge for others.")
     entries = list(list_films(files, indication, question))
     if not entries:
         raise DataError("No film was found. Give films, folders that hold films, or a JSONL manifest.")
@@ -65,7 +68,6 @@ def generate(
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, guidance=guidance)
     readable, refused = _readable(entries, lambda entry: drafter.check_film(entry.path))
     requests = [DraftRequest((entry.path,), entry.indication, entry.question) for entry in readable]
-    settings = ExecutorSettings(executor=executor, num_workers=num_workers, ray_address=ray_address)
     with drafting(settings) as spread:
         drafts = spread(drafter, checkpoint).draft(requests, sampling, batch_size, Progress())
     for entry, draft in zip(readable, drafts, strict=True):

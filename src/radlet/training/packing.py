@@ -89,7 +89,7 @@ def packed_inputs(model: PreTrainedModel, lengths: Sequence[int], device: torch.
 
 
 def packed_attention(
-    module: nn.Module,
+    module: nn.Module,  # noqa: ARG001 - given by transformers
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,

@@ -14,6 +14,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
 
+from radlet.core.errors import ConfigError
 from radlet.training.precision import pick_device
 from radlet.training.shared_norm import share_statistics
 from radlet.training.world import ALONE, World
@@ -78,7 +79,9 @@ class _Replicated:
         self.world = world
         self._restore_norms = share_statistics(model)
         # Layers behind the one that the projector reads, and rows without films, leave weights without gradient.
-        self._root = DistributedDataParallel(_Root(model), find_unused_parameters=True, forward_sync_buffers=False)
+        self._root = DistributedDataParallel(
+            _Root(model), find_unused_parameters=True, forward_sync_buffers=False, gradient_as_bucket_view=True
+        )
 
     def run(self, work: Callable[[], T]) -> T:
         done: T = self._root(work)
@@ -150,9 +153,14 @@ def layout_of(parallel: Parallel, model: nn.Module, world: World) -> Layout:
         parallel: "ddp", "fsdp", or "auto", which is DDP; one process alone needs neither.
         model: The same in every process, on its device; the leader's weights count.
         world: The processes.
+
+    Raises:
+        ConfigError: FSDP2 is asked to part quantised weights.
     """
     if world.size == 1:
         return _Alone()
+    if parallel == "fsdp" and not all(parameter.is_floating_point() for parameter in model.parameters()):
+        raise ConfigError("loop.parallel = 'fsdp' cannot part quantised weights. Choose 'ddp', or another tuning.")
     model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return (_Sharded if parallel == "fsdp" else _Replicated)(model, world)
 

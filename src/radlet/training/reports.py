@@ -91,6 +91,10 @@ class ReportObjective:
         """Return tokens of prompt and report."""
         return np.array([len(p) + len(t) for p, t in zip(self._prompts, self._targets, strict=True)])
 
+    def row_tokens(self, row: int) -> tuple[list[int], list[int]]:
+        """Return the tokens of a row's prompt and of what is to be written."""
+        return self._prompts[row], self._targets[row]
+
     def batch(self, rows: NDArray[np.int64], generator: torch.Generator) -> Batch:
         """Return input_ids and labels, packed (1, sum of lengths) with the lengths (B,), and the films.
 
