@@ -54,11 +54,11 @@ def in_a_process(way: str, frozen: bool) -> dict[str, float]:
 
 def measure(args: argparse.Namespace) -> dict[str, float]:
     """Take one loss and its gradients, and return how far memory rose."""
-    import torch  # noqa: PLC0415 - only the measured process needs it
-    import torch.nn.functional as F  # noqa: N812, PLC0415
-    from torch import nn  # noqa: PLC0415
+    import torch
+    import torch.nn.functional as F  # noqa: N812
+    from torch import nn
 
-    from radlet.training.losses.language import next_token_cross_entropy  # noqa: PLC0415
+    from radlet.training.losses.language import next_token_cross_entropy
 
     torch.manual_seed(0)
     head = nn.Linear(args.hidden_size, args.vocab_size, bias=False).requires_grad_(not args.frozen)

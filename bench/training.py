@@ -1,8 +1,8 @@
 """How fast does radlet train, beside transformers' Trainer? Usage: python bench/training.py [--json OUT] [--svg OUT]
 
 The same model, rows, precision, batch and optimiser; rounds alternate in one process. The Trainer is given its best:
-length-grouped batches, the faster attention kernel of the two, autocast, a fused optimiser, its films in memory. A further round shows it
-the rows in radlet's order, so that the losses can be compared step by step.
+length-grouped batches, the faster attention kernel of the two, autocast, a fused optimiser, its films in memory.
+A further round shows it the rows in radlet's order, so that the losses can be compared step by step.
 Utilisation is the floating-point operations that the model needs, padding not counted, per second, over the largest
 matrix-multiply rate measured here.
 """
