@@ -1,8 +1,8 @@
 """How fast does radlet train, beside transformers' Trainer? Usage: python bench/training.py [--json OUT] [--svg OUT]
 
 The same model, rows, precision, batch and optimiser; rounds alternate in one process. The Trainer is given its best:
-length-grouped batches, the faster attention kernel of the two, autocast, a fused optimiser, its films decoded and resized
-beforehand. A further round shows it the rows in radlet's order, so that the losses can be compared step by step.
+length-grouped batches, the faster attention kernel of the two, autocast, a fused optimiser, its films in memory.
+A further round shows it the rows in radlet's order, so that the losses can be compared step by step.
 Utilisation is the floating-point operations that the model needs, padding not counted, per second, over the largest
 matrix-multiply rate measured here.
 """
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from training_setups import SIZES, random_model, synthetic_rows
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.utils import logging
 
 from radlet.core.console import Progress
@@ -40,7 +40,7 @@ from radlet.training.report_training import ReportTrainingConfig, load_films
 from radlet.training.reports import ReportObjective, ReportRowsConfig
 
 BATCH_SIZE, LR, SEED, WARM_STEPS = 32, 1e-3, 1, 2
-STEPS = {"tiny": (14, 4), "30M": (6, 2)}
+STEPS = {"tiny": (14, 4), "30M": (5, 2)}
 """Steps of a round and rounds, by size."""
 TRAINS = {"align": {"projector"}, "finetune": {"projector", "language_model"}}
 BARS = {"align": 3.0, "finetune": 1.5}
@@ -117,7 +117,13 @@ class Bench:
     def with_radlet(self) -> Curve:
         """Train by radlet's own loop; the encoder has seen the films in the first round."""
         loop = LoopConfig(
-            micro_batch_size=BATCH_SIZE, lr=LR, max_steps=self.steps, epochs=99, precision=self.precision, keep="last"
+            micro_batch_size=BATCH_SIZE,
+            lr=LR,
+            warmup_share=0,
+            max_steps=self.steps,
+            epochs=99,
+            precision=self.precision,
+            keep="last",
         )
         report_model, quiet = self.fresh(), Progress(quiet=True)
         cache = (self.folder / "cache", 1e12)
@@ -144,7 +150,6 @@ class Bench:
             weight_decay=schedule.weight_decay,
             adam_beta2=0.98,
             max_grad_norm=schedule.clip_norm,
-            warmup_steps=math.ceil(schedule.warmup_share * self.steps),
             lr_scheduler_type="cosine",
             optim="adamw_torch_fused",
             bf16=self.precision == "bf16",
@@ -158,6 +163,7 @@ class Bench:
             seed=SEED,
         )
         trainer = Trainer(model, arguments, train_dataset=dataset, data_collator=collate, callbacks=[Listener(curve)])
+        trainer.remove_callback(PrinterCallback)
         trainer.train()
         return curve
 
