@@ -58,7 +58,6 @@ def test_a_server_that_reads_the_exported_model_writes_what_transformers_writes(
         asked = {
             "max_new_tokens": question["max_tokens"],
             "eos_token_id": question["stop_token_ids"],
-            "pad_token_id": 0,
         }
         with torch.inference_mode():
             ids = (
