@@ -100,6 +100,13 @@ def _describe_qwen(writer: gguf.GGUFWriter, config: Any) -> None:
 def _describe_gemma3(writer: gguf.GGUFWriter, config: Any) -> None:
     _describe_decoder(writer, config)
     writer.add_sliding_window(config.sliding_window)
+    # llama.cpp scales by the head's size, but for the largest model, which it knows by its 62 layers.
+    scale = config.hidden_size / config.num_attention_heads if config.num_hidden_layers == 62 else config.head_dim
+    if config.query_pre_attn_scalar != scale:
+        raise CheckpointError(
+            f"llama.cpp would scale the attention of this Gemma 3 by {scale:g}, not by its query_pre_attn_scalar "
+            f"{config.query_pre_attn_scalar:g}. Export to another engine, or keep to the checkpoint."
+        )
     kinds = config.layer_types
     if kinds != ["full_attention" if (layer + 1) % 6 == 0 else "sliding_attention" for layer in range(len(kinds))]:
         raise CheckpointError(
@@ -154,7 +161,7 @@ def _refuse_window(config: Any) -> None:
 
 
 def _rope(config: Any) -> dict[str, Any]:
-    rope: dict[str, Any] = config.rope_parameters
+    rope: dict[str, Any] = getattr(config, "rope_parameters", {})  # GPT-2 learns its positions
     full: dict[str, Any] = rope.get("full_attention", rope)
     return full
 

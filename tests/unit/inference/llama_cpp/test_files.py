@@ -47,9 +47,12 @@ FAMILIES = {
     "mistral": ("mistral", {"sliding_window": None}),
     "qwen2": ("qwen2", {}),
     "qwen3": ("qwen3", {"head_dim": 16}),
-    "gemma3": ("gemma3_text", {"head_dim": 16, "num_hidden_layers": 6, "sliding_window": 8}),
+    "gemma3": (
+        "gemma3_text",
+        {"head_dim": 16, "query_pre_attn_scalar": 16, "num_hidden_layers": 6, "sliding_window": 8},
+    ),
     "phi3": ("phi3", {"pad_token_id": 0}),
-    "gpt2": ("gpt2", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 128}),
+    "gpt2": ("gpt2", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 128, "tie_word_embeddings": False}),
 }
 
 
@@ -57,7 +60,9 @@ def model_of(model_type: str, options: dict[str, object]) -> ReportModel:
     tokenizer = train_tokenizer(REPORTS * 20, 300)
     sizes = {} if model_type == "gpt2" else SIZES
     torch.manual_seed(0)
-    config = AutoConfig.for_model(model_type, **{**sizes, **options}, vocab_size=len(tokenizer))
+    config = AutoConfig.for_model(
+        model_type, **{**sizes, **options}, vocab_size=len(tokenizer), bos_token_id=1, eos_token_id=2
+    )
     language_model = AutoModelForCausalLM.from_config(config)
     with torch.no_grad():  # far from 0 and 1, so that nothing left out goes unseen
         for parameter in language_model.parameters():
@@ -75,17 +80,20 @@ def test_logits_are_those_of_transformers(family: str, tmp_path: Path) -> None:
     found = decoder.read([Run(0, 0, ids, every=True)])
     with torch.no_grad():
         expected = report_model.model(input_ids=torch.from_numpy(ids)[None].long()).logits[0].numpy()
-    assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
+    # llama.cpp takes GELU from a table of 16-bit values; what has another activation agrees to the last digits.
+    bound = 5e-3 if family in {"gemma3", "gpt2"} else 1e-4
+    assert np.abs(found - expected).max() < bound * np.abs(expected).max()
 
 
 @pytest.mark.parametrize(
     ("model_type", "options", "word"),
     [
-        ("bloom", {"hidden_size": 32, "n_layer": 1, "n_head": 2}, "type 'bloom'"),
+        ("olmo2", {}, "type 'olmo2'"),
         ("mistral", {"sliding_window": 16}, "looks back 16 tokens"),
+        ("gemma3_text", {"head_dim": 16, "query_pre_attn_scalar": 64}, "query_pre_attn_scalar 64"),
         ("llama", {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}}, "'dynamic'"),
     ],
-    ids=["type", "window", "rope"],
+    ids=["type", "window", "scale", "rope"],
 )
 def test_what_would_be_read_otherwise_is_refused(
     model_type: str, options: dict[str, object], word: str, tmp_path: Path
@@ -112,7 +120,9 @@ def sentence_pieces() -> PreTrainedTokenizerFast:
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     tokenizer.decoder = decoders.ByteFallback()
     special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "<image>"]
-    tokenizer.train_from_iterator(REPORTS * 20, trainers.BpeTrainer(400, special_tokens=special, show_progress=False))
+    tokenizer.train_from_iterator(
+        REPORTS * 20, trainers.BpeTrainer(vocab_size=400, special_tokens=special, show_progress=False)
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>", pad_token="</s>"
     )
