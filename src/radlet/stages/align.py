@@ -5,7 +5,7 @@ their findings without any question (LLaVA-Rad, stage 2). What is left: `checkpo
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from radlet.models.report_model import ModelCard, assemble, save_report_model
 from radlet.retrieval.embedding import Embedder
 from radlet.stages.announce import announce_finished, announce_start, announce_trainable
 from radlet.training.calibration import calibrate_projector
+from radlet.training.film_features import FeatureCacheConfig
 from radlet.training.report_training import ReportRows, ReportTrainingConfig, train_on_reports
 from radlet.training.state import clear_states
 from radlet.training.world import shared_run, world
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 class AlignConfig(StageConfig):
     """Settings of the align stage."""
+
+    without_effect: ClassVar[frozenset[str]] = StageConfig.without_effect | {"feature_cache"}
 
     examples: Path
     """Run directory of `build`."""
@@ -54,6 +57,8 @@ class AlignConfig(StageConfig):
     """The parts that train."""
     weights: WeightsDtype = "fp32"
     """Dtype of the weights while training: "bf16" holds frozen ones in half the bytes, what trains is always fp32."""
+    feature_cache: FeatureCacheConfig = FeatureCacheConfig()
+    """Where what the frozen encoder sees is kept between runs."""
     training: ReportTrainingConfig = ReportTrainingConfig()
     """How the projector is trained."""
 
@@ -92,7 +97,9 @@ def run(config: AlignConfig, console: "Console | None" = None) -> Path:
     set_trainable(report_model.model, set(config.train))
     hold_weights(report_model.model, config.weights)
     announce_trainable(progress.console, count_by_part(report_model.model))
-    best_step = train_on_reports(report_model, rows, PLAIN, config.training, run_, config.seed, draft_score, progress)
+    best_step = train_on_reports(
+        report_model, rows, PLAIN, config.training, run_, config.seed, draft_score, progress, config.feature_cache
+    )
     if not world().leads:
         return run_.path
     report_model.model.float().cpu()

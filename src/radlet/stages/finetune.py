@@ -7,7 +7,7 @@ with the tuning merged, and from a low-rank tuning `adapter/`, what it learnt ap
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, field_validator, model_validator
@@ -30,6 +30,7 @@ from radlet.models.report_model import ReportModel, checkpoint_folder, load_repo
 from radlet.models.tunings import TUNINGS
 from radlet.models.tunings.base import Tuning
 from radlet.stages.announce import announce_finished, announce_start, announce_trainable
+from radlet.training.film_features import FeatureCacheConfig
 from radlet.training.report_training import ReportRows, ReportTrainingConfig, train_on_reports
 from radlet.training.state import clear_states
 from radlet.training.world import shared_run, world
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 class FinetuneConfig(StageConfig):
     """Settings of the finetune stage."""
+
+    without_effect: ClassVar[frozenset[str]] = StageConfig.without_effect | {"feature_cache"}
 
     examples: Path
     """Run directory of `build`."""
@@ -62,6 +65,8 @@ class FinetuneConfig(StageConfig):
     """How much the films count when the model drafts; above 1 it needs rows.film_dropout to know the words without."""
     max_new_tokens: int | None = Field(default=None, ge=1)
     """Longest draft, in tokens; none given: the checkpoint's own."""
+    feature_cache: FeatureCacheConfig = FeatureCacheConfig()
+    """Where what the frozen encoder sees is kept between runs."""
     training: ReportTrainingConfig = ReportTrainingConfig()
     """How the model is trained."""
 
@@ -119,7 +124,9 @@ def run(config: FinetuneConfig, console: "Console | None" = None) -> Path:
         tuning.apply(report_model.model)
     hold_weights(report_model.model, config.weights)
     announce_trainable(progress.console, count_by_part(report_model.model))
-    best_step = train_on_reports(report_model, rows, prompt, config.training, run_, config.seed, draft_score, progress)
+    best_step = train_on_reports(
+        report_model, rows, prompt, config.training, run_, config.seed, draft_score, progress, config.feature_cache
+    )
     if not world().leads:
         return run_.path
     report_model.model.float().cpu()

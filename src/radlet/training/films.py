@@ -1,10 +1,10 @@
 """Films in memory: every film of a training set, resized once by the image path and kept as 8-bit grey.
 
 A set of 10,000 films at 224 px takes 500 MB. Where neither the encoder nor the films change from step to step, what the
-encoder sees is kept instead, and the encoder runs once a film rather than once a step.
+encoder sees is kept instead (`film_features`), and the encoder runs once a film rather than once a step.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -69,45 +69,6 @@ def films_in_memory(paths: Sequence[str], settings: ImageSettings, progress: Pro
     _LAST.clear()  # before the new one is read: only one of them need fit into memory
     _LAST.append(FilmStore(paths, settings, progress))
     return _LAST[0]
-
-
-class FilmFeatures:
-    """Look up, by path, what a frozen encoder sees on a film; each film is encoded exactly once.
-
-    Args:
-        films: Where the films are.
-        paths: Every film that will be asked for.
-        encode: From films (B, 3, S, S) to what the projector reads, (B, N, D).
-        progress: Shown while encoding.
-    """
-
-    BATCH_SIZE = 64
-
-    def __init__(
-        self,
-        films: FilmStore,
-        paths: Sequence[str],
-        encode: Callable[[torch.Tensor], torch.Tensor],
-        progress: Progress,
-    ) -> None:
-        unique = list(dict.fromkeys(paths))
-        self._row_of = {path: row for row, path in enumerate(unique)}
-        batches = [unique[start : start + self.BATCH_SIZE] for start in range(0, len(unique), self.BATCH_SIZE)]
-        self._features = torch.empty(0)
-        for number, batch in enumerate(progress.track(batches, "encoding", len(batches))):
-            encoded = encode(films.pixel_values(batch))
-            if number == 0:
-                self._features = torch.empty(len(unique), *encoded.shape[1:])
-            start = number * self.BATCH_SIZE
-            self._features[start : start + len(batch)] = encoded
-
-    def of(self, paths: Sequence[str]) -> torch.Tensor:
-        """Return the features (B, N, D).
-
-        Raises:
-            DataError: A film was not in the store.
-        """
-        return self._features[_rows(self._row_of, paths)]
 
 
 def _rows(row_of: Mapping[str, int], paths: Sequence[str]) -> list[int]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
@@ -19,13 +20,11 @@ from radlet.models.freezing import part_is_frozen
 from radlet.models.prompts import PromptConfig
 from radlet.models.report_model import ReportModel, encode_films
 from radlet.training.augmentation import AugmentationConfig
-from radlet.training.films import FilmFeatures, FilmStore, films_in_memory
+from radlet.training.film_features import FeatureCacheConfig, FilmFeatures, features_key, make_room
+from radlet.training.films import FilmStore, films_in_memory
 from radlet.training.loop import LoopConfig, Validation, train
 from radlet.training.precision import autocast, lay_out, pick_device
 from radlet.training.reports import ReportObjective, ReportRowsConfig
-
-# Above this, what a frozen encoder sees is not kept: every step encodes its films anew.
-MAX_FEATURE_BYTES = 2 * 1024**3
 
 DraftScore = Callable[[ReportModel, Sequence[Example]], dict[str, float]]
 
@@ -84,6 +83,7 @@ def train_on_reports(
     seed: int,
     draft_score: DraftScore,
     progress: Progress,
+    cache: FeatureCacheConfig | None = None,
 ) -> int:
     """Train what is trainable in `report_model`, in place, and return the step whose weights it holds.
 
@@ -96,11 +96,14 @@ def train_on_reports(
         seed: Of order, augmentation and dropout.
         draft_score: Drafts the given dev rows and scores the drafts.
         progress: Shown while training.
+        cache: Where what a frozen encoder sees is kept; by default among the runs.
     """
     _check_select(config, answers=rows.train[0].question is not None)
     dev_rows = rows.dev[: config.max_dev_rows]
     paths = [path for row in [*rows.train, *dev_rows] for path in row.image_paths]
-    films = load_films(paths, report_model, config, progress) if paths else None
+    cache = cache or FeatureCacheConfig()
+    root = (cache.dir or run.path.parents[1] / "cache") / "film_features"
+    films = load_films(paths, report_model, config, (root, cache.max_gb * 1e9), progress) if paths else None
     objective = ReportObjective(report_model, rows.train, films, prompt, config.rows, config.augmentation)
     as_asked = config.rows.model_copy(update={"film_dropout": 0.0})
     check = ReportObjective(report_model, dev_rows, films, prompt, as_asked, AugmentationConfig())
@@ -124,20 +127,49 @@ def _check_select(config: ReportTrainingConfig, answers: bool) -> None:
 
 
 def load_films(
-    paths: Sequence[str], report_model: ReportModel, config: ReportTrainingConfig, progress: Progress
+    paths: Sequence[str],
+    report_model: ReportModel,
+    config: ReportTrainingConfig,
+    cache: tuple[Path, float],
+    progress: Progress,
 ) -> FilmStore | FilmFeatures:
-    """Read the films; where neither they nor the encoder change between steps, keep what the encoder sees instead."""
-    films = films_in_memory(paths, ImageSettings.model_validate(report_model.card.image), progress)
+    """Read the films; where neither they nor the encoder change between steps, look up what the encoder sees instead.
+
+    Args:
+        paths: Every film that will be asked for.
+        report_model: Whose encoder sees them.
+        config: Augmentation and precision.
+        cache: Folder of what encoders saw, and its largest size in bytes.
+        progress: Shown while reading and encoding.
+    """
+    settings = ImageSettings.model_validate(report_model.card.image)
     model = report_model.model
-    shape = report_model.architecture.feature_shape(model.config, report_model.size_px)
-    num_bytes = len(set(paths)) * math.prod(shape) * torch.float32.itemsize
-    films_change = config.augmentation != AugmentationConfig()
-    if films_change or not part_is_frozen(model, "encoder") or num_bytes > MAX_FEATURE_BYTES:
-        return films
+    if config.augmentation != AugmentationConfig() or not part_is_frozen(model, "encoder"):
+        return films_in_memory(paths, settings, progress)
     device = pick_device()
     lay_out(model, device).eval()
+
+    def encode(missing: Sequence[str]) -> torch.Tensor:
+        return encode_films(model, films_in_memory(paths, settings, progress).pixel_values(missing).to(device))
+
+    shape = report_model.architecture.feature_shape(model.config, report_model.size_px)
+    num_bytes = len(set(paths)) * math.prod(shape) * torch.float32.itemsize
     with autocast(device, config.loop.precision):
-        return FilmFeatures(films, paths, lambda pixel_values: encode_films(model, pixel_values.to(device)), progress)
+        precision = "bf16" if torch.is_autocast_enabled(device.type) else "fp32"
+        root, max_bytes = cache
+        key = features_key(report_model, precision, device)
+        if not make_room(root, key, num_bytes, max_bytes):
+            progress.console.print(
+                f"  films are encoded at every step: {num_bytes / 1e9:.1f} GB of features are more than "
+                f"feature_cache.max_gb = {max_bytes / 1e9:g} leaves room for"
+            )
+            return films_in_memory(paths, settings, progress)
+        features = FilmFeatures(root / key, paths, encode, progress)
+    progress.console.print(
+        f"  features of {features.num_encoded + features.num_found} films: {features.num_found} found, "
+        f"{features.num_encoded} encoded  [dim]{root / key}[/]"
+    )
+    return features
 
 
 @torch.no_grad()

@@ -16,9 +16,11 @@ from radlet.models.prompts import IGNORED, PromptConfig, encode_target
 from radlet.models.report_model import ReportModel
 from radlet.models.sequences import pad_right
 from radlet.training.augmentation import AugmentationConfig
-from radlet.training.films import FilmFeatures, FilmStore
+from radlet.training.film_features import FilmFeatures
+from radlet.training.films import FilmStore
 from radlet.training.loop import Batch
 from radlet.training.losses.language import next_token_cross_entropy
+from radlet.training.packing import can_pack, pack, packed_inputs
 from radlet.training.rows import rarity_weights
 
 
@@ -63,6 +65,7 @@ class ReportObjective:
         self._num_image_tokens = report_model.num_image_tokens
         tokenizer = report_model.tokenizer
         self._pad = int(tokenizer.pad_token_id)
+        self._packed = can_pack(report_model)
 
         def encode(row: Example, num_films: int) -> list[int]:
             text = prompt.render(num_films, row.indication, row.question)
@@ -88,10 +91,15 @@ class ReportObjective:
         """Return tokens of prompt and report."""
         return np.array([len(p) + len(t) for p, t in zip(self._prompts, self._targets, strict=True)])
 
-    def batch(self, rows: NDArray[np.int64], generator: torch.Generator) -> Batch:
-        """Return input_ids, attention_mask and labels (B, T), right-padded, and the films.
+    def row_tokens(self, row: int) -> tuple[list[int], list[int]]:
+        """Return the tokens of a row's prompt and of what is to be written."""
+        return self._prompts[row], self._targets[row]
 
-        The films are pixel_values (films, 3, S, S), or film_features (films, N, D) where those were kept.
+    def batch(self, rows: NDArray[np.int64], generator: torch.Generator) -> Batch:
+        """Return input_ids and labels, packed (1, sum of lengths) with the lengths (B,), and the films.
+
+        A model that cannot be packed is given them right-padded (B, T) with their attention_mask. The films are
+        pixel_values (films, 3, S, S), or film_features (films, N, D) where those were kept.
 
         Raises:
             DataError: A prompt's image tokens do not match its films.
@@ -100,14 +108,9 @@ class ReportObjective:
         prompts = [(self._blind_prompts if hide else self._prompts)[row] for row, hide in zip(rows, blind, strict=True)]
         sequences = [prompt + self._targets[row] for row, prompt in zip(rows, prompts, strict=True)]
         labels = [[IGNORED] * len(prompt) + self._targets[row] for row, prompt in zip(rows, prompts, strict=True)]
-        input_ids, attention_mask = pad_right(sequences, self._pad)
-        batch = {
-            "input_ids": input_ids,
-            "attention_mask": attention_mask,
-            "labels": pad_right(labels, IGNORED)[0],
-        }
+        batch = self._laid_out(sequences, labels)
         shown = [() if hide else self._rows[row].image_paths for row, hide in zip(rows, blind, strict=True)]
-        self._check_image_tokens(input_ids, rows, [len(paths) for paths in shown])
+        self._check_image_tokens(sequences, rows, [len(paths) for paths in shown])
         paths = [path for films in shown for path in films]
         if paths and self._films is not None:
             if isinstance(self._films, FilmFeatures):
@@ -124,13 +127,15 @@ class ReportObjective:
         """Return the cross-entropy summed over the target tokens of the batch."""
         labels = batch["labels"]
         inputs = self._architecture.text_inputs(self.model, batch["input_ids"])
+        if "lengths" in batch:
+            inputs |= packed_inputs(self.model, batch["lengths"].tolist(), labels.device)
+        else:
+            inputs["attention_mask"] = batch["attention_mask"]
         if "film_features" in batch:
             inputs |= self._architecture.feature_inputs(self.model, batch["film_features"], self._size_px)
         elif "pixel_values" in batch:
             inputs |= self._architecture.film_inputs(self.model, batch["pixel_values"])
-        hidden = self.model.model(
-            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], **inputs, use_cache=False
-        ).last_hidden_state
+        hidden = self.model.model(input_ids=batch["input_ids"], **inputs, use_cache=False).last_hidden_state
         return {"language": next_token_cross_entropy(hidden, labels, self.model.get_output_embeddings())}
 
     def train_mode(self) -> None:
@@ -139,9 +144,18 @@ class ReportObjective:
         for module in self._frozen:
             module.eval()
 
-    def _check_image_tokens(self, input_ids: torch.Tensor, rows: NDArray[np.int64], num_films: Sequence[int]) -> None:
-        found = (input_ids == self._image_token_id).sum(1).tolist()
-        for row, num_tokens, num in zip(rows, found, num_films, strict=True):
+    def _laid_out(self, sequences: Sequence[list[int]], labels: Sequence[list[int]]) -> Batch:
+        if self._packed:
+            lengths = torch.tensor([len(sequence) for sequence in sequences])
+            return {"input_ids": pack(sequences), "labels": pack(labels), "lengths": lengths}
+        input_ids, attention_mask = pad_right(sequences, self._pad)
+        return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": pad_right(labels, IGNORED)[0]}
+
+    def _check_image_tokens(
+        self, sequences: Sequence[list[int]], rows: NDArray[np.int64], num_films: Sequence[int]
+    ) -> None:
+        for row, sequence, num in zip(rows, sequences, num_films, strict=True):
+            num_tokens = sequence.count(self._image_token_id)
             if num_tokens != num * self._num_image_tokens:
                 raise DataError(
                     f"Example {self._rows[row].example_id}: {num_tokens} image tokens for {num} films of "

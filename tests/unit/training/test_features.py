@@ -1,3 +1,6 @@
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,8 @@ from radlet.models.report_model import ReportModel, encode_films
 from radlet.training import films as films_module
 from radlet.training import report_training
 from radlet.training.augmentation import AugmentationConfig
-from radlet.training.films import FilmFeatures, FilmStore, films_in_memory
+from radlet.training.film_features import FilmFeatures, features_key, make_room
+from radlet.training.films import FilmStore, films_in_memory
 from radlet.training.report_training import ReportTrainingConfig
 from radlet.training.reports import ReportObjective, ReportRowsConfig
 
@@ -34,14 +38,17 @@ def step(
 
 
 def test_kept_features_train_like_the_films_themselves(
-    tiny_report_model: ReportModel, tiny_examples: list[Example]
+    tiny_report_model: ReportModel, tiny_examples: list[Example], tmp_path: Path
 ) -> None:
     model = tiny_report_model.model
     set_trainable(model, {"projector", "language_model"})
     rows = tiny_examples[:5]
     paths = [path for row in rows for path in row.image_paths]
     films = FilmStore(paths, SETTINGS, Progress(quiet=True))
-    features = FilmFeatures(films, paths, lambda pixel_values: encode_films(model, pixel_values), Progress(quiet=True))
+    features = FilmFeatures(
+        tmp_path / "features", paths, lambda some: encode_films(model, films.pixel_values(some)), Progress(quiet=True)
+    )
+    assert torch.equal(features.of(paths[3:5]), encode_films(model, films.pixel_values(paths))[3:5])
     loss, gradients = step(tiny_report_model, rows, films)
     kept_loss, kept_gradients = step(tiny_report_model, rows, features)
     assert kept_loss == pytest.approx(loss, rel=1e-5)
@@ -50,9 +57,9 @@ def test_kept_features_train_like_the_films_themselves(
     torch.testing.assert_close(kept_gradients, gradients, atol=1e-4, rtol=1e-3)
 
 
-def test_an_unannounced_film_is_an_error_that_names_no_file(tiny_films: list[Path]) -> None:
+def test_an_unannounced_film_is_an_error_that_names_no_file(tiny_films: list[Path], tmp_path: Path) -> None:
     films = FilmStore([str(tiny_films[0])], SETTINGS, Progress(quiet=True))
-    features = FilmFeatures(films, [str(tiny_films[0])], lambda films: films.flatten(2), Progress(quiet=True))
+    features = FilmFeatures(tmp_path / "f", [str(tiny_films[0])], lambda _: torch.ones(1, 2, 3), Progress(quiet=True))
     for store in (films.grey, features.of):
         with pytest.raises(DataError, match="1 films were not loaded") as caught:
             store([str(tiny_films[1])])
@@ -66,21 +73,23 @@ def test_an_unannounced_film_is_an_error_that_names_no_file(tiny_films: list[Pat
         ({"projector"}, {"rotation_deg": 5.0}, 10**9, False),
         ({"projector", "encoder"}, {}, 10**9, False),
         ({"projector"}, {}, 10, False),
+        ({"projector"}, {}, 0, False),
     ],
 )
 def test_features_are_kept_only_where_they_cannot_change_and_fit(
     tiny_report_model: ReportModel,
     tiny_films: list[Path],
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
     trainable: set[str],
     augmentation: dict[str, float],
     limit: int,
     kept: bool,
 ) -> None:
-    monkeypatch.setattr(report_training, "MAX_FEATURE_BYTES", limit)
     set_trainable(tiny_report_model.model, trainable)
     config = ReportTrainingConfig(augmentation=AugmentationConfig(**augmentation))
-    films = report_training.load_films(list(map(str, tiny_films)), tiny_report_model, config, Progress(quiet=True))
+    films = report_training.load_films(
+        list(map(str, tiny_films)), tiny_report_model, config, (tmp_path / "cache", limit), Progress(quiet=True)
+    )
     assert isinstance(films, FilmFeatures if kept else FilmStore)
 
 
@@ -93,7 +102,8 @@ def test_rows_without_their_films_are_prompted_without_them(
     objective = ReportObjective(tiny_report_model, rows, films, PromptConfig(), config, AugmentationConfig())
     batch = objective.batch(np.arange(len(rows)), torch.Generator().manual_seed(0))
     image_token = tiny_report_model.model.config.image_token_id
-    shown = (batch["input_ids"] == image_token).sum(1)
+    sequences = batch["input_ids"][0].split(batch["lengths"].tolist())
+    shown = torch.stack([(sequence == image_token).sum() for sequence in sequences])
     assert set(shown.tolist()) == {0, tiny_report_model.num_image_tokens}
     assert len(batch["pixel_values"]) == (shown > 0).sum()
     assert torch.isfinite(objective.losses(batch)["language"])
@@ -111,3 +121,103 @@ def test_the_films_last_read_are_not_read_again(tiny_films: list[Path], monkeypa
     assert films_in_memory(paths, other, Progress(quiet=True)).grey(paths).shape == (8, 16, 16)
     more = films_in_memory([*paths[:2], *paths], SETTINGS, Progress(quiet=True))
     np.testing.assert_array_equal(more.grey(paths[2:4]), expected)
+
+
+class Encoder:
+    """Counts the films it is shown; each one's features are its path's number."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def __call__(self, paths: Sequence[str]) -> torch.Tensor:
+        self.seen += paths
+        return torch.stack([torch.full((2, 3), float(Path(path).stem[-1])) for path in paths])
+
+
+def features_of(folder: Path, paths: list[str], encode: Callable[[Sequence[str]], torch.Tensor]) -> FilmFeatures:
+    return FilmFeatures(folder, paths, encode, Progress(quiet=True))
+
+
+def test_features_are_found_by_the_next_run_and_only_new_films_encoded(tiny_films: list[Path], tmp_path: Path) -> None:
+    paths = list(map(str, tiny_films))
+    encode = Encoder()
+    assert features_of(tmp_path / "k", paths[:5], encode).num_encoded == 5
+    later = features_of(tmp_path / "k", [*paths[3:], paths[3]], encode)
+    assert (later.num_found, later.num_encoded) == (2, 3)
+    assert encode.seen == paths
+    assert later.of([paths[7], paths[3]])[:, 0, 0].tolist() == [7, 3]
+
+
+def test_a_changed_film_is_another_film(tiny_films: list[Path], tmp_path: Path) -> None:
+    encode, path = Encoder(), str(tiny_films[0])
+    features_of(tmp_path / "k", [path], encode)
+    tiny_films[0].write_bytes(tiny_films[1].read_bytes())
+    assert features_of(tmp_path / "k", [path], encode).num_encoded == 1
+
+
+def test_a_killed_run_leaves_the_films_it_has_written(
+    tiny_films: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FilmFeatures, "BATCH_SIZE", 2)
+    monkeypatch.setattr(FilmFeatures, "FILMS_PER_FILE", 4)
+    paths, encode = list(map(str, tiny_films)), Encoder()
+
+    def killed(some: Sequence[str]) -> torch.Tensor:
+        if len(encode.seen) == 6:
+            (tmp_path / "k" / "half.tmp").write_bytes(b"torn")
+            raise KeyboardInterrupt
+        return encode(some)
+
+    with pytest.raises(KeyboardInterrupt):
+        features_of(tmp_path / "k", paths, killed)
+    again = features_of(tmp_path / "k", paths, encode)
+    assert (again.num_found, again.num_encoded) == (4, 4)
+    assert again.of(paths)[:, 0, 0].tolist() == list(range(8))
+    assert not list((tmp_path / "k").glob("*.tmp"))
+
+
+def test_a_damaged_file_is_made_again(tiny_films: list[Path], tmp_path: Path) -> None:
+    paths, encode = list(map(str, tiny_films)), Encoder()
+    features_of(tmp_path / "k", paths, encode)
+    (file,) = (tmp_path / "k").glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-5])
+    assert features_of(tmp_path / "k", paths, encode).num_encoded == 8
+
+
+def test_two_processes_share_one_encoding(tiny_films: list[Path], tmp_path: Path) -> None:
+    paths, encode = list(map(str, tiny_films)), Encoder()
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: features_of(tmp_path / "k", paths, encode), range(2)))
+    assert sorted(features.num_encoded for features in both) == [0, 8]
+    assert torch.equal(both[0].of(paths), both[1].of(paths))
+
+
+def test_the_key_tells_apart_all_that_changes_features(tiny_report_model: ReportModel) -> None:
+    def key(precision: str = "fp32") -> str:
+        return features_key(tiny_report_model, precision, torch.device("cpu"))
+
+    first = key()
+    assert key() == first
+    tiny_report_model.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    assert key() == first  # the layout in memory is no part of the weights
+    assert key("bf16") != first
+    tiny_report_model.model.model.multi_modal_projector.linear_1.weight.data.zero_()
+    assert key() == first
+    tiny_report_model.model.config.vision_feature_layer = 0
+    assert key() != first
+    tiny_report_model.model.config.vision_feature_layer = -1
+    next(tiny_report_model.model.model.vision_tower.parameters()).data.add_(1e-6)
+    assert key() != first
+
+
+def test_the_encoder_unused_for_longest_makes_room(tiny_films: list[Path], tmp_path: Path) -> None:
+    for number, name in enumerate(("old", "new")):
+        features_of(tmp_path / name, [str(tiny_films[0])], Encoder())
+        os.utime(tmp_path / name, (number, number))
+    size = sum(file.stat().st_size for file in tmp_path.rglob("*.safetensors"))
+    assert make_room(tmp_path, "third", 10, size + 10)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["new", "old"]
+    assert make_room(tmp_path, "third", 10, size)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["new"]
+    assert not make_room(tmp_path, "third", 10, 5)
+    assert (tmp_path / "new").exists()

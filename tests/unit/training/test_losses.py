@@ -106,7 +106,8 @@ def test_language_in_chunks_follows_autocast() -> None:
         with torch.autocast("cpu", torch.bfloat16):
             loss = loss_of(hidden, labels, head) / 58
         loss.backward()
-        assert hidden.grad is not None and hidden.grad.dtype == torch.float32
+        assert hidden.grad is not None
+        assert hidden.grad.dtype == torch.float32
         grads.append((loss.detach(), hidden.grad, head.weight.grad))
     for full, chunked in zip(*grads, strict=True):
         assert (full - chunked).norm() < 0.01 * full.norm()  # bfloat16 itself is good to 0.4 %

@@ -34,16 +34,15 @@ def next_token_cross_entropy(
     following = labels[:, 1:]
     supervised = following != IGNORED
     states, targets = hidden[:, :-1][supervised], following[supervised]  # (P, D), (P,)
-    if _is_one_matrix(head):
-        rows = max(1, max_logits // head.weight.shape[0])
-        loss: torch.Tensor = _LinearCrossEntropy.apply(states, head.weight, head.bias, targets, rows)
+    # A plain matrix, neither adapted nor packed into fewer bits.
+    if isinstance(head, nn.Linear) and head.weight.shape == (head.out_features, head.in_features):
+        rows = max(1, max_logits // head.out_features)
+        # torch's own stubs have no types for autograd functions, nor for splitting.
+        loss: torch.Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
+            states, head.weight, head.bias, targets, rows
+        )
         return loss
     return _recomputed(states, targets, head, max_logits)
-
-
-def _is_one_matrix(head: nn.Module) -> bool:
-    """Say whether the head is a plain matrix, neither adapted nor packed into fewer bits."""
-    return isinstance(head, nn.Linear) and head.weight.shape == (head.out_features, head.in_features)
 
 
 def _recomputed(states: torch.Tensor, targets: torch.Tensor, head: nn.Module, max_logits: int) -> torch.Tensor:
@@ -55,7 +54,8 @@ def _recomputed(states: torch.Tensor, targets: torch.Tensor, head: nn.Module, ma
     vocab_size = head(states[:1].detach()).shape[-1]
     rows = max(1, max_logits // vocab_size)
     total = states.new_zeros((), dtype=torch.float32)
-    for chunk, target in zip(states.split(rows), targets.split(rows), strict=True):
+    chunks = zip(states.split(rows), targets.split(rows), strict=True)  # type: ignore[no-untyped-call]
+    for chunk, target in chunks:
         total = total + checkpoint(chunk_loss, chunk, target, use_reentrant=False)
     return total
 
@@ -124,8 +124,8 @@ class _Gradients:
             self._states[start : start + len(chunk)] = of_logits @ matrix
         if self._weight is not None:
             # By parts of the vocabulary: the product of all of it would be as large as the gradient once more.
-            for part, columns in zip(self._weight.split(_PART), of_logits.split(_PART, dim=1), strict=True):
-                part += columns.T @ chunk
+            for first in range(0, len(self._weight), _PART):
+                self._weight[first : first + _PART] += of_logits[:, first : first + _PART].T @ chunk
         if self._bias is not None:
             self._bias += of_logits.sum(0, dtype=self._bias.dtype)
 
