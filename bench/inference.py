@@ -147,8 +147,9 @@ def make(size, work, labels):
             EXPORTERS[name](**values).write(report_model, folder, Progress(quiet=True))
             write_frame(report_model, folder)
         source = Source(path=folder, digest="random weights")
-        tokens = report_model.num_image_tokens
-        write_export(Export(engine=name, options=values, source=source, num_image_tokens=tokens), folder)
+        tokens, ends = report_model.num_image_tokens, report_model.end_token_ids
+        export = Export(engine=name, options=values, source=source, num_image_tokens=tokens, end_token_ids=ends)
+        write_export(export, folder)
 
 
 def random_model(size):
@@ -183,7 +184,7 @@ def measure(folder, repeats):
     else:
         model = read_export(folder)
         engine = ENGINES[export.engine].load(model)
-    prompt = model.encode_prompt(model.card.prompt.render(1, "Cough and fever."))
+    prompt = model.encode_prompt(model.card.prompt.render(1, "Cough and fever."), model.card.prompt)
     side = model.card.image["size_px"]
     films = torch.from_numpy(np.random.default_rng(0).normal(size=(16, 3, side, side)).astype(np.float32))
 
