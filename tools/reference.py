@@ -22,6 +22,9 @@ import radlet
 from radlet.core.config import models_in
 from radlet.core.registry import Registry
 from radlet.metrics.base import Metric
+from radlet.models.language_families import language_families
+from radlet.models.templates import prompt_templates
+from radlet.models.weight_records import weight_records
 from radlet.stages.check import stage_config, stage_names
 from radlet.stages.grid import GridConfig
 
@@ -65,6 +68,7 @@ def make_pages() -> Iterator[tuple[str, str]]:
     for kind, registry in sorted(find_registries().items()):
         yield f"{kind}.md", f"# {kind.capitalize()}\n\n" + "\n".join(registry_entries(registry))
     yield "grid.md", f"# Grid of `ablate`\n\n{first_paragraph(GridConfig)}\n\n" + "\n".join(config_tables(GridConfig))
+    yield "models.md", f"# Published models\n\n{published_models()}"
     yield "cli.md", command_line()
 
 
@@ -152,6 +156,23 @@ def first_paragraph(thing: object) -> str:
 def one_line(text: str) -> str:
     """Fold a text onto one line that can stand in a table."""
     return " ".join(text.split()).replace("|", "\\|")
+
+
+def published_models() -> str:
+    """Return the tables of weights, families of language models, and prompt families."""
+    lines = ["| name | what | GB | licence | published as | films | note |\n|---|---|---|---|---|---|---|"]
+    for name, record in weight_records().items():
+        cells = (record.title, f"{record.size_gb:g}", record.licence, f"{record.publisher}: {record.repository}")
+        lines.append(f"| `{name}` | {' | '.join((*cells, record.preprocessing, record.note))} |")
+    lines.append("\n| `model_type` | language models | prompt families | linear layers |\n|---|---|---|---|")
+    for name, family in language_families().items():
+        prompts, layers = (", ".join(f"`{one}`" for one in some) for some in (family.templates, family.linear_layers))
+        lines.append(f"| `{name}` | {family.models} | {prompts} | {layers} |")
+    lines.append("\n| prompt family | of | ends with | token ids held against |\n|---|---|---|---|")
+    for name, template in prompt_templates().items():
+        end = f"`{one_line(template.end_of_answer)}`" if template.end_of_answer else "the tokenizer's end token"
+        lines.append(f"| `{name}` | {template.models} | {end} | {template.checked} |")
+    return "\n".join(lines)
 
 
 def command_line() -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from radlet import __version__
-from radlet.cli import exporting, importers, judging, models, pipelines
+from radlet.cli import catalogue, exporting, importers, judging, models, pipelines
 from radlet.cli.launching import check_command, one_of_several, speaks
 from radlet.core.console import make_console
 from radlet.core.errors import RadletError
@@ -23,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _group in (pipelines, models, exporting, judging):
+for _group in (pipelines, models, exporting, judging, catalogue):
     app.add_typer(_group.commands)
 app.add_typer(importers.commands, rich_help_panel="Use a model")
 
