@@ -217,11 +217,14 @@ def together() -> Iterator[World]:
     signal.signal(signal.SIGTERM, _stopped)
     try:
         yield everyone
-    except RuntimeError as error:
-        if isinstance(error, dist.DistError) or "gloo" in str(error):
+    except BaseException as error:
+        # It ends anyway, and has something to tell first.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if isinstance(error, RuntimeError) and (isinstance(error, dist.DistError) or "gloo" in str(error)):
             raise RunError(LOST) from None
         raise
     everyone.wait()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     dist.destroy_process_group()
     world.cache_clear()
 

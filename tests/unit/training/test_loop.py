@@ -4,9 +4,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from radlet.core.errors import ConfigError
 from radlet.training.augmentation import AugmentationConfig
-from radlet.training.loop import LoopConfig, _Rows, epoch_rows
+from radlet.training.loop import LoopConfig, _check_shares, _Rows, epoch_rows
 from radlet.training.rows import rarity_weights
+from radlet.training.world import World
 
 
 @given(st.integers(1, 300), st.integers(1, 40), st.integers(0, 5), st.integers(0, 3))
@@ -88,3 +90,36 @@ def test_augmentation_never_mirrors() -> None:
     for _ in range(50):
         changed = config.apply(film, generator)
         assert changed[..., 16:].mean() > changed[..., :16].mean()
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_processes_share_the_rows_of_a_step_in_as_many_micro_batches(size: int) -> None:
+    config = LoopConfig(micro_batch_size=3, grad_accum_steps=2)
+    rows = _Rows(_Lengths(), seed=1)  # type: ignore[arg-type]
+    for step in range(9):
+        whole = np.concatenate(rows.step(step, config))
+        shares = [rows.step(step, config, World(rank, size)) for rank in range(size)]
+        assert sorted(np.concatenate([row for share in shares for row in share])) == sorted(whole)
+        assert len({len(share) for share in shares}) == 1
+        assert max(len(batch) for share in shares for batch in share) <= 3
+
+
+def test_a_micro_batch_whose_company_matters_is_shared_out() -> None:
+    class Company(_Lengths):
+        def row_lengths(self) -> None:  # type: ignore[override]
+            return None
+
+    config = LoopConfig(micro_batch_size=5, grad_accum_steps=2)
+    rows = _Rows(Company(), seed=1)  # type: ignore[arg-type]
+    shares = [rows.step(0, config, World(rank, 2)) for rank in range(2)]
+    for number, batch in enumerate(rows.step(0, config)):
+        assert np.concatenate([share[number] for share in shares]).tolist() == batch.tolist()
+
+
+def test_more_processes_than_rows_are_refused() -> None:
+    config = LoopConfig(micro_batch_size=2, grad_accum_steps=2)
+    _check_shares(config, World(0, 4), company_matters=False)
+    with pytest.raises(ConfigError, match=r"5 processes cannot share 4 rows .*micro_batch_size x grad_accum_steps"):
+        _check_shares(config, World(0, 5), company_matters=False)
+    with pytest.raises(ConfigError, match=r"3 processes cannot share 2 rows \(loop.micro_batch_size\)"):
+        _check_shares(config, World(0, 3), company_matters=True)
