@@ -55,17 +55,9 @@ def test_a_server_that_reads_the_exported_model_writes_what_transformers_writes(
     def answer(question: dict[str, Any], _: int) -> Reply:
         raw = io.BytesIO(base64.b64decode(question["prompt_embeds"], validate=True))
         embedded = torch.load(raw, weights_only=True)  # noqa: TID251 - as the server does
-        asked = {
-            "max_new_tokens": question["max_tokens"],
-            "eos_token_id": question["stop_token_ids"],
-            "pad_token_id": 0,
-        }
+        asked = {"max_new_tokens": question["max_tokens"], "eos_token_id": question["stop_token_ids"]}
         with torch.inference_mode():
-            ids = (
-                held["model"]
-                .generate(inputs_embeds=embedded[None], do_sample=False, pad_token_id=0, **asked)[0]
-                .tolist()
-            )
+            ids = held["model"].generate(inputs_embeds=embedded[None], do_sample=False, pad_token_id=0, **asked)
         return Reply(json.dumps({"choices": [{"index": 0, "text": "", "token_ids": ids[0].tolist()}]}).encode())
 
     with serve(answer) as server:
