@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from radlet import __version__
-from radlet.cli import catalogue, importers, judging, models, pipelines
+from radlet.cli import catalogue, exporting, importers, judging, models, pipelines
 from radlet.core.console import make_console
 from radlet.core.errors import RadletError
 
@@ -21,13 +21,14 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _group in (pipelines, models, judging, catalogue):
+for _group in (pipelines, models, catalogue, exporting, judging):
     app.add_typer(_group.commands)
 app.add_typer(importers.commands, rich_help_panel="Use a model")
 
 _EXTRAS = {
     **dict.fromkeys(("torch", "transformers", "tokenizers", "accelerate", "peft", "safetensors"), "models"),
     **dict.fromkeys(("openai", "httpx2"), "llm"),
+    **dict.fromkeys(("xllamacpp", "gguf"), "llama-cpp"),
     **dict.fromkeys(("bert_score", "sentence_transformers"), "scorers"),
 }
 """Package -> the extra it comes with, for work that labelling, scoring and reading studies do without."""

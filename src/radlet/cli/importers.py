@@ -10,6 +10,9 @@ from radlet.core.config import load_config
 from radlet.core.console import Progress, make_console
 
 if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+    from radlet.models.architectures.base import Architecture
     from radlet.models.importers.key_report import KeyReport
     from radlet.models.importers.llava_rad import ImagePath
 
@@ -51,6 +54,51 @@ def import_llava_rad_command(
     check_folder(out)
     files = LlavaRadFiles.read(published, language_model)
     report = import_llava_rad(files, out, _shortest_edge_path, dtype, Progress())
+    _show_keys(report)
+    typer.echo(str(out))
+
+
+@commands.command(name="vlm")
+def import_vlm_command(
+    model: Annotated[Path, typer.Argument(help="Local folder of the published model.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder to write; must not be there yet.", show_default=False)],
+    tower: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the image encoder, for LLaVA as its authors published it.", show_default=False),
+    ] = None,
+    films: Annotated[
+        Literal["frontal", "frontal_and_lateral"], typer.Option(help="Which films of a study the model is shown.")
+    ] = "frontal",
+    size_px: Annotated[
+        int | None,
+        typer.Option(help="Side of the square, for models that take films of any shape.", show_default="16 tokens"),
+    ] = None,
+    resize: Annotated[
+        Literal["crop", "pad", "squash"] | None,
+        typer.Option(help="How films become square.", show_default="as the model does, or pad"),
+    ] = None,
+    family: Annotated[
+        str | None,
+        typer.Option(help="Prompt family in place of the model's chat template.", show_default="the template"),
+    ] = None,
+) -> None:
+    """Turn a vision-language model (LLaVA-1.5, Qwen-VL, Gemma 3, MedGemma) into a checkpoint, every key told."""
+    from radlet.data.square_films import SquareChoice, dynamic_settings, fixed_settings
+    from radlet.models.importers.llava_rad import ImagePath
+    from radlet.models.importers.vlm import VlmImport, import_vlm
+
+    choice = SquareChoice(size_px, resize)
+
+    def image_path(folder: Path, architecture: "Architecture", config: "PretrainedConfig") -> ImagePath:
+        stride_px = architecture.stride_px(config)
+        if stride_px is None:
+            settings = fixed_settings(folder, config.vision_config.image_size, choice)
+        else:
+            settings = dynamic_settings(folder, stride_px, choice)
+        return ImagePath(settings.model_dump(mode="json"), settings.digest, {})
+
+    check_folder(out)
+    report = import_vlm(VlmImport(model, tower, family, films, image_path), out, Progress())
     _show_keys(report)
     typer.echo(str(out))
 

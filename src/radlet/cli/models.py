@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from radlet.cli.arguments import Checkpoint, Files, check_file
+from radlet.cli.arguments import Checkpoint, Files, check_file, check_folder
 from radlet.core.console import Progress
 from radlet.core.errors import CheckpointError, ConfigError, DataError
 
@@ -23,13 +23,18 @@ DRAFT_MARK = "[unverified AI draft]"
 def generate(
     checkpoint: Checkpoint,
     files: Files,
+    adapter: Annotated[
+        Path | None, typer.Option(help="Adapter of a finetune run, over the checkpoint it was trained from.")
+    ] = None,
     indication: Annotated[str | None, typer.Option(help="Why the study was made.")] = None,
     question: Annotated[str | None, typer.Option(help="Ask this instead of the checkpoint's own question.")] = None,
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="Write JSON lines: id, file, and findings (or question and answer).")
     ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Films drafted at once.")] = 16,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest draft, in tokens.")] = 160,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longest draft, in tokens; the checkpoint's own value when not given.")
+    ] = None,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed when sampling.")] = 0,
     guidance: Annotated[
@@ -47,10 +52,11 @@ def generate(
     entries = list(list_films(files, indication, question))
     if not entries:
         raise DataError("No film was found. Give films, folders that hold films, or a JSONL manifest.")
-    drafter = _film_drafter(checkpoint)
+    drafter = _film_drafter(checkpoint, adapter)
     if any(entry.question is None for entry in entries):
         _check_needs_no_question(drafter, checkpoint)
     guidance = drafter.card.guidance if guidance is None else guidance
+    max_new_tokens = max_new_tokens or drafter.card.max_new_tokens
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, guidance=guidance)
     readable, refused = _readable(entries, lambda entry: drafter.check_film(entry.path))
     requests = [DraftRequest((entry.path,), entry.indication, entry.question) for entry in readable]
@@ -66,10 +72,11 @@ def generate(
         raise typer.Exit(1 if readable else 2)
 
 
-def _film_drafter(checkpoint: Path) -> "Drafter":
+def _film_drafter(checkpoint: Path, adapter: Path | None = None) -> "Drafter":
+    from radlet.inference.adapted import load_adapted
     from radlet.inference.drafter import Drafter
 
-    drafter = Drafter.load(checkpoint)
+    drafter = load_adapted(checkpoint, adapter) if adapter else Drafter.load(checkpoint)
     if drafter.card.films == "none":
         raise CheckpointError(
             f"{checkpoint}: was trained without films and can look at none. Give a checkpoint of a finetune run whose "
@@ -152,3 +159,35 @@ def retrieve(
             typer.echo(json.dumps(hit, ensure_ascii=False))
         else:
             typer.echo(f"{hit['similarity']:.3f}  {hit['study_id']}  {hit['file']}\n       {hit['report']}")
+
+
+@commands.command(rich_help_panel="Use a model")
+def merge(
+    checkpoint: Annotated[Path, typer.Argument(help="The checkpoint the adapters were trained from.")],
+    adapters: Annotated[
+        list[str],
+        typer.Argument(help="Adapters of finetune runs; DIR=0.5 weighs one, 1 if not given.", metavar="ADAPTER"),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
+) -> None:
+    """Fold adapters into their base: a plain checkpoint that needs no adapter any more."""
+    from radlet.inference.drafter import processor_options
+    from radlet.models.adapters import merge_adapters
+    from radlet.models.report_model import save_report_model
+
+    check_folder(out)
+    if out.exists() and any(out.iterdir()):
+        raise ConfigError(f"--out {out}: is not empty. Give a folder that is empty or does not exist yet.")
+    merged = merge_adapters(checkpoint, [_weighed(given) for given in adapters])
+    save_report_model(merged, out, processor_options(merged.card))
+    typer.echo(str(out))
+
+
+def _weighed(given: str) -> tuple[Path, float]:
+    path, equals, weight = given.rpartition("=")
+    if not equals or Path(given).is_dir():
+        return Path(given), 1.0
+    try:
+        return Path(path), float(weight)
+    except ValueError:
+        raise ConfigError(f"ADAPTER {given}: '{weight}' is no weight. Give DIR or DIR=NUMBER, like DIR=0.5.") from None

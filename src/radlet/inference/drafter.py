@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -20,8 +21,9 @@ from radlet.data.images import (
 )
 from radlet.inference.attention import AttentionMaps, Span, attend
 from radlet.inference.engines import ENGINES
-from radlet.inference.engines.base import Sampling
-from radlet.inference.likelihoods import Continuation, continuation_log_likelihoods
+from radlet.inference.engines.base import Engine, JudgingEngine, Sampling, check_served
+from radlet.inference.exports import ExportedModel, is_export, read_export
+from radlet.inference.likelihoods import Continuation
 from radlet.models.prompts import Wording, encode_target
 from radlet.models.report_model import ModelCard, ReportModel, checkpoint_folder, load_report_model
 
@@ -53,24 +55,35 @@ class Drafter:
     """Write drafts with a report model.
 
     Args:
-        report_model: The model.
-        engine: Name of the engine that generates.
+        model: A report model, which transformers then runs, or an export, which its own engine does.
     """
 
-    def __init__(self, report_model: ReportModel, engine: str = "transformers") -> None:
-        self.report_model = report_model
-        self.card = report_model.card
+    def __init__(self, model: ReportModel | ExportedModel) -> None:
+        self.card = model.card
         self.image_settings = checkpoint_image_settings(self.card.image, self.card.image_digest)
-        self._engine = ENGINES[engine](report_model)
+        self._model = model
+        self._engine_name = model.export.engine if isinstance(model, ExportedModel) else "transformers"
+        self._engine: Engine = _open_engine(self._engine_name, model)
 
     @classmethod
-    def load(cls, checkpoint: Path, engine: str = "transformers") -> Self:
-        """Load a checkpoint folder, or the run that holds one.
+    def load(cls, checkpoint: Path) -> Self:
+        """Load a checkpoint folder, the run that holds one, or an export.
 
         Raises:
-            CheckpointError: The folder is no report model, or this version prepares films differently.
+            CheckpointError: The folder is none of them, or this version prepares films differently.
         """
-        return cls(load_report_model(checkpoint_folder(checkpoint)), engine)
+        if is_export(checkpoint):
+            return cls(read_export(checkpoint))
+        return cls(load_report_model(checkpoint_folder(checkpoint)))
+
+    @cached_property
+    def report_model(self) -> ReportModel:
+        """The report model itself; that of an export is loaded when it is first asked for.
+
+        Raises:
+            CheckpointError: The checkpoint of an export is gone or was changed.
+        """
+        return self._model.load_source() if isinstance(self._model, ExportedModel) else self._model
 
     def draft(
         self,
@@ -79,12 +92,14 @@ class Drafter:
         batch_size: int = 16,
         progress: Progress | None = None,
     ) -> list[str]:
-        """Return one draft for each request; without `sampling`, greedily and with the checkpoint's own guidance.
+        """Return one draft for each request; without `sampling`, greedily, with the checkpoint's guidance and length.
 
         Raises:
+            ConfigError: The engine cannot choose tokens in this way.
             DataError: A film cannot be read.
         """
-        sampling = sampling or Sampling(guidance=self.card.guidance)
+        sampling = sampling or Sampling(guidance=self.card.guidance, max_new_tokens=self.card.max_new_tokens)
+        check_served(self._engine_name, self._engine.features, sampling)
         prompts = [self._prompt(request) for request in requests]
         # Prompts of like length share a batch, so little is spent on padding; the answers do not depend on it.
         order = sorted(range(len(requests)), key=lambda index: len(prompts[index]))
@@ -97,7 +112,7 @@ class Drafter:
                 blind = [self._prompt(requests[index].without_films()) for index in batch]
             answers = self._engine.generate([prompts[index] for index in batch], blind, pixel_values, sampling)
             for index, answer in zip(batch, answers, strict=True):
-                drafts[index] = self.report_model.tokenizer.decode(answer, skip_special_tokens=True).strip()
+                drafts[index] = self._model.tokenizer.decode(answer, skip_special_tokens=True).strip()
         return drafts
 
     def log_likelihoods(
@@ -106,7 +121,7 @@ class Drafter:
         """Return how likely the model finds each text as the beginning of its answer to the request beside it.
 
         Requests that are equal are read once for all their texts. The likelihoods are the model's own word: guidance
-        has no part in them.
+        has no part in them. For an engine that gives none they are those of the checkpoint it was exported from.
 
         Args:
             requests: What is asked.
@@ -118,6 +133,7 @@ class Drafter:
             (n, 2): the sum of the natural log-probabilities of the text's tokens, and how many tokens they are.
 
         Raises:
+            CheckpointError: The checkpoint of an export is needed, and is gone or was changed.
             DataError: A film cannot be read.
             ValueError: There are not as many texts as requests.
         """
@@ -138,7 +154,7 @@ class Drafter:
             prompts = [self._prompt(request) for request in together]
             texts_of = [Continuation(prompt, tokens[row]) for prompt, (_, own) in enumerate(batch) for row in own]
             films = self._pixel_values(together)
-            found[rows, 0] = continuation_log_likelihoods(self.report_model, prompts, films, texts_of)
+            found[rows, 0] = self._judge.log_likelihoods(prompts, films, texts_of)
         return found
 
     def check_film(self, path: Path) -> None:
@@ -153,6 +169,7 @@ class Drafter:
         """Return where the model looks in the first film of the request for each span of `text`, its draft.
 
         Raises:
+            CheckpointError: The checkpoint of an export is gone or was changed.
             DataError: The request has no film, or the text no words.
         """
         pixel_values = self._pixel_values([request])
@@ -160,14 +177,20 @@ class Drafter:
             raise DataError("There is no film to look at: attention needs a request with an image.")
         return attend(self.report_model, self._prompt(request), pixel_values, text, spans)
 
+    @cached_property
+    def _judge(self) -> JudgingEngine:
+        if "log_likelihoods" in self._engine.features:
+            return cast("JudgingEngine", self._engine)
+        return cast("JudgingEngine", _open_engine("transformers", self.report_model))
+
     def _answer(self, text: str, ended: bool) -> list[int]:
-        ids = encode_target(self.report_model.tokenizer, text, self.card.prompt)
+        ids = encode_target(self._model.tokenizer, text, self.card.prompt)
         return ids if ended else ids[:-1]
 
     def _prompt(self, request: DraftRequest) -> list[int]:
         words = self.card.prompt.reworded(request.wording) if request.wording else self.card.prompt
         prompt = words.render(len(request.image_paths), request.indication, request.question)
-        return self.report_model.encode_prompt(prompt)
+        return self._model.encode_prompt(prompt)
 
     def _pixel_values(self, requests: Sequence[DraftRequest]) -> torch.Tensor | None:
         films = [
@@ -178,6 +201,11 @@ class Drafter:
             )
         ]
         return torch.from_numpy(np.stack(films)) if films else None
+
+
+def _open_engine(name: str, model: ReportModel | ExportedModel) -> Engine:
+    kind = ENGINES[name]
+    return cast("Engine", kind.load(model) if isinstance(model, ExportedModel) else kind(model))
 
 
 def _filled(

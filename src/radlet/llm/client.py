@@ -43,6 +43,25 @@ class StoppedError(Exception):
         self.reason, self.advice = reason, advice
 
 
+def open_connection(server: ServerConfig, budget: Budget) -> openai.AsyncOpenAI:
+    """Return a connection to the server that keeps to its limits and to the budget; it must be closed."""
+    inner = httpx2.AsyncHTTPTransport(trust_env=False, limits=httpx2.Limits(max_connections=server.num_concurrent))
+    http = httpx2.AsyncClient(
+        transport=BoundedTransport(server, budget, inner),
+        trust_env=False,
+        follow_redirects=False,
+        event_hooks={"request": [_keep_headers]},
+    )
+    return openai.AsyncOpenAI(
+        base_url=server.url,
+        api_key=api_key(server),
+        timeout=server.timeout_s,
+        max_retries=server.max_retries,
+        http_client=http,
+        _strict_response_validation=True,
+    )
+
+
 class Client:
     """Asks one model of one server; use as an asynchronous context manager."""
 
@@ -52,21 +71,7 @@ class Client:
         self._server, self._cache = server, cache
         self._mode: OutputMode = "json_schema" if model.output == "auto" else model.output
         self._num_asked = self._num_failed = 0
-        inner = httpx2.AsyncHTTPTransport(trust_env=False, limits=httpx2.Limits(max_connections=server.num_concurrent))
-        http = httpx2.AsyncClient(
-            transport=BoundedTransport(server, self.budget, inner),
-            trust_env=False,
-            follow_redirects=False,
-            event_hooks={"request": [_keep_headers]},
-        )
-        self._openai = openai.AsyncOpenAI(
-            base_url=server.url,
-            api_key=api_key(server),
-            timeout=server.timeout_s,
-            max_retries=server.max_retries,
-            http_client=http,
-            _strict_response_validation=True,
-        )
+        self._openai = open_connection(server, self.budget)
 
     async def __aenter__(self) -> Self:
         return self
@@ -168,7 +173,7 @@ class Client:
         except openai.APIStatusError as error:
             if self.budget.spent:
                 raise StoppedError("the budget is spent", "Raise budget.max_requests or budget.max_tokens") from None
-            raise NoAnswerError(_status_reason(error.status_code)) from None
+            raise NoAnswerError(status_reason(error.status_code)) from None
         except openai.APITimeoutError:
             raise NoAnswerError("timeout") from None
         except openai.APIConnectionError:
@@ -206,7 +211,8 @@ async def _keep_headers(request: httpx2.Request) -> None:
     request.headers["accept-encoding"] = "identity"
 
 
-def _status_reason(status: int) -> str:
+def status_reason(status: int) -> str:
+    """Return one word for an answer that is none, for messages and counts."""
     if 300 <= status < 400:
         return "redirect"
     if status == TOO_LARGE:

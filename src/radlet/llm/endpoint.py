@@ -42,6 +42,12 @@ class ServerConfig(Config):
         """The host part of `url`."""
         return (urlsplit(self.url).hostname or "").lower()
 
+    @property
+    def port(self) -> int:
+        """The port part of `url`, or the usual one."""
+        parts = urlsplit(self.url)
+        return parts.port or (443 if parts.scheme == "https" else 80)
+
     @model_validator(mode="after")
     def _an_address(self) -> Self:
         parts = urlsplit(self.url)

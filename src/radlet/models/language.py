@@ -9,14 +9,17 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from radlet.core.config import Config
 from radlet.core.errors import CheckpointError, ConfigError
 from radlet.models.loading import load_strictly
-from radlet.models.tokenizers import add_image_token, train_tokenizer
+from radlet.models.tokenizers import add_image_token, lend_unknown_to_image, train_tokenizer
 
 
 class LanguageModelConfig(Config):
     """A small model made from scratch on the site's reports, or any pre-trained causal model in a local folder."""
 
     path: Path | None = None
-    """Folder of a pre-trained model with its tokenizer; the fields below are then unused."""
+    """Folder of a pre-trained model with its tokenizer; of the fields below `keep_vocabulary` alone is then used."""
+    keep_vocabulary: bool = False
+    """Add no token for films: the unknown token of a Llama tokenizer, which byte fallback leaves without use, stands
+    for them, and the vocabulary stays as published (LLaVA)."""
     model_type: str = "llama"
     """The architecture's name in transformers."""
     options: dict[str, Any] = {
@@ -38,7 +41,7 @@ class LanguageModelConfig(Config):
             ConfigError: transformers does not know the architecture.
         """
         if self.path is not None:
-            return load_language_model(self.path)
+            return load_language_model(self.path, self.keep_vocabulary)
         tokenizer = train_tokenizer(texts(), self.vocab_size)
         try:
             config = AutoConfig.for_model(
@@ -55,13 +58,19 @@ class LanguageModelConfig(Config):
         return AutoModelForCausalLM.from_config(config), tokenizer
 
 
-def load_language_model(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_language_model(path: Path, keep_vocabulary: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a causal language model and its tokenizer from a local folder, with room for the image token.
+
+    Args:
+        path: The folder.
+        keep_vocabulary: The image token takes the place of the tokenizer's unknown token.
 
     Raises:
         CheckpointError: The folder holds no loadable model.
     """
     model, tokenizer = load_plain_model(path)
+    if keep_vocabulary:
+        tokenizer = lend_unknown_to_image(path)
     add_image_token(tokenizer)
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)

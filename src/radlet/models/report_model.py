@@ -59,6 +59,8 @@ class ModelCard(Config):
     """Hidden state of the encoder that is projected."""
     guidance: float = 1.0
     """How much the films count when drafting, unless asked otherwise; 1 is the model's own word."""
+    max_new_tokens: int = 160
+    """Longest draft, in tokens, unless asked otherwise."""
     tuning: str | None = None
     """How the language model was adapted."""
     lineage: dict[str, str] = {}
@@ -100,8 +102,10 @@ class ReportModel:
 
     @property
     def end_token_ids(self) -> tuple[int, ...]:
-        """Tokens at which an answer is over: the prompt's end of an answer first, and the tokenizer's own end token."""
+        """Tokens at which an answer is over: the prompt's end of an answer first, the tokenizer's, the model's."""
+        models = self.model.generation_config.eos_token_id
         ids = [self.card.prompt.end_token_id(self.tokenizer), self.tokenizer.eos_token_id]
+        ids += models if isinstance(models, list) else [models]
         return tuple(dict.fromkeys(int(token) for token in ids if token is not None))
 
     def encode_prompt(self, prompt: str, words: PromptConfig | None = None) -> list[int]:
@@ -184,8 +188,11 @@ def save_report_model(report_model: ReportModel, folder: Path, processor_options
     report_model.model.generation_config.eos_token_id = ends[0] if len(ends) == 1 else list(ends)
     report_model.model.save_pretrained(folder)
     config = report_model.model.config
-    if processor_options is None or report_model.card.architecture != "llava":
+    if processor_options is None or not isinstance(config, LlavaConfig):
         report_model.tokenizer.save_pretrained(folder)
+        processor = report_model.architecture.image_processor(config, report_model.card.image)
+        if processor is not None:
+            processor.save_pretrained(folder)
     else:
         save_processor(report_model.tokenizer, config, report_model.card, processor_options, folder)
     write_atomically(folder / CARD, report_model.card.model_dump_json(indent=2) + "\n")

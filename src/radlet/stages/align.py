@@ -1,7 +1,7 @@
 """Stage `align`: an image encoder and a language model in; a report model whose projector translates between them out.
 
-Encoder and language model are frozen; only the projector trains, on films and their findings without any question
-(LLaVA-Rad, stage 2). What is left: `checkpoint/`, a report model.
+Unless the recipe says otherwise, encoder and language model are frozen and only the projector trains, on films and
+their findings without any question (LLaVA-Rad, stage 2). What is left: `checkpoint/`, a report model.
 """
 
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from radlet import __version__
 from radlet.core.config import StageConfig
@@ -21,6 +22,7 @@ from radlet.data.manifests import read_examples
 from radlet.inference.drafter import processor_options
 from radlet.inference.scoring import draft_score
 from radlet.models.freezing import count_by_part, set_trainable
+from radlet.models.frozen_weights import WeightsDtype, hold_weights
 from radlet.models.language import LanguageModelConfig
 from radlet.models.prompts import PLAIN
 from radlet.models.report_model import ModelCard, assemble, save_report_model
@@ -47,6 +49,10 @@ class AlignConfig(StageConfig):
     """Which films of a study the model is shown; later stages inherit it."""
     keep_class_token: bool = False
     """Show the language model the encoder's class token before the patches; LLaVA-Rad drops it."""
+    train: tuple[Literal["encoder", "projector", "language_model"], ...] = Field(default=("projector",), min_length=1)
+    """The parts that train."""
+    weights: WeightsDtype = "fp32"
+    """Dtype of the weights while training: "bf16" holds frozen ones in half the bytes, what trains is always fp32."""
     training: ReportTrainingConfig = ReportTrainingConfig()
     """How the projector is trained."""
 
@@ -82,10 +88,11 @@ def run(config: AlignConfig, console: "Console | None" = None) -> Path:
     )
     report_model = assemble(pair.model.encoder, language_model, tokenizer, card, config.keep_class_token)
     calibrate_projector(report_model.model, _some_films(rows, pair.image_settings))
-    set_trainable(report_model.model, {"projector"})
+    set_trainable(report_model.model, set(config.train))
+    hold_weights(report_model.model, config.weights)
     announce_trainable(progress.console, count_by_part(report_model.model))
     best_step = train_on_reports(report_model, rows, PLAIN, config.training, run_, config.seed, draft_score, progress)
-    report_model.model.cpu()
+    report_model.model.float().cpu()
     save_report_model(report_model, run_.path / "checkpoint", processor_options(card))
     progress.console.print(f"  weights of step {best_step}")
     clear_states(run_)

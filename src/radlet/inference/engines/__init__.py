@@ -2,4 +2,12 @@
 
 from radlet.core.registry import Registry
 
-ENGINES = Registry("engines", {"transformers": "radlet.inference.engines.transformers:TransformersEngine"})
+ENGINES = Registry(
+    "engines",
+    {
+        "llama-cpp": "radlet.inference.engines.llama_cpp:LlamaCppEngine",
+        "openvino": "radlet.inference.engines.openvino:OpenVinoEngine",
+        "transformers": "radlet.inference.engines.transformers:TransformersEngine",
+        "vllm": "radlet.inference.engines.vllm:VllmEngine",
+    },
+)

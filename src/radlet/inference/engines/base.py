@@ -1,13 +1,20 @@
-"""What every engine offers."""
+"""What every engine offers, and how a feature that one lacks is refused."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
 
 import torch
 from pydantic import Field
 
 from radlet.core.config import Config
-from radlet.models.report_model import ReportModel
+from radlet.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from radlet.inference.exports import ExportedModel
+    from radlet.inference.likelihoods import Continuation
+
+Feature = Literal["sampling", "guidance", "log_likelihoods"]
+"""What an engine may or may not serve. Greedy drafts of batches, with and without films, are served by all."""
 
 
 class Sampling(Config):
@@ -27,9 +34,13 @@ class Sampling(Config):
 
 
 class Engine(Protocol):
-    """Generate answers for prompts of different lengths at once."""
+    """Generate answers for prompts of different lengths at once.
 
-    def __init__(self, report_model: ReportModel) -> None: ...
+    The engine of the checkpoint itself is made from a report model; every other one from an export.
+    """
+
+    features: ClassVar[frozenset[Feature]]
+    """What it serves beside greedy drafts."""
 
     def generate(
         self,
@@ -47,3 +58,47 @@ class Engine(Protocol):
             sampling: How tokens are chosen.
         """
         ...
+
+
+class ExportEngine(Engine, Protocol):
+    """An engine that reads an export."""
+
+    @classmethod
+    def load(cls, exported: "ExportedModel") -> Self:
+        """Open the engine's files.
+
+        Raises:
+            CheckpointError: They cannot be read.
+        """
+        ...
+
+
+class JudgingEngine(Engine, Protocol):
+    """An engine with the feature ``log_likelihoods``."""
+
+    def log_likelihoods(
+        self,
+        prompts: Sequence[list[int]],
+        pixel_values: torch.Tensor | None,
+        continuations: Sequence["Continuation"],
+    ) -> list[float]:
+        """Return the sum of the log-probabilities of each text's tokens (see `continuation_log_likelihoods`)."""
+        ...
+
+
+def check_served(name: str, features: frozenset[Feature], sampling: Sampling) -> None:
+    """Refuse a way of choosing tokens that an engine cannot serve.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    asked: dict[Feature, tuple[bool, str, str]] = {
+        "sampling": (sampling.temperature > 0, f"draw tokens (temperature {sampling.temperature:g})", "temperature 0"),
+        "guidance": (sampling.guidance != 1, f"guide drafts (guidance {sampling.guidance:g})", "guidance 1"),
+    }
+    for feature, (wanted, words, instead) in asked.items():
+        if wanted and feature not in features:
+            raise ConfigError(
+                f"The engine '{name}' cannot {words}. Ask for {instead}, or draft with the checkpoint that was "
+                "exported."
+            )

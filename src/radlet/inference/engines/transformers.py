@@ -1,23 +1,28 @@
-"""The reference engine: transformers' own `generate`, batched with left padding."""
+"""The reference engine: the model as transformers has it, batched with left padding, under radlet's own loop.
 
-import itertools
+transformers' `generate` writes the same greedy text. The loop spends less beside the model at every token, drops the
+rows that have ended, and guides whole batches from a cache: `docs/engines.md` has the figures.
+"""
+
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
-from transformers import GenerationConfig
 
-from radlet.core.errors import ConfigError
-from radlet.inference.engines.base import Sampling
+from radlet.inference.decoding import Guided, write
+from radlet.inference.engines.base import Feature, Sampling
+from radlet.inference.likelihoods import Continuation, continuation_log_likelihoods
+from radlet.inference.roomy_cache import roomy_cache
 from radlet.models.report_model import ReportModel
 
 
 class TransformersEngine:
     """Generate with transformers."""
 
+    features: ClassVar[frozenset[Feature]] = frozenset({"sampling", "guidance", "log_likelihoods"})
+
     def __init__(self, report_model: ReportModel) -> None:
-        self._model = report_model.model
-        self._architecture = report_model.architecture
-        self._pad = int(report_model.tokenizer.pad_token_id)
+        self._report_model = report_model
         self._ends = report_model.end_token_ids
 
     @torch.inference_mode()
@@ -28,45 +33,85 @@ class TransformersEngine:
         pixel_values: torch.Tensor | None,
         sampling: Sampling,
     ) -> list[list[int]]:
-        """Return the new token ids of each prompt; the answer does not depend on its neighbours in the batch.
+        """Return the new token ids of each prompt; the answer does not depend on its neighbours in the batch."""
+        seeing = _TorchReader(self._report_model, prompts, pixel_values, sampling.max_new_tokens)
+        if blind_prompts is None:
+            return write(seeing, sampling, self._ends)
+        blind = _TorchReader(self._report_model, blind_prompts, None, sampling.max_new_tokens)
+        return write(Guided(seeing, blind, sampling.guidance), sampling, self._ends)
 
-        Padding stands on the left, so that every answer follows its prompt directly; positions count from the first
-        real token.
-        """
-        device = self._model.device
-        input_ids, attention_mask = self._pad_left(prompts)
-        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
-        inputs |= self._architecture.text_inputs(self._model, input_ids)
-        if pixel_values is not None:
-            inputs |= self._architecture.film_inputs(self._model, pixel_values.to(device))
-        if blind_prompts is not None:
-            self._check_guidable()
-            blind_ids, blind_mask = self._pad_left(blind_prompts)
-            inputs |= {"negative_prompt_ids": blind_ids, "negative_prompt_attention_mask": blind_mask}
-        drawn = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
-        config = GenerationConfig(
-            max_new_tokens=sampling.max_new_tokens,
-            pad_token_id=self._pad,
-            eos_token_id=list(self._ends),
-            guidance_scale=sampling.guidance if blind_prompts is not None else None,
-            **(drawn if sampling.temperature else {"do_sample": False}),
+    def log_likelihoods(
+        self,
+        prompts: Sequence[list[int]],
+        pixel_values: torch.Tensor | None,
+        continuations: Sequence[Continuation],
+    ) -> list[float]:
+        """Return the sum of the log-probabilities of each text's tokens."""
+        return continuation_log_likelihoods(self._report_model, prompts, pixel_values, continuations)
+
+
+class _TorchReader:
+    """The model with its memory of one batch.
+
+    Padding stands on the left, so that every answer follows its prompt directly; positions count from the first real
+    token.
+    """
+
+    def __init__(
+        self,
+        report_model: ReportModel,
+        prompts: Sequence[Sequence[int]],
+        pixel_values: torch.Tensor | None,
+        max_new_tokens: int,
+    ) -> None:
+        self._model, self._architecture = report_model.model, report_model.architecture
+        self._ids, prompt_mask = self._pad_left(prompts, int(report_model.tokenizer.pad_token_id))
+        self._films = pixel_values
+        self._length = self._ids.shape[1]
+        # The mask of the longest answer, of which each step sees the beginning: nothing is joined on the way.
+        self._mask = torch.nn.functional.pad(prompt_mask, (0, max_new_tokens), value=1)
+        self._cache = roomy_cache(self._model.config.get_text_config(), self._length + max_new_tokens)
+
+    def read(self) -> torch.Tensor:
+        """Read the prompts; return the logits (B, V) of what follows each."""
+        ids, mask, architecture = self._ids, self._mask[:, : self._length], self._architecture
+        films = {} if self._films is None else architecture.film_inputs(self._model, self._films.to(ids.device))
+        positions, self._next = architecture.positions(self._model, ids, mask, films)
+        inputs = films | architecture.text_inputs(self._model, ids)
+        return self._forward(ids, mask, positions, **inputs)
+
+    def step(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Read one token of each row, (B,); return the logits (B, V) of what follows."""
+        self._length += 1
+        logits = self._forward(tokens[:, None], self._mask[:, : self._length], self._next[:, None])
+        self._next = self._next + 1
+        return logits
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Forget every row but these."""
+        self._cache.batch_select_indices(rows)
+        self._mask, self._next = self._mask[rows], self._next[rows]
+
+    def _forward(
+        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, **inputs: torch.Tensor
+    ) -> torch.Tensor:
+        outputs = self._model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+            **inputs,
         )
-        torch.manual_seed(sampling.seed)
-        answers = self._model.generate(**inputs, generation_config=config)[:, input_ids.shape[1] :].tolist()
-        return [list(itertools.takewhile(lambda token: token not in self._ends, answer)) for answer in answers]
+        logits: torch.Tensor = outputs.logits[:, -1]
+        return logits
 
-    def _check_guidable(self) -> None:
-        if not self._architecture.guidable:
-            raise ConfigError(
-                f"guidance: a model of type '{self._model.config.model_type}' cannot be guided, for it counts the "
-                "positions of prompts with films alone. Use guidance = 1."
-            )
-
-    def _pad_left(self, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _pad_left(self, prompts: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
         longest = max(len(prompt) for prompt in prompts)
-        input_ids = torch.full((len(prompts), longest), self._pad)
-        attention_mask = torch.zeros_like(input_ids)
+        ids = torch.full((len(prompts), longest), pad)
+        mask = torch.zeros_like(ids)
         for row, prompt in enumerate(prompts):
-            input_ids[row, longest - len(prompt) :] = torch.tensor(prompt)
-            attention_mask[row, longest - len(prompt) :] = 1
-        return input_ids.to(self._model.device), attention_mask.to(self._model.device)
+            ids[row, longest - len(prompt) :] = torch.tensor(prompt)
+            mask[row, longest - len(prompt) :] = 1
+        return ids.to(self._model.device), mask.to(self._model.device)

@@ -14,6 +14,9 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from radlet.models.tokenizers import IMAGE_TOKEN
 
+RESAMPLES = {"bilinear": 2, "bicubic": 3}
+"""The numbers that image processors have for them."""
+
 
 class FilmText(NamedTuple):
     """One film in the text of a prompt.
@@ -52,8 +55,8 @@ class Architecture(ABC):
     """What the names of the encoder's parameters contain, and those of no part but the projector."""
     film_text: FilmText = FilmText()
     """One film in a prompt."""
-    guidable: bool = True
-    """Whether a prompt without films can be read beside the one with films, which guidance needs."""
+    chat_marker: str = IMAGE_TOKEN
+    """What stands for a film in a chat that the publisher's template has rendered."""
     plain: bool = True
     """Whether token ids and films are all the model wants, positions count up from 0, and attention is causal: then
     rows may be packed into one sequence, and an engine that knows only language models can serve it."""
@@ -74,6 +77,14 @@ class Architecture(ABC):
         module: nn.Module = model.get_submodule(self.projector_path)
         return module
 
+    def stride_px(self, config: PretrainedConfig) -> int | None:  # noqa: ARG002
+        """Return the pixels to a token, along a side, of a model that takes films of any size; None: of one only."""
+        return None
+
+    def problem_with(self, config: PretrainedConfig, size_px: int) -> str | None:  # noqa: ARG002
+        """Return why films of `size_px` cannot be shown under this configuration, or None."""
+        return None
+
     @abstractmethod
     def num_image_tokens(self, config: PretrainedConfig, size_px: int) -> int:
         """Return how many tokens one film of `size_px` takes in a prompt."""
@@ -81,6 +92,15 @@ class Architecture(ABC):
     @abstractmethod
     def feature_shape(self, config: PretrainedConfig, size_px: int) -> tuple[int, int]:
         """Return (N, D): the tokens of one film that the projector reads, and their width."""
+
+    def image_processor(self, config: PretrainedConfig, image: dict[str, Any]) -> Any:  # noqa: ARG002
+        """Return an image processor of transformers that gives square films the same pixel values; None: there is none.
+
+        Args:
+            config: Of the model.
+            image: The image path: `size_px`, `resize`, `resample`, `mean`, `std`.
+        """
+        return None
 
     @abstractmethod
     def film_inputs(self, model: PreTrainedModel, pixel_values: torch.Tensor) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from typing import Any
 
 import torch
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import Gemma3ImageProcessorPil, PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from radlet.models.architectures.base import Architecture, FilmText
+from radlet.models.architectures.base import RESAMPLES, Architecture, FilmText
 
 
 class Gemma3(Architecture):
@@ -14,6 +14,7 @@ class Gemma3(Architecture):
 
     class_name = "Gemma3ForConditionalGeneration"
     film_text = FilmText("\n\n<start_of_image>", "<image_soft_token>", "<end_of_image>\n\n")
+    chat_marker = "<start_of_image>"
     plain = False
 
     def num_image_tokens(self, config: PretrainedConfig, size_px: int) -> int:  # noqa: ARG002
@@ -24,6 +25,17 @@ class Gemma3(Architecture):
         """Return the encoder's patches, which the projector averages in squares, and their width."""
         tower = config.vision_config
         return (tower.image_size // tower.patch_size) ** 2, tower.hidden_size
+
+    def image_processor(self, config: PretrainedConfig, image: dict[str, Any]) -> Any:  # noqa: ARG002
+        """Return Gemma's, where films are squashed as it does."""
+        if image["resize"] != "squash":
+            return None
+        return Gemma3ImageProcessorPil(
+            size={"height": image["size_px"], "width": image["size_px"]},
+            resample=RESAMPLES[image["resample"]],
+            image_mean=image["mean"],
+            image_std=image["std"],
+        )
 
     def film_inputs(self, model: PreTrainedModel, pixel_values: torch.Tensor) -> dict[str, Any]:  # noqa: ARG002
         """Return the films as they are."""

@@ -18,6 +18,16 @@ class Llava(Architecture):
         """Return what the configuration says."""
         return int(config.image_seq_length)
 
+    def problem_with(self, config: PretrainedConfig, size_px: int) -> str | None:
+        """Return that the film's patches are not as many as the image tokens, if so."""
+        patches = (size_px // config.vision_config.patch_size) ** 2
+        if config.image_seq_length - patches in (0, 1):
+            return None
+        return (
+            f"config.json says {config.image_seq_length} image tokens (image_seq_length) and films of {size_px} px "
+            f"have {patches} patches. Give files that belong together."
+        )
+
     def feature_shape(self, config: PretrainedConfig, size_px: int) -> tuple[int, int]:
         """Return the image tokens and the width of the layers that the projector reads."""
         layers = config.vision_feature_layer

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel, Qwen2VLImageProcessorPil
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.vision_utils import get_vision_window_index
 
-from radlet.models.architectures.base import Architecture, FilmText
+from radlet.models.architectures.base import RESAMPLES, Architecture, FilmText
 
 
 class QwenVL(Architecture):
@@ -23,11 +23,15 @@ class QwenVL(Architecture):
     encoder_names = ("visual.",)
     projector_names: tuple[str, ...] = ("visual.merger.",)
     film_text = FilmText("<|vision_start|>", "<|image_pad|>", "<|vision_end|>")
-    guidable = False
+    chat_marker = film_text.written(1)
     plain = False
 
     def __init__(self, class_name: str) -> None:
         self.class_name = class_name
+
+    def stride_px(self, config: PretrainedConfig) -> int:
+        """Return the pixels that the merger makes one token of, along a side."""
+        return int(config.vision_config.patch_size * config.vision_config.spatial_merge_size)
 
     def num_image_tokens(self, config: PretrainedConfig, size_px: int) -> int:
         """Return the film's patches, as many as the merger joins taken together."""
@@ -37,6 +41,19 @@ class QwenVL(Architecture):
         """Return the film's patches and their width."""
         tower = config.vision_config
         return self._grid(config, size_px) ** 2, getattr(tower, "embed_dim", tower.hidden_size)
+
+    def image_processor(self, config: PretrainedConfig, image: dict[str, Any]) -> Any:
+        """Return Qwen's, held to the area of the square; other shapes keep their own under it."""
+        area = image["size_px"] ** 2
+        return Qwen2VLImageProcessorPil(
+            size={"shortest_edge": area, "longest_edge": area},
+            patch_size=config.vision_config.patch_size,
+            merge_size=config.vision_config.spatial_merge_size,
+            temporal_patch_size=config.vision_config.temporal_patch_size,
+            resample=RESAMPLES[image["resample"]],
+            image_mean=image["mean"],
+            image_std=image["std"],
+        )
 
     def film_inputs(self, model: PreTrainedModel, pixel_values: torch.Tensor) -> dict[str, Any]:
         """Return the films cut into flat patches, those that are merged beside each other, and their grids."""

@@ -8,39 +8,33 @@ The vocabulary stays the published one. transformers marks the place of a film b
 embeddings; the tokenizer's unknown token lends its own, since byte fallback leaves that token without any use.
 """
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import GenerationConfig, LlavaConfig, PreTrainedTokenizerBase
+from safetensors.torch import save_file
+from transformers import CLIPImageProcessorPil, Dinov2Config, GenerationConfig, LlavaConfig, PreTrainedTokenizerBase
 
 from radlet import __version__
 from radlet.core.console import Progress
-from radlet.core.errors import CheckpointError, ConfigError
-from radlet.core.runs import write_atomically
+from radlet.core.errors import CheckpointError
+from radlet.core.runs import Run, write_atomically
 from radlet.models.importers.key_report import KeyReport
-from radlet.models.importers.llava_rad_files import ADAPTER, PAIR, PROJECTOR, LlavaRadFiles, weight_files
-from radlet.models.importers.llava_rad_keys import check_complete, map_encoder, map_projector, pair_updates
+from radlet.models.importers.llava_rad_files import PAIR, PROJECTOR, LlavaRadFiles
+from radlet.models.importers.llava_rad_keys import State, check_complete, map_encoder, map_projector, pair_updates
+from radlet.models.importers.staging import staged
 from radlet.models.importers.tensor_files import ShardWriter, TensorFiles
 from radlet.models.importers.timm_vit import dinov2_config
-from radlet.models.importers.unpickling import unpickle
+from radlet.models.importers.unpickling import unpickle_all
 from radlet.models.prompts import PromptConfig
 from radlet.models.report_model import CARD, ModelCard, save_processor
 from radlet.models.tokenizers import lend_unknown_to_image
 
 Dtype = Literal["as-published", "float32", "bfloat16", "float16"]
 
-SYSTEM = (
-    "A chat between a curious user and an artificial intelligence assistant. "
-    "The assistant gives helpful, detailed, and polite answers to the user's questions."
-)
-"""The system sentence of the Vicuna v1.5 template."""
-PROMPT = PromptConfig(template=SYSTEM + " USER: {images}\n{question} ASSISTANT:", max_indication_chars=8192)
+PROMPT = PromptConfig(family="vicuna_v1", max_indication_chars=8192)
 """LLaVA-Rad's prompt; its code never cuts an indication."""
 LICENCE = (
     "LLaVA-Rad's weights are published for research use only, not for clinical care; they were trained on MIMIC-CXR, "
@@ -66,7 +60,7 @@ class ImagePath:
 def import_llava_rad(
     files: LlavaRadFiles, out: Path, image_path: Callable[[int], ImagePath], dtype: Dtype, progress: Progress
 ) -> KeyReport:
-    """Write the checkpoint, whole or not at all.
+    """Write the checkpoint, whole or not at all, as a finished run that a recipe can name.
 
     Args:
         files: What is imported.
@@ -79,26 +73,24 @@ def import_llava_rad(
         CheckpointError: A file cannot be read, or a key is unknown, missing or of another shape.
         ConfigError: `out` is there already.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out}: is there already. Give a folder that is not, or is empty.")
-    out.parent.mkdir(parents=True, exist_ok=True)
     report = KeyReport()
-    with _beside(out) as temporary:
-        folder = temporary / "checkpoint"
-        folder.mkdir()
-        progress.console.print("  reading the encoder, the projector and the updates")
-        tower, config = _read_encoder(files, temporary, report)
-        path = files.folder / PROJECTOR
-        projector = map_projector(path, TensorFiles(unpickle(path, temporary / "projector").parts).all(), report)
+    with staged(out) as (folder, temporary):
+        progress.console.print("  reading what is pickled, in a process of its own")
+        read = _unpickled(files, temporary, report)
+        trunk, tower = map_encoder(files.folder / PAIR, TensorFiles(read[files.folder / PAIR]).all(), report)
+        vision = _vision_config(files, trunk)
+        projector = map_projector(files.folder / PROJECTOR, TensorFiles(read[files.folder / PROJECTOR]).all(), report)
         tokenizer = lend_unknown_to_image(files.language_model_dir)
-        config = _llava_config(files, config, tokenizer)
+        config = _llava_config(files, vision, tokenizer)
         writer = ShardWriter(folder)
         for name, tensor in (tower | projector).items():
             writer.add(name, _cast(tensor, dtype))
-        _write_language_model(files, temporary, writer, report, dtype, progress)
+        _write_language_model(files, read, writer, report, dtype, progress)
         writer.close()
+        image = image_path(files.size_px)
+        _write_encoder(folder / "encoder", vision, tower, image)
         check_complete(files.folder, config, writer.shapes)
-        _write_beside(folder, files, config, tokenizer, image_path(files.size_px), dtype)
+        _write_beside(folder, files, config, tokenizer, image, dtype)
         progress.console.print("  hashing the published files")
         report.write(
             folder,
@@ -108,51 +100,42 @@ def import_llava_rad(
             rank=files.rank,
             alpha=files.alpha,
         )
-        if out.exists():
-            out.rmdir()
-        folder.rename(out)
+        progress.console.print("  hashing what was written")
+        Run(folder, finished=False).finish()
     return report
 
 
-@contextmanager
-def _beside(out: Path) -> Iterator[Path]:
-    """Make a folder on the disk of `out` and take it away again, whatever happens."""
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+def _unpickled(files: LlavaRadFiles, temporary: Path, report: KeyReport) -> dict[Path, tuple[Path, ...]]:
+    """Return the safetensors files of every file of weights: itself, or what it was unpickled to."""
+    paths = [files.folder / PAIR, files.folder / PROJECTOR, files.adapter, *files.weights]
+    found = unpickle_all([path for path in paths if path.suffix != ".safetensors"], temporary)
+    for path, one in found.items():
+        for name in one.left_out:
+            report.dropped("training state", f"{path.name}: {name}", "no weights, or state of the optimiser")
+    return {path: found[path].parts if path in found else (path,) for path in paths}
 
 
-def _read_encoder(files: LlavaRadFiles, temporary: Path, report: KeyReport) -> tuple[dict[str, torch.Tensor], Any]:
-    """Return the tower's tensors by their names in the checkpoint, and its configuration."""
-    path = files.folder / PAIR
-    found = unpickle(path, temporary / "encoder")
-    for name in found.left_out:
-        report.dropped("training state", f"{PAIR}: {name}", "no weights, or state of the optimiser")
-    trunk, tower = map_encoder(path, TensorFiles(found.parts).all(), report)
+def _vision_config(files: LlavaRadFiles, trunk: Mapping[str, torch.Tensor]) -> Dinov2Config:
     config = dinov2_config(trunk, files.size_px, files.num_heads)
     if config.hidden_size != files.mm_hidden_size:
         raise CheckpointError(
-            f"{path}: the encoder is {config.hidden_size} wide, and config.json says {files.mm_hidden_size}. Give "
-            "files that belong together."
+            f"{files.folder / PAIR}: the encoder is {config.hidden_size} wide, and config.json says "
+            f"{files.mm_hidden_size}. Give files that belong together."
         )
-    return tower, config
+    return config
 
 
 def _write_language_model(
-    files: LlavaRadFiles, temporary: Path, writer: ShardWriter, report: KeyReport, dtype: Dtype, progress: Progress
+    files: LlavaRadFiles,
+    read: Mapping[Path, tuple[Path, ...]],
+    writer: ShardWriter,
+    report: KeyReport,
+    dtype: Dtype,
+    progress: Progress,
 ) -> None:
     """Stream the language model into the shards, file by file, with every update merged."""
-    paths = weight_files(files.language_model_dir)
-    parts: list[Path] = []
-    for path in progress.track(paths, "reading", len(paths)):
-        pickled = path.suffix != ".safetensors"
-        parts += unpickle(path, temporary / path.stem).parts if pickled else [path]
-    weights = TensorFiles(parts)
-    updates = pair_updates(
-        files.folder / ADAPTER, TensorFiles(files.adapter_files(temporary)).all(), weights.shapes, files.rank, report
-    )
+    weights = TensorFiles(part for path in files.weights for part in read[path])
+    updates = pair_updates(files.adapter, TensorFiles(read[files.adapter]).all(), weights.shapes, files.rank, report)
     for name, tensor in progress.track(weights.items(), "merging", len(weights.shapes)):
         if name.endswith(".rotary_emb.inv_freq"):
             report.dropped("language model", name, "computed from the configuration")
@@ -173,7 +156,7 @@ def _cast(tensor: torch.Tensor, dtype: Dtype) -> torch.Tensor:
     return tensor if dtype == "as-published" else tensor.to(getattr(torch, dtype))
 
 
-def _llava_config(files: LlavaRadFiles, vision: Any, tokenizer: PreTrainedTokenizerBase) -> LlavaConfig:
+def _llava_config(files: LlavaRadFiles, vision: Dinov2Config, tokenizer: PreTrainedTokenizerBase) -> LlavaConfig:
     text = files.text_config
     if len(tokenizer) != text.vocab_size:
         raise CheckpointError(
@@ -189,6 +172,14 @@ def _llava_config(files: LlavaRadFiles, vision: Any, tokenizer: PreTrainedTokeni
         vision_feature_select_strategy="default",
         projector_hidden_act="gelu",
     )
+
+
+def _write_encoder(folder: Path, config: Dinov2Config, tower: State, image: ImagePath) -> None:
+    """Write the image encoder once more, by itself and as published: what `pretrain` and `align` can start from."""
+    config.save_pretrained(folder)
+    alone = {name.removeprefix("vision_tower."): tensor.contiguous() for name, tensor in tower.items()}
+    save_file(alone, folder / "model.safetensors", metadata={"format": "pt"})
+    CLIPImageProcessorPil(**image.processor).save_pretrained(folder)
 
 
 def _write_beside(
@@ -213,6 +204,7 @@ def _write_beside(
         image_digest=image.digest,
         prompt=PROMPT,
         feature_layer=-2,
+        max_new_tokens=256,
         tuning="lora",
         licence=LICENCE,
     )

@@ -9,11 +9,9 @@ from transformers import AutoConfig, LlamaConfig
 
 from radlet.core.errors import CheckpointError
 from radlet.models.importers.key_report import refuse
-from radlet.models.importers.unpickling import unpickle
 
 CONFIG = "config.json"
 ADAPTER_CONFIG = "adapter_config.json"
-ADAPTER = "adapter_model"
 PROJECTOR = "non_lora_trainables.bin"
 PAIR_CONFIG = "biomedclipcxr_518.json"
 PAIR = "biomedclipcxr_518_checkpoint.pt"
@@ -82,9 +80,10 @@ class LlavaRadFiles:
         Raises:
             CheckpointError: A file is missing or cannot be read, or the files do not belong together.
         """
-        for name in (PAIR, PROJECTOR):
-            if not (folder / name).is_file():
-                raise CheckpointError(f"{folder}: holds no {name}. Place all files of the publication there.")
+        adapters = ("adapter_model.bin", "adapter_model.safetensors")
+        for names in ((PAIR,), (PROJECTOR,), adapters):
+            if not any((folder / name).is_file() for name in names):
+                raise CheckpointError(f"{folder}: holds no {names[0]}. Place all files of the publication there.")
         published, adapter, pair = (_read_json(folder / name) for name in (CONFIG, ADAPTER_CONFIG, PAIR_CONFIG))
         text_config = _read_language_model(language_model_dir)
         _check_config(folder / CONFIG, published, text_config)
@@ -120,21 +119,21 @@ class LlavaRadFiles:
             )
         return heads
 
-    def adapter_files(self, temporary: Path) -> list[Path]:
-        """Return safetensors files with the updates.
+    @property
+    def adapter(self) -> Path:
+        """The file with the updates: safetensors where there is one."""
+        path = self.folder / "adapter_model.safetensors"
+        return path if path.is_file() else path.with_suffix(".bin")
 
-        Raises:
-            CheckpointError: There are none, or they cannot be read.
-        """
-        found = self.folder / f"{ADAPTER}.safetensors"
-        return [found] if found.is_file() else list(unpickle(self.folder / f"{ADAPTER}.bin", temporary / ADAPTER).parts)
+    @property
+    def weights(self) -> list[Path]:
+        """The language model's files of weights."""
+        return weight_files(self.language_model_dir)
 
     def sources(self) -> list[Path]:
         """Return every file that is read."""
-        adapter = self.folder / f"{ADAPTER}.safetensors"
-        names = [CONFIG, ADAPTER_CONFIG, PROJECTOR, PAIR_CONFIG, PAIR]
-        own = [*(self.folder / name for name in names), adapter if adapter.is_file() else adapter.with_suffix(".bin")]
-        return [*own, self.language_model_dir / CONFIG, *weight_files(self.language_model_dir)]
+        own = [self.folder / name for name in (CONFIG, ADAPTER_CONFIG, PROJECTOR, PAIR_CONFIG, PAIR)]
+        return [*own, self.adapter, self.language_model_dir / CONFIG, *self.weights]
 
 
 def weight_files(folder: Path) -> list[Path]:

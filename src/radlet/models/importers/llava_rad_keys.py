@@ -24,7 +24,7 @@ _CONTRASTIVE = ("module.text.transformer.", "module.text.proj.", "module.visual.
 _UNUSED = {
     "module.text.transformer.pooler.": "unused by the encoder's training too",
     "module.text.transformer.embeddings.position_ids": "counted anew by transformers",
-    "module.": "of contrastive training and retrieval, not of drafting",
+    "module.": "of contrastive training, not of drafting: radlet import open-clip",
 }
 """Why drafting goes without what stands beside the image encoder; the first start of a name that fits counts."""
 

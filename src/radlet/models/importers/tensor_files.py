@@ -12,6 +12,7 @@ from radlet.core.errors import CheckpointError
 from radlet.core.runs import write_atomically
 
 MAX_SHARD_BYTES = 1024**3
+"""A shard is at most so large, or one tensor."""
 _WEIGHTS = "model.safetensors"
 
 
@@ -57,11 +58,10 @@ class ShardWriter:
 
     Args:
         folder: Where to.
-        max_bytes: A shard is at most so large, or one tensor.
     """
 
-    def __init__(self, folder: Path, max_bytes: int = MAX_SHARD_BYTES) -> None:
-        self._folder, self._max_bytes = folder, max_bytes
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._held: dict[str, torch.Tensor] = {}
         self._shards: list[list[str]] = []
         self.shapes: dict[str, tuple[int, ...]] = {}
@@ -69,7 +69,7 @@ class ShardWriter:
 
     def add(self, name: str, tensor: torch.Tensor) -> None:
         """Take a tensor; a full shard goes to disk first."""
-        if self._held and sum(held.nbytes for held in self._held.values()) + tensor.nbytes > self._max_bytes:
+        if self._held and sum(held.nbytes for held in self._held.values()) + tensor.nbytes > MAX_SHARD_BYTES:
             self._flush()
         self._held[name] = tensor.contiguous()
         self.shapes[name] = tuple(tensor.shape)

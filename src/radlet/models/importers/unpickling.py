@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,27 +38,38 @@ class UnpickledFile:
 
 
 def unpickle(source: Path, folder: Path) -> UnpickledFile:
-    """Write the tensors of a pickled file as safetensors under `folder`, through a separate process.
+    """Write the tensors of one pickled file as safetensors under `folder`; otherwise as `unpickle_all`."""
+    return unpickle_all([source], folder)[source]
+
+
+def unpickle_all(sources: Sequence[Path], folder: Path) -> dict[Path, UnpickledFile]:
+    """Write the tensors of pickled files as safetensors under `folder`, through one separate process.
 
     Raises:
-        CheckpointError: The file is missing, damaged, or holds anything but tensors and plain values.
+        CheckpointError: A file is missing, damaged, or holds anything but tensors and plain values.
     """
-    if not source.is_file():
-        raise CheckpointError(f"{source}: there is no such file. Place all files of the publication in one folder.")
-    folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "radlet.models.importers.unpickling", str(source), str(folder)]
+    for source in sources:
+        if not source.is_file():
+            raise CheckpointError(f"{source}: there is no such file. Place all files of the publication in one folder.")
+    jobs = {source: folder / f"{number}-{source.stem}" for number, source in enumerate(sources)}
+    if not jobs:
+        return {}
+    words = [str(path) for job in jobs.items() for path in job]
+    command = [sys.executable, "-m", "radlet.models.importers.unpickling", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = done.stdout.splitlines()
-    try:
-        answer = json.loads(lines[-1])
-    except (IndexError, ValueError):
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    for source, answer in zip(sources, answers, strict=False):
+        if "error" in answer:
+            raise CheckpointError(f"{source}: {answer['error']}")
+    if done.returncode or len(answers) < len(jobs):
         raise CheckpointError(
-            f"{source}: the process that reads it ended with status {done.returncode} and no answer. It may have run "
-            "out of memory; try on a machine with more."
-        ) from None
-    if "error" in answer:
-        raise CheckpointError(f"{source}: {answer['error']}")
-    return UnpickledFile(tuple(folder / name for name in answer["parts"]), tuple(answer["left_out"]))
+            f"{sources[len(answers) % len(sources)]}: the process that reads it ended with status {done.returncode} "
+            "and no answer. It may have run out of memory; try on a machine with more."
+        )
+    return {
+        source: UnpickledFile(tuple(jobs[source] / name for name in answer["parts"]), tuple(answer["left_out"]))
+        for source, answer in zip(sources, answers, strict=True)
+    }
 
 
 def _convert(source: Path, folder: Path) -> dict[str, Any]:
@@ -72,6 +83,7 @@ def _convert(source: Path, folder: Path) -> dict[str, Any]:
     if not state or wrong:
         what = f"'{wrong[0]}' is no tensor" if wrong else "it names none"
         return {"error": f"is no table of named tensors: {what}. Give the published file."}
+    folder.mkdir(parents=True)
     names = []
     for number, part in enumerate(_parts(state)):
         names.append(f"part-{number:05}.safetensors")
@@ -129,4 +141,6 @@ def _parts(state: Mapping[str, torch.Tensor]) -> Iterator[dict[str, torch.Tensor
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(_convert(Path(sys.argv[1]), Path(sys.argv[2]))) + "\n")
+    _paths = [Path(_word) for _word in sys.argv[1:]]
+    for _source, _folder in zip(_paths[::2], _paths[1::2], strict=True):
+        sys.stdout.write(json.dumps(_convert(_source, _folder)) + "\n")

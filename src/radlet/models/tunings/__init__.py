@@ -7,5 +7,8 @@ TUNINGS = Registry(
     {
         "full": "radlet.models.tunings.full:FullTuning",
         "lora": "radlet.models.tunings.lora:LoraTuning",
+        "rslora": "radlet.models.tunings.rslora:RsLoraTuning",
+        "dora": "radlet.models.tunings.dora:DoraTuning",
+        "qlora": "radlet.models.tunings.qlora:QLoraTuning",
     },
 )

@@ -1,6 +1,7 @@
 """What every tuning method offers."""
 
 from abc import abstractmethod
+from typing import ClassVar
 
 from transformers import LlavaForConditionalGeneration
 
@@ -10,8 +11,15 @@ from radlet.core.config import Config
 class Tuning(Config):
     """Base of the tuning configurations; each is a table ``[tuning]`` with its ``kind`` in a finetune recipe."""
 
+    adapts: ClassVar[bool] = False
+    """Whether what is learnt stands beside the base weights and can be kept apart from them, as an adapter."""
+
     kind: str
     """Name of the method in the registry."""
+
+    def prepare(self, model: LlavaForConditionalGeneration) -> LlavaForConditionalGeneration:
+        """Put the language model's weights, in place, into the form that the method stands on; `apply` does so."""
+        return model
 
     @abstractmethod
     def apply(self, model: LlavaForConditionalGeneration) -> LlavaForConditionalGeneration:
