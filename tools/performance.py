@@ -1,4 +1,4 @@
-"""Write docs/performance.md from what `make bench` measured. Usage: python tools/performance.py"""
+"""Write docs/performance.md from what `make bench` measured: python tools/performance.py."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence

@@ -8,12 +8,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from radlet import __version__
-<<<<<<< HEAD
 from radlet.cli import catalogue, exporting, importers, judging, models, pipelines, planning
 from radlet.cli.launching import check_command, one_of_several, speaks
-=======
-from radlet.cli import catalogue, exporting, importers, judging, models, pipelines
->>>>>>> m5-a
 from radlet.core.console import make_console
 from radlet.core.errors import RadletError
 
@@ -27,11 +23,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-<<<<<<< HEAD
 for _group in (pipelines, planning, models, exporting, judging, catalogue):
-=======
-for _group in (pipelines, models, catalogue, exporting, judging):
->>>>>>> m5-a
     app.add_typer(_group.commands)
 app.add_typer(importers.commands, rich_help_panel="Use a model")
 
