@@ -75,7 +75,7 @@ def test_guidance_is_equation_7_and_drops_rows_on_both_sides() -> None:
 def test_draws_repeat_with_their_seed_and_do_not_depend_on_rows_that_end() -> None:
     def draw(seed: int, *answers: list[int]) -> list[list[int]]:
         return write(
-            ScriptedReader(*answers, sharpness=0.0), Sampling(temperature=1.0, seed=seed, max_new_tokens=12), -1
+            ScriptedReader(*answers, sharpness=0.0), Sampling(temperature=1.0, seed=seed, max_new_tokens=12), ()
         )
 
     flat = [[1] * 13] * 3
