@@ -29,7 +29,6 @@ def verdict(passes: bool) -> str:
 
 def training(found: dict[str, Any]) -> str:
     """Return the section on training beside transformers' Trainer."""
-    peaks = ", ".join(f"{name} {rate / 1e9:,.0f} GFLOP/s" for name, rate in found["peak_flop_per_s"].items())
     rows = [
         [
             f"{row['size']} {row['stage']} {row['precision']}",
@@ -37,7 +36,7 @@ def training(found: dict[str, Any]) -> str:
             f"{row['samples_per_s'][row['best_trainer']]:,.0f}",
             f"{row['ratio']:.2f} ({row['ratio_low']:.2f}-{row['ratio_high']:.2f})",
             f"{row['bar']:g}x {verdict(row['passes'])}",
-            f"{row['utilisation']:.0%} {verdict(row['utilisation_passes'])}",
+            f"{row['utilisation']:.0%} of {row['peak_gflop_per_s']:,.0f} GFLOP/s, {verdict(row['utilisation_passes'])}",
             f"{row['largest_loss_difference']:.4f}",
         ]
         for row in found["rows"]
@@ -53,8 +52,7 @@ def training(found: dict[str, Any]) -> str:
     ]
     return f"""## Training
 
-`python bench/training.py`: {found["threads"]} threads, measured matrix-multiply peak {peaks}. The Trainer has its best settings: length
-groups, the faster of two attention kernels, autocast, a fused optimiser, films in memory. In `align` and `finetune` the encoder is
+`python bench/training.py`: {found["threads"]} threads. The Trainer has its best settings: length groups, the faster of two attention kernels, autocast, a fused optimiser, films in memory. In `align` and `finetune` the encoder is
 frozen; radlet keeps what it sees, the Trainer cannot.
 
 {table(names, rows)}
