@@ -18,7 +18,7 @@ from radlet.models.report_model import ReportModel, encode_films
 from radlet.training import films as films_module
 from radlet.training import report_training, reports
 from radlet.training.augmentation import AugmentationConfig
-from radlet.training.film_features import FilmFeatures, features_key, make_room
+from radlet.training.film_features import FilmFeatures, digest_films, features_key, films_held, make_room
 from radlet.training.films import FilmStore, films_in_memory
 from radlet.training.report_training import ReportTrainingConfig
 from radlet.training.reports import ReportObjective, ReportRowsConfig
@@ -47,7 +47,10 @@ def test_kept_features_train_like_the_films_themselves(
     paths = [path for row in rows for path in row.image_paths]
     films = FilmStore(paths, SETTINGS, Progress(quiet=True))
     features = FilmFeatures(
-        tmp_path / "features", paths, lambda some: encode_films(model, films.pixel_values(some)), Progress(quiet=True)
+        tmp_path / "features",
+        digest_films(paths),
+        lambda some: encode_films(model, films.pixel_values(some)),
+        Progress(quiet=True),
     )
     assert torch.equal(features.of(paths[3:5]), encode_films(model, films.pixel_values(paths))[3:5])
     loss, gradients = step(tiny_report_model, rows, films)
@@ -60,7 +63,7 @@ def test_kept_features_train_like_the_films_themselves(
 
 def test_an_unannounced_film_is_an_error_that_names_no_file(tiny_films: list[Path], tmp_path: Path) -> None:
     films = FilmStore([str(tiny_films[0])], SETTINGS, Progress(quiet=True))
-    features = FilmFeatures(tmp_path / "f", [str(tiny_films[0])], lambda _: torch.ones(1, 2, 3), Progress(quiet=True))
+    features = features_of(tmp_path / "f", [str(tiny_films[0])], lambda _: torch.ones(1, 2, 3))
     for store in (films.grey, features.of):
         with pytest.raises(DataError, match="1 films were not loaded") as caught:
             store([str(tiny_films[1])])
@@ -92,6 +95,21 @@ def test_features_are_kept_only_where_they_cannot_change_and_fit(
         list(map(str, tiny_films)), tiny_report_model, config, (tmp_path / "cache", limit), Progress(quiet=True)
     )
     assert isinstance(films, FilmFeatures if kept else FilmStore)
+
+
+def test_a_cache_that_already_holds_the_films_has_room_for_them(
+    tiny_report_model: ReportModel, tiny_films: list[Path], tmp_path: Path
+) -> None:
+    set_trainable(tiny_report_model.model, {"projector"})
+    paths, config = list(map(str, tiny_films)), ReportTrainingConfig()
+    shape = tiny_report_model.architecture.feature_shape(tiny_report_model.model.config, SETTINGS.size_px)
+    just = (tmp_path / "cache", 8 * shape[0] * shape[1] * 4 * 1.2)
+    for _ in range(2):
+        films = report_training.load_films(paths, tiny_report_model, config, just, Progress(quiet=True))
+        assert isinstance(films, FilmFeatures)
+    assert films.num_found == 8
+    (folder,) = (tmp_path / "cache").iterdir()
+    assert films_held(folder) == set(digest_films(paths).values())
 
 
 def test_rows_without_their_films_are_prompted_without_them(
@@ -177,7 +195,7 @@ class Encoder:
 
 
 def features_of(folder: Path, paths: list[str], encode: Callable[[Sequence[str]], torch.Tensor]) -> FilmFeatures:
-    return FilmFeatures(folder, paths, encode, Progress(quiet=True))
+    return FilmFeatures(folder, digest_films(paths), encode, Progress(quiet=True))
 
 
 def test_features_are_found_by_the_next_run_and_only_new_films_encoded(tiny_films: list[Path], tmp_path: Path) -> None:
