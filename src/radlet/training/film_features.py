@@ -12,9 +12,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -33,6 +33,10 @@ Encode = Callable[[Sequence[str]], torch.Tensor]
 """From paths of films to what the projector reads of them, (B, N, D)."""
 
 
+_DAMAGED = (OSError, SafetensorError, ValueError, KeyError, TypeError)
+"""What reading a damaged file raises."""
+
+
 class FeatureCacheConfig(Config):
     """Where what a frozen encoder sees is kept, and how much of it."""
 
@@ -48,7 +52,7 @@ class FilmFeatures:
 
     Args:
         folder: Of this encoder under these settings, as `features_key` names it.
-        paths: Every film that will be asked for.
+        digests: Of every film that will be asked for, by path, as `digest_films` finds them.
         encode: Encodes films that no file holds yet.
         progress: Shown while encoding.
     """
@@ -56,8 +60,8 @@ class FilmFeatures:
     BATCH_SIZE = 64
     FILMS_PER_FILE = 1024
 
-    def __init__(self, folder: Path, paths: Sequence[str], encode: Encode, progress: Progress) -> None:
-        self._digests = digest_films(paths)
+    def __init__(self, folder: Path, digests: Mapping[str, str], encode: Encode, progress: Progress) -> None:
+        self._digests = digests
         self._files: list[safe_open] = []
         self._slices: list[object] = []
         self._place: dict[str, tuple[int, int]] = {}
@@ -103,15 +107,29 @@ class FilmFeatures:
     def _open(self, file: Path) -> None:
         try:
             opened = safe_open(file, "pt")
-            digests = json.loads(opened.metadata()["films"])  # type: ignore[no-untyped-call]
+            digests = _films_of(opened)
             rows = opened.get_slice("features")  # type: ignore[no-untyped-call]
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        except _DAMAGED:
             file.unlink(missing_ok=True)  # damaged from outside; its films are encoded again
             return
         for row, digest in enumerate(digests):
             self._place[digest] = (len(self._files), row)
         self._files.append(opened)
         self._slices.append(rows)
+
+
+def _films_of(opened: safe_open) -> list[str]:
+    films: list[str] = json.loads(opened.metadata()["films"])  # type: ignore[no-untyped-call]
+    return films
+
+
+def films_held(folder: Path) -> set[str]:
+    """Return the digests of the films whose features a folder holds; it need not exist."""
+    held: set[str] = set()
+    for file in folder.glob("*.safetensors"):
+        with suppress(*_DAMAGED), safe_open(file, "pt") as opened:
+            held.update(_films_of(opened))
+    return held
 
 
 def digest_films(paths: Sequence[str]) -> dict[str, str]:

@@ -20,11 +20,19 @@ from radlet.models.freezing import part_is_frozen
 from radlet.models.prompts import PromptConfig
 from radlet.models.report_model import ReportModel, encode_films
 from radlet.training.augmentation import AugmentationConfig
-from radlet.training.film_features import FeatureCacheConfig, FilmFeatures, features_key, make_room
+from radlet.training.film_features import (
+    FeatureCacheConfig,
+    FilmFeatures,
+    digest_films,
+    features_key,
+    films_held,
+    make_room,
+)
 from radlet.training.films import FilmStore, films_in_memory
 from radlet.training.loop import LoopConfig, Validation, train
 from radlet.training.precision import autocast, lay_out, pick_device
 from radlet.training.reports import ReportObjective, ReportRowsConfig
+from radlet.training.world import world
 
 DraftScore = Callable[[ReportModel, Sequence[Example]], dict[str, float]]
 
@@ -152,22 +160,34 @@ def load_films(
     def encode(missing: Sequence[str]) -> torch.Tensor:
         return encode_films(model, films_in_memory(paths, settings, progress).pixel_values(missing).to(device))
 
-    shape = report_model.architecture.feature_shape(model.config, report_model.size_px)
-    num_bytes = len(set(paths)) * math.prod(shape) * torch.float32.itemsize
+    root, max_bytes = cache
     with autocast(device, config.loop.precision):
         precision = "bf16" if torch.is_autocast_enabled(device.type) else "fp32"
-        root, max_bytes = cache
-        key = features_key(report_model, precision, device)
-        if not make_room(root, key, num_bytes, max_bytes):
+        folder = root / features_key(report_model, precision, device)
+        digests = digest_films(paths)
+        shape = report_model.architecture.feature_shape(model.config, report_model.size_px)
+        film_bytes = math.prod(shape) * torch.float32.itemsize
+
+        def prepare() -> list[int] | float:
+            """Encode what is missing and return how many films were found and encoded, or the bytes without room."""
+            num_bytes = len(set(digests.values()) - films_held(folder)) * film_bytes
+            if num_bytes and not make_room(root, folder.name, num_bytes, max_bytes):
+                return float(num_bytes)
+            features = FilmFeatures(folder, digests, encode, progress)
+            return [features.num_found, features.num_encoded]
+
+        # One process decides and encodes for all: they cannot train as one if only some of them look features up.
+        prepared = world().told(prepare)
+        if isinstance(prepared, float):
             progress.console.print(
-                f"  films are encoded at every step: {num_bytes / 1e9:.1f} GB of features are more than "
+                f"  films are encoded at every step: {prepared / 1e9:.1f} GB of features are more than "
                 f"feature_cache.max_gb = {max_bytes / 1e9:g} leaves room for"
             )
             return films_in_memory(paths, settings, progress)
-        features = FilmFeatures(root / key, paths, encode, progress)
+        num_found, num_encoded = prepared
+        features = FilmFeatures(folder, digests, encode, progress)
     progress.console.print(
-        f"  features of {features.num_encoded + features.num_found} films: {features.num_found} found, "
-        f"{features.num_encoded} encoded  [dim]{root / key}[/]"
+        f"  features of {num_found + num_encoded} films: {num_found} found, {num_encoded} encoded  [dim]{folder}[/]"
     )
     return features
 

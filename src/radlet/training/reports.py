@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
+from torch.nn.modules.batchnorm import _BatchNorm
 from transformers import PreTrainedModel
 
 from radlet.core.config import Config
@@ -22,6 +23,7 @@ from radlet.training.loop import Batch
 from radlet.training.losses.language import next_token_cross_entropy
 from radlet.training.packing import can_pack, pack, packed_inputs
 from radlet.training.rows import rarity_weights
+from radlet.training.world import world
 
 
 class ReportRowsConfig(Config):
@@ -75,6 +77,8 @@ class ReportObjective:
         self._blind_prompts = [encode(row, 0) for row in rows] if config.film_dropout else self._prompts
         self._targets = [encode_target(tokenizer, row.target or "", prompt)[: config.max_target_tokens] for row in rows]
         self._frozen = [module for module in self.model.modules() if is_frozen(module)]
+        self._sees_company = any(isinstance(m, _BatchNorm) and not is_frozen(m) for m in self.model.modules())
+        self._filmed = np.flatnonzero([len(row.image_paths) > 0 for row in rows]) if films is not None else np.empty(0)
 
     @property
     def model(self) -> PreTrainedModel:
@@ -87,8 +91,10 @@ class ReportObjective:
         positive = np.array([[row.observations.get(n) == State.POSITIVE for n in names] for row in self._rows])
         return rarity_weights(positive.reshape(len(self._rows), len(names)), self._config.row_balance)
 
-    def row_lengths(self) -> NDArray[np.int64]:
-        """Return tokens of prompt and report."""
+    def row_lengths(self) -> NDArray[np.int64] | None:
+        """Return tokens of prompt and report; None where batch normalisation trains, which sees a film's company."""
+        if self._sees_company:
+            return None
         return np.array([len(p) + len(t) for p, t in zip(self._prompts, self._targets, strict=True)])
 
     def row_tokens(self, row: int) -> tuple[list[int], list[int]]:
@@ -108,8 +114,16 @@ class ReportObjective:
         prompts = [(self._blind_prompts if hide else self._prompts)[row] for row, hide in zip(rows, blind, strict=True)]
         sequences = [prompt + self._targets[row] for row, prompt in zip(rows, prompts, strict=True)]
         labels = [[IGNORED] * len(prompt) + self._targets[row] for row, prompt in zip(rows, prompts, strict=True)]
-        batch = self._laid_out(sequences, labels)
         shown = [() if hide else self._rows[row].image_paths for row, hide in zip(rows, blind, strict=True)]
+        if world().size > 1 and len(self._filmed) and not any(shown):
+            # The processes sum the gradients of encoder and projector, so none of them may be without: a row is shown
+            # of which nothing is to be written, and whose gradient is zero.
+            extra = int(self._filmed[0])
+            rows = np.append(rows, extra)
+            sequences.append(self._prompts[extra])
+            labels.append([IGNORED] * len(self._prompts[extra]))
+            shown.append(self._rows[extra].image_paths)
+        batch = self._laid_out(sequences, labels)
         self._check_image_tokens(sequences, rows, [len(paths) for paths in shown])
         paths = [path for films in shown for path in films]
         if paths and self._films is not None:

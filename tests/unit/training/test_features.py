@@ -16,12 +16,13 @@ from radlet.models.freezing import set_trainable
 from radlet.models.prompts import PromptConfig
 from radlet.models.report_model import ReportModel, encode_films
 from radlet.training import films as films_module
-from radlet.training import report_training
+from radlet.training import report_training, reports
 from radlet.training.augmentation import AugmentationConfig
-from radlet.training.film_features import FilmFeatures, features_key, make_room
+from radlet.training.film_features import FilmFeatures, digest_films, features_key, films_held, make_room
 from radlet.training.films import FilmStore, films_in_memory
 from radlet.training.report_training import ReportTrainingConfig
 from radlet.training.reports import ReportObjective, ReportRowsConfig
+from radlet.training.world import World
 
 
 def step(
@@ -46,7 +47,10 @@ def test_kept_features_train_like_the_films_themselves(
     paths = [path for row in rows for path in row.image_paths]
     films = FilmStore(paths, SETTINGS, Progress(quiet=True))
     features = FilmFeatures(
-        tmp_path / "features", paths, lambda some: encode_films(model, films.pixel_values(some)), Progress(quiet=True)
+        tmp_path / "features",
+        digest_films(paths),
+        lambda some: encode_films(model, films.pixel_values(some)),
+        Progress(quiet=True),
     )
     assert torch.equal(features.of(paths[3:5]), encode_films(model, films.pixel_values(paths))[3:5])
     loss, gradients = step(tiny_report_model, rows, films)
@@ -59,7 +63,7 @@ def test_kept_features_train_like_the_films_themselves(
 
 def test_an_unannounced_film_is_an_error_that_names_no_file(tiny_films: list[Path], tmp_path: Path) -> None:
     films = FilmStore([str(tiny_films[0])], SETTINGS, Progress(quiet=True))
-    features = FilmFeatures(tmp_path / "f", [str(tiny_films[0])], lambda _: torch.ones(1, 2, 3), Progress(quiet=True))
+    features = features_of(tmp_path / "f", [str(tiny_films[0])], lambda _: torch.ones(1, 2, 3))
     for store in (films.grey, features.of):
         with pytest.raises(DataError, match="1 films were not loaded") as caught:
             store([str(tiny_films[1])])
@@ -93,6 +97,21 @@ def test_features_are_kept_only_where_they_cannot_change_and_fit(
     assert isinstance(films, FilmFeatures if kept else FilmStore)
 
 
+def test_a_cache_that_already_holds_the_films_has_room_for_them(
+    tiny_report_model: ReportModel, tiny_films: list[Path], tmp_path: Path
+) -> None:
+    set_trainable(tiny_report_model.model, {"projector"})
+    paths, config = list(map(str, tiny_films)), ReportTrainingConfig()
+    shape = tiny_report_model.architecture.feature_shape(tiny_report_model.model.config, SETTINGS.size_px)
+    just = (tmp_path / "cache", 8 * shape[0] * shape[1] * 4 * 1.2)
+    for _ in range(2):
+        films = report_training.load_films(paths, tiny_report_model, config, just, Progress(quiet=True))
+        assert isinstance(films, FilmFeatures)
+    assert films.num_found == 8
+    (folder,) = (tmp_path / "cache").iterdir()
+    assert films_held(folder) == set(digest_films(paths).values())
+
+
 def test_rows_without_their_films_are_prompted_without_them(
     tiny_report_model: ReportModel, tiny_examples: list[Example]
 ) -> None:
@@ -107,6 +126,47 @@ def test_rows_without_their_films_are_prompted_without_them(
     assert set(shown.tolist()) == {0, tiny_report_model.num_image_tokens}
     assert len(batch["pixel_values"]) == (shown > 0).sum()
     assert torch.isfinite(objective.losses(batch)["language"])
+
+
+def test_a_process_without_films_lends_its_encoder_and_projector_a_gradient_of_zero(
+    tiny_report_model: ReportModel, tiny_examples: list[Example], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes sum the gradients of every weight: one that had none for some would leave the others waiting."""
+    model = tiny_report_model.model.eval()
+    films = FilmStore([path for row in tiny_examples for path in row.image_paths], SETTINGS, Progress(quiet=True))
+    config = ReportRowsConfig(film_dropout=0.99)
+    objective = ReportObjective(tiny_report_model, tiny_examples, films, PromptConfig(), config, AugmentationConfig())
+    found = []
+    for size in (1, 2):
+        monkeypatch.setattr(reports, "world", lambda size=size: World(size=size))
+        batch = objective.batch(np.arange(3), torch.Generator().manual_seed(0))
+        model.zero_grad()
+        loss = objective.losses(batch)["language"]
+        loss.backward()  # type: ignore[no-untyped-call]
+        missing = {name for name, p in model.named_parameters() if p.grad is None}
+        found.append((objective.units(batch), len(batch["lengths"]), "pixel_values" in batch, loss.item(), missing))
+    alone, of_two = found
+    assert alone[:3] == (of_two[0], 3, False)
+    assert of_two[1:3] == (4, True)
+    assert of_two[3] == pytest.approx(alone[3], rel=1e-5)
+    assert any("multi_modal_projector" in name for name in alone[4])
+    assert not any("multi_modal_projector" in name for name in of_two[4])
+    projector = [p.grad for name, p in model.named_parameters() if "multi_modal_projector" in name]
+    assert not any(gradient.any() for gradient in projector if gradient is not None)
+
+
+def test_batch_normalisation_that_trains_keeps_a_row_in_its_company(
+    tiny_report_model: ReportModel, tiny_examples: list[Example]
+) -> None:
+    def lengths(parts: set[str]) -> object:
+        set_trainable(tiny_report_model.model, parts)
+        films = FilmStore([str(tiny_examples[0].image_paths[0])], SETTINGS, Progress(quiet=True))
+        rows = tiny_examples[:1]
+        words, augmentation = PromptConfig(), AugmentationConfig()
+        return ReportObjective(tiny_report_model, rows, films, words, ReportRowsConfig(), augmentation).row_lengths()
+
+    assert lengths({"projector"}) is not None
+    assert lengths({"projector", "encoder"}) is None
 
 
 def test_the_films_last_read_are_not_read_again(tiny_films: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +195,7 @@ class Encoder:
 
 
 def features_of(folder: Path, paths: list[str], encode: Callable[[Sequence[str]], torch.Tensor]) -> FilmFeatures:
-    return FilmFeatures(folder, paths, encode, Progress(quiet=True))
+    return FilmFeatures(folder, digest_films(paths), encode, Progress(quiet=True))
 
 
 def test_features_are_found_by_the_next_run_and_only_new_films_encoded(tiny_films: list[Path], tmp_path: Path) -> None:
