@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
 
 from radlet.core.errors import ConfigError
-from radlet.training.precision import pick_device
+from radlet.models.devices import pick_device
 from radlet.training.shared_norm import share_statistics
 from radlet.training.world import ALONE, World
 

@@ -16,6 +16,7 @@ from radlet.core.errors import ConfigError, DataError
 from radlet.core.records import Example
 from radlet.core.runs import Run
 from radlet.data.images import ImageSettings
+from radlet.models.devices import pick_device
 from radlet.models.freezing import part_is_frozen
 from radlet.models.prompts import PromptConfig
 from radlet.models.report_model import ReportModel, encode_films
@@ -23,7 +24,7 @@ from radlet.training.augmentation import AugmentationConfig
 from radlet.training.film_features import FeatureCacheConfig, FilmFeatures, features_key, make_room
 from radlet.training.films import FilmStore, films_in_memory
 from radlet.training.loop import LoopConfig, Validation, train
-from radlet.training.precision import autocast, lay_out, pick_device
+from radlet.training.precision import autocast, lay_out
 from radlet.training.reports import ReportObjective, ReportRowsConfig
 
 DraftScore = Callable[[ReportModel, Sequence[Example]], dict[str, float]]
