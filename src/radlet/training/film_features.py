@@ -12,9 +12,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -33,6 +33,10 @@ Encode = Callable[[Sequence[str]], torch.Tensor]
 """From paths of films to what the projector reads of them, (B, N, D)."""
 
 
+_DAMAGED = (OSError, SafetensorError, ValueError, KeyError, TypeError)
+"""What opening a damaged file raises."""
+
+
 class FeatureCacheConfig(Config):
     """Where what a frozen encoder sees is kept, and how much of it."""
 
@@ -48,16 +52,20 @@ class FilmFeatures:
 
     Args:
         folder: Of this encoder under these settings, as `features_key` names it.
-        paths: Every film that will be asked for.
+        digests: Of every film that will be asked for, by path (`digest_films`).
         encode: Encodes films that no file holds yet.
         progress: Shown while encoding.
+
+    Raises:
+        OSError: The folder cannot be written.
+        SafetensorError: The same, as on a full disk.
     """
 
     BATCH_SIZE = 64
     FILMS_PER_FILE = 1024
 
-    def __init__(self, folder: Path, paths: Sequence[str], encode: Encode, progress: Progress) -> None:
-        self._digests = digest_films(paths)
+    def __init__(self, folder: Path, digests: Mapping[str, str], encode: Encode, progress: Progress) -> None:
+        self._digests = digests
         self._files: list[safe_open] = []
         self._slices: list[object] = []
         self._place: dict[str, tuple[int, int]] = {}
@@ -96,16 +104,19 @@ class FilmFeatures:
     def _write(self, digests: list[str], features: torch.Tensor) -> None:
         file = self._folder / f"{hashlib.sha256(''.join(digests).encode()).hexdigest()[:24]}.safetensors"
         temporary = file.with_suffix(".tmp")
-        save_file({"features": features.contiguous()}, temporary, {"films": json.dumps(digests)})
-        temporary.replace(file)
+        try:
+            save_file({"features": features.contiguous()}, temporary, {"films": json.dumps(digests)})
+            temporary.replace(file)
+        finally:
+            temporary.unlink(missing_ok=True)  # of a full disk
         self._open(file)
 
     def _open(self, file: Path) -> None:
         try:
             opened = safe_open(file, "pt")
-            digests = json.loads(opened.metadata()["films"])  # type: ignore[no-untyped-call]
+            digests = _digests_of(opened)
             rows = opened.get_slice("features")  # type: ignore[no-untyped-call]
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        except _DAMAGED:
             file.unlink(missing_ok=True)  # damaged from outside; its films are encoded again
             return
         for row, digest in enumerate(digests):
@@ -140,6 +151,15 @@ def features_key(report_model: ReportModel, precision: str, device: torch.device
     return digest.hexdigest()[:24]
 
 
+def count_missing(folder: Path, digests: Mapping[str, str]) -> int:
+    """Return how many different films, given by path and digest, no file of an encoder's folder holds yet."""
+    held: set[str] = set()
+    for file in folder.glob("*.safetensors"):
+        with suppress(*_DAMAGED):  # by another process at this moment, or from outside
+            held |= set(_digests_of(safe_open(file, "pt")))
+    return len(set(digests.values()) - held)
+
+
 def make_room(root: Path, keep: str, num_bytes: int, max_bytes: float) -> bool:
     """Delete what other encoders saw, longest unused first, until `num_bytes` more fit; say whether they do.
 
@@ -148,12 +168,15 @@ def make_room(root: Path, keep: str, num_bytes: int, max_bytes: float) -> bool:
         keep: Name of the folder that stays.
         num_bytes: About to be written.
         max_bytes: Largest size of `root` afterwards.
+
+    Raises:
+        OSError: The folder cannot be written.
     """
     root.mkdir(parents=True, exist_ok=True)
     sizes = {folder: _size(folder) for folder in root.iterdir() if folder.is_dir()}
     if sizes.get(root / keep, 0) + num_bytes > max_bytes:
         return False
-    for folder in sorted((f for f in sizes if f.name != keep), key=lambda f: f.stat().st_mtime):
+    for folder in sorted((f for f in sizes if f.name != keep), key=_used):
         if sum(sizes.values()) + num_bytes <= max_bytes:
             break
         with _lock_of(folder, wait=False) as ours:
@@ -167,16 +190,31 @@ def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
 
 
+def _used(folder: Path) -> float:
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:  # another process made room
+        return 0.0
+
+
+def _digests_of(opened: safe_open) -> list[str]:
+    return list(json.loads(opened.metadata()["films"]))  # type: ignore[no-untyped-call]
+
+
 @contextmanager
 def _lock_of(folder: Path, wait: bool) -> Iterator[bool]:
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         yield lock_file(lock.fileno(), wait)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with _lock_of(folder, wait=True):
-        for file in folder.glob("*.tmp"):  # of a process that was killed: nobody else writes while this lock is held
-            file.unlink()
-        yield
+    while True:
+        with _lock_of(folder, wait=True):
+            if not (folder / ".lock").exists():
+                continue  # while this process waited, another one deleted the folder to make room
+            for file in folder.glob("*.tmp"):  # of a process that was killed: nobody else writes under this lock
+                file.unlink()
+            yield
+            return

@@ -9,6 +9,7 @@ from typing import Literal, Self
 import numpy as np
 import torch
 from pydantic import Field, model_validator
+from safetensors import SafetensorError
 
 from radlet.core.config import Config
 from radlet.core.console import Progress
@@ -21,7 +22,14 @@ from radlet.models.freezing import part_is_frozen
 from radlet.models.prompts import PromptConfig
 from radlet.models.report_model import ReportModel, encode_films
 from radlet.training.augmentation import AugmentationConfig
-from radlet.training.film_features import FeatureCacheConfig, FilmFeatures, features_key, make_room
+from radlet.training.film_features import (
+    FeatureCacheConfig,
+    FilmFeatures,
+    count_missing,
+    digest_films,
+    features_key,
+    make_room,
+)
 from radlet.training.films import FilmStore, films_in_memory
 from radlet.training.loop import LoopConfig, Validation, train
 from radlet.training.precision import autocast, lay_out
@@ -154,18 +162,27 @@ def load_films(
         return encode_films(model, films_in_memory(paths, settings, progress).pixel_values(missing).to(device))
 
     shape = report_model.architecture.feature_shape(model.config, report_model.size_px)
-    num_bytes = len(set(paths)) * math.prod(shape) * torch.float32.itemsize
     with autocast(device, config.loop.precision):
         precision = "bf16" if torch.is_autocast_enabled(device.type) else "fp32"
         root, max_bytes = cache
         key = features_key(report_model, precision, device)
-        if not make_room(root, key, num_bytes, max_bytes):
-            progress.console.print(
-                f"  films are encoded at every step: {num_bytes / 1e9:.1f} GB of features are more than "
-                f"feature_cache.max_gb = {max_bytes / 1e9:g} leaves room for"
-            )
+        try:
+            film_bytes = math.prod(shape) * torch.float32.itemsize
+            num_bytes = len(set(paths)) * film_bytes
+            fits = num_bytes <= max_bytes  # or reading the films for their digests would be for nothing
+            digests = digest_films(paths) if fits else {}
+            if not fits or not make_room(root, key, count_missing(root / key, digests) * film_bytes, max_bytes):
+                progress.console.print(
+                    f"  films are encoded at every step: {num_bytes / 1e9:.1f} GB of features are more than "
+                    f"feature_cache.max_gb = {max_bytes / 1e9:g} leaves room for"
+                )
+                return films_in_memory(paths, settings, progress)
+            features = FilmFeatures(root / key, digests, encode, progress)
+        except (OSError, SafetensorError) as error:
+            # A disk that is full or read-only costs time, not the run.
+            reason = getattr(error, "strerror", None) or str(error)
+            progress.console.print(f"  films are encoded at every step: {root} cannot be written ({reason})")
             return films_in_memory(paths, settings, progress)
-        features = FilmFeatures(root / key, paths, encode, progress)
     progress.console.print(
         f"  features of {features.num_encoded + features.num_found} films: {features.num_found} found, "
         f"{features.num_encoded} encoded  [dim]{root / key}[/]"

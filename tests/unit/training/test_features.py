@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from tests.fixtures.tiny import SETTINGS
 
 from radlet.core.console import Progress
@@ -15,10 +16,10 @@ from radlet.data.images import ImageSettings
 from radlet.models.freezing import set_trainable
 from radlet.models.prompts import PromptConfig
 from radlet.models.report_model import ReportModel, encode_films
+from radlet.training import film_features, report_training
 from radlet.training import films as films_module
-from radlet.training import report_training
 from radlet.training.augmentation import AugmentationConfig
-from radlet.training.film_features import FilmFeatures, features_key, make_room
+from radlet.training.film_features import FilmFeatures, digest_films, features_key, make_room
 from radlet.training.films import FilmStore, films_in_memory
 from radlet.training.report_training import ReportTrainingConfig
 from radlet.training.reports import ReportObjective, ReportRowsConfig
@@ -46,7 +47,10 @@ def test_kept_features_train_like_the_films_themselves(
     paths = [path for row in rows for path in row.image_paths]
     films = FilmStore(paths, SETTINGS, Progress(quiet=True))
     features = FilmFeatures(
-        tmp_path / "features", paths, lambda some: encode_films(model, films.pixel_values(some)), Progress(quiet=True)
+        tmp_path / "features",
+        digest_films(paths),
+        lambda some: encode_films(model, films.pixel_values(some)),
+        Progress(quiet=True),
     )
     assert torch.equal(features.of(paths[3:5]), encode_films(model, films.pixel_values(paths))[3:5])
     loss, gradients = step(tiny_report_model, rows, films)
@@ -59,7 +63,7 @@ def test_kept_features_train_like_the_films_themselves(
 
 def test_an_unannounced_film_is_an_error_that_names_no_file(tiny_films: list[Path], tmp_path: Path) -> None:
     films = FilmStore([str(tiny_films[0])], SETTINGS, Progress(quiet=True))
-    features = FilmFeatures(tmp_path / "f", [str(tiny_films[0])], lambda _: torch.ones(1, 2, 3), Progress(quiet=True))
+    features = features_of(tmp_path / "f", [str(tiny_films[0])], lambda _: torch.ones(1, 2, 3))
     for store in (films.grey, features.of):
         with pytest.raises(DataError, match="1 films were not loaded") as caught:
             store([str(tiny_films[1])])
@@ -91,6 +95,34 @@ def test_features_are_kept_only_where_they_cannot_change_and_fit(
         list(map(str, tiny_films)), tiny_report_model, config, (tmp_path / "cache", limit), Progress(quiet=True)
     )
     assert isinstance(films, FilmFeatures if kept else FilmStore)
+
+
+def test_what_is_kept_already_needs_no_more_room_and_a_full_disk_costs_time_alone(
+    tiny_report_model: ReportModel, tiny_films: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_trainable(tiny_report_model.model, {"projector"})
+
+    def load(limit: float, root: str = "cache") -> FilmStore | FilmFeatures:
+        cache = (tmp_path / root, limit)
+        return report_training.load_films(
+            list(map(str, tiny_films)), tiny_report_model, ReportTrainingConfig(), cache, Progress(quiet=True)
+        )
+
+    load(10**9)
+    size = sum(file.stat().st_size for file in (tmp_path / "cache").rglob("*.safetensors"))
+    again = load(size)
+    assert isinstance(again, FilmFeatures)
+    assert again.num_encoded == 0
+
+    def full(_: object, path: Path, __: object) -> None:
+        path.write_bytes(b"half")
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr(film_features, "save_file", full)
+    assert isinstance(load(10**9, "other"), FilmStore)
+    assert not list((tmp_path / "other").rglob("*.tmp"))
+    (tmp_path / "file").touch()
+    assert isinstance(load(10**9, "file"), FilmStore)
 
 
 def test_rows_without_their_films_are_prompted_without_them(
@@ -135,7 +167,7 @@ class Encoder:
 
 
 def features_of(folder: Path, paths: list[str], encode: Callable[[Sequence[str]], torch.Tensor]) -> FilmFeatures:
-    return FilmFeatures(folder, paths, encode, Progress(quiet=True))
+    return FilmFeatures(folder, digest_films(paths), encode, Progress(quiet=True))
 
 
 def test_features_are_found_by_the_next_run_and_only_new_films_encoded(tiny_films: list[Path], tmp_path: Path) -> None:
