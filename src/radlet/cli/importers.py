@@ -35,6 +35,20 @@ def import_chexbert_command(
     typer.echo(str(out))
 
 
+@commands.command(name="gguf")
+def import_gguf_command(
+    file: Annotated[Path, typer.Argument(help="GGUF file of a language model.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
+) -> None:
+    """Turn a language model in llama.cpp's format into a folder that recipes can name."""
+    from radlet.models.importers.gguf import import_gguf
+
+    check_folder(out)
+    num_parameters = import_gguf(file, out)
+    make_console().print(f"  {num_parameters / 1e6:,.1f} million weights", soft_wrap=True)
+    typer.echo(str(out))
+
+
 @commands.command(name="llava-rad")
 def import_llava_rad_command(
     published: Annotated[Path, typer.Argument(help="Folder with the published files.", show_default=False)],

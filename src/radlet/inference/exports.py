@@ -125,8 +125,9 @@ class ExportedModel:
         architecture: Architecture = ARCHITECTURES[self.card.architecture]
         return architecture.film_text
 
-    def encode_prompt(self, prompt: str, words: PromptConfig) -> list[int]:
-        """Return token ids of what `words` rendered, its films written out."""
+    def encode_prompt(self, prompt: str, words: PromptConfig | None = None) -> list[int]:
+        """Return token ids of what `words`, or the card's own, rendered, its films written out."""
+        words = words or self.card.prompt
         return encode_prompt(self.tokenizer, prompt, self.num_image_tokens, words, self._film_text)
 
     def load_source(self) -> ReportModel:

@@ -100,9 +100,10 @@ class ReportModel:
         """Side of the films."""
         return int(self.card.image["size_px"])
 
-    def encode_prompt(self, prompt: str, words: PromptConfig) -> list[int]:
-        """Return token ids of what `words` rendered, its films written out."""
-        return encode_prompt(self.tokenizer, prompt, self.num_image_tokens, words, self.architecture.film_text)
+    def encode_prompt(self, prompt: str, words: PromptConfig | None = None) -> list[int]:
+        """Return token ids of what `words`, or the card's own, rendered, its films written out."""
+        film = self.architecture.film_text
+        return encode_prompt(self.tokenizer, prompt, self.num_image_tokens, words or self.card.prompt, film)
 
     @property
     def end_token_ids(self) -> tuple[int, ...]:

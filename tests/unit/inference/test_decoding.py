@@ -36,14 +36,14 @@ class ScriptedReader:
 
 def test_rows_that_have_ended_are_dropped_and_the_others_go_on() -> None:
     reader = ScriptedReader([5, END], [1, 2, 3, END], [END], [4, 4, END])
-    assert write(reader, Sampling(), END) == [[5], [1, 2, 3], [], [4, 4]]
+    assert write(reader, Sampling(), (END,)) == [[5], [1, 2, 3], [], [4, 4]]
     assert reader.kept == [[0, 1, 3], [1, 2], [0]]
     assert reader.read_tokens == [[5, 1, 4], [2, 4], [3]]
 
 
 def test_an_answer_is_cut_at_its_longest_and_nothing_is_read_for_nobody() -> None:
     reader = ScriptedReader([1, 2, 3, 4])
-    assert write(reader, Sampling(max_new_tokens=2), END) == [[1, 2]]
+    assert write(reader, Sampling(max_new_tokens=2), (END,)) == [[1, 2]]
     assert reader.read_tokens == [[1]]
 
 
@@ -75,7 +75,7 @@ def test_guidance_is_equation_7_and_drops_rows_on_both_sides() -> None:
 def test_draws_repeat_with_their_seed_and_do_not_depend_on_rows_that_end() -> None:
     def draw(seed: int, *answers: list[int]) -> list[list[int]]:
         return write(
-            ScriptedReader(*answers, sharpness=0.0), Sampling(temperature=1.0, seed=seed, max_new_tokens=12), -1
+            ScriptedReader(*answers, sharpness=0.0), Sampling(temperature=1.0, seed=seed, max_new_tokens=12), ()
         )
 
     flat = [[1] * 13] * 3
@@ -86,12 +86,12 @@ def test_draws_repeat_with_their_seed_and_do_not_depend_on_rows_that_end() -> No
 
 def test_top_p_keeps_the_likeliest_alone() -> None:
     reader = ScriptedReader([3] * 20, sharpness=2.0)  # token 3 has a share of 0.51
-    assert write(reader, Sampling(temperature=1.0, top_p=0.5, max_new_tokens=19), END) == [[3] * 19]
+    assert write(reader, Sampling(temperature=1.0, top_p=0.5, max_new_tokens=19), (END,)) == [[3] * 19]
 
 
 @pytest.mark.parametrize("temperature", [0.5, 2.0])
 def test_temperature_flattens_the_draws(temperature: float) -> None:
-    drawn = write(ScriptedReader([3] * 400, sharpness=2.0), Sampling(temperature=temperature, max_new_tokens=399), -1)[
+    drawn = write(ScriptedReader([3] * 400, sharpness=2.0), Sampling(temperature=temperature, max_new_tokens=399), ())[
         0
     ]
     share = float(torch.tensor([0.0] * 7 + [2.0]).div(temperature).softmax(-1)[-1])

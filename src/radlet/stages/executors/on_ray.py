@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +142,9 @@ def ray_cluster(settings: ExecutorSettings, with_gpus: bool = False) -> Iterator
             else f"No Ray cluster answers at {settings.ray_address} ({type(error).__name__}). Correct ray_address."
         ) from None
     try:
-        yield ray
+        # Ray tells of a worker that died on standard output, where results alone belong.
+        with redirect_stdout(sys.stderr):
+            yield ray
     finally:
         ray.shutdown()
         if folder:

@@ -29,7 +29,13 @@ def report_model() -> ReportModel:
 def exported(report_model: ReportModel, folder: Path, **options: str) -> ExportedModel:
     OpenVinoExport(**options).write(report_model, folder, Progress(quiet=True))
     source = Source(path=folder, digest="")
-    record = Export(engine="openvino", options=options, source=source, num_image_tokens=report_model.num_image_tokens)
+    record = Export(
+        engine="openvino",
+        options=options,
+        source=source,
+        num_image_tokens=report_model.num_image_tokens,
+        end_token_ids=report_model.end_token_ids,
+    )
     return ExportedModel(folder, record, report_model.card, report_model.tokenizer)
 
 

@@ -36,6 +36,7 @@ def export(report_model: ReportModel, folder: Path, url: str) -> ExportedModel:
         options=options.model_dump(mode="json"),
         source=Source(path=folder, digest=""),
         num_image_tokens=report_model.num_image_tokens,
+        end_token_ids=report_model.end_token_ids,
     )
     return ExportedModel(folder, record, report_model.card, report_model.tokenizer)
 
