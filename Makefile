@@ -54,12 +54,13 @@ fix: $(STAMP)  ## format, and repair what the linter can
 docs: $(STAMP)  ## write the reference pages from the code
 	$(BIN)/python tools/reference.py
 
-# The demo is what plans are held against. Other benchmarks in bench/ take data or models of one's own: see their first lines.
+# LLAMA_BENCH names llama.cpp's own llama-bench, if there is one to hold the engine against. The demo is what plans are held
+# against. Other benchmarks in bench/ take data or models of one's own: see their first lines.
 bench: $(STAMP)  ## measure training, drafting and plans on this machine; write docs/performance.md
 	@mkdir -p bench/results
 	@test -d $(OUT)/runs || $(BIN)/radlet demo --out $(OUT)
 	$(BIN)/python bench/training.py --json bench/results/training.json --svg docs/images/training_loss.svg
 	$(BIN)/python bench/loss_memory.py --json bench/results/loss_memory.json
-	$(BIN)/python bench/inference.py --json bench/results/inference.json
+	$(BIN)/python bench/inference.py $(if $(LLAMA_BENCH),--llama-bench $(LLAMA_BENCH)) --json bench/results/inference.json
 	$(BIN)/python bench/plan.py $(OUT) --json bench/results/plan.json
 	$(BIN)/python tools/performance.py

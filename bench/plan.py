@@ -22,7 +22,8 @@ from radlet.core.config import load_config
 from radlet.stages import align
 from radlet.stages.machines import measure_this
 from radlet.stages.pipeline import shipped_recipes
-from radlet.stages.plan import SHAPES, Recipes, Workload, plan_stages
+from radlet.stages.plan import plan_stages
+from radlet.stages.plan_inputs import SHAPES, Recipes, Workload
 
 STEPS = (3, 9)
 SIZES = {

@@ -21,6 +21,7 @@ from training_setups import SIZES, random_model, synthetic_rows
 
 from radlet.core.console import Progress
 from radlet.core.records import Example
+from radlet.models.devices import pick_device
 from radlet.models.freezing import set_trainable
 from radlet.models.language import LanguageModelConfig
 from radlet.models.prompts import PLAIN
@@ -29,7 +30,7 @@ from radlet.models.tunings.lora import LoraTuning
 from radlet.training.augmentation import AugmentationConfig
 from radlet.training.losses import language
 from radlet.training.optimizer import build_optimizer
-from radlet.training.precision import autocast, pick_device
+from radlet.training.precision import autocast
 from radlet.training.report_training import LoopConfig, ReportTrainingConfig, load_films
 from radlet.training.reports import ReportObjective, ReportRowsConfig
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from tests.fixtures.tiny import make_report_model
 from typer.testing import CliRunner
 
@@ -74,6 +75,19 @@ def test_an_exact_export_drafts_as_the_checkpoint_and_stands_in_its_place(
     phrase = texts[0].split()[0]
     maps = drafter.attention(requests[0], texts[0], [find_phrase(texts[0], phrase)])
     assert maps[0].weighted.sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_every_file_is_checked_and_transformers_takes_the_device_at_hand(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = export.run(checkpoint, "llama-cpp", [], tmp_path / "out", None, QUIET)
+    # A device that holds no numbers stands for a GPU.
+    monkeypatch.setattr("radlet.inference.drafter.pick_device", lambda: torch.device("meta"))
+    for folder in (checkpoint, out):
+        assert Drafter.load(folder).report_model.model.device.type == "meta"
+    (out / "tokenizer" / "tokenizer.json").unlink()
+    with pytest.raises(CheckpointError, match=r"tokenizer/tokenizer\.json is missing"):
+        read_export(out)
 
 
 def test_a_fall_beyond_the_limit_leaves_the_comparison_alone(

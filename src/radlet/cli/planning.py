@@ -52,10 +52,11 @@ def plan(
     """Tell memory, time, energy and price of each training stage, and of drafting, before anything runs."""
     from radlet.stages.machines import machine as find_machine
     from radlet.stages.machines import with_prices
-    from radlet.stages.plan import Recipes, Workload, plan_serving, plan_stages
+    from radlet.stages.plan import plan_serving, plan_stages
+    from radlet.stages.plan_inputs import Recipes, Workload
 
     recipes = Recipes.of(recipe_dir, overrides or [], language_model)
-    workload = Workload() if examples is None else Workload.of(examples)
+    workload = Workload() if examples is None else Workload.of(examples, recipes.align.films)
     given = {"num_rows": rows, "target_tokens": target_tokens, "new_tokens": target_tokens}
     workload = workload.model_copy(update={name: value for name, value in given.items() if value is not None})
     place = with_prices(find_machine(machine, recipes.finetune.training.loop.precision), usd_per_hour, watts)
@@ -118,7 +119,9 @@ def show_plan(stages: "list[StagePlan]", serving: "ServingPlan", place: "Machine
     times.add_row(*drafting, "", "")
     console.print(times)
     total_s = sum(stage.total_s for stage in stages)
-    console.print(f"training: [bold]{reading(total_s)}[/], {sum(stage.kwh for stage in stages):,.2f} kWh\n")
+    disk = max(stage.disk_bytes for stage in stages)
+    kept = f", {disk / 1e9:,.1f} GB on disk for what the encoder sees" if disk else ""
+    console.print(f"training: [bold]{reading(total_s)}[/], {sum(stage.kwh for stage in stages):,.2f} kWh{kept}\n")
     _show_memory({stage.stage: stage.memory for stage in stages} | {"drafting": serving.memory}, place, console)
 
 

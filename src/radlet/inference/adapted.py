@@ -9,6 +9,7 @@ from radlet.core.registry import nearest
 from radlet.inference.drafter import Drafter, DraftRequest
 from radlet.inference.engines.base import Sampling
 from radlet.models.adapters import AdapterSet
+from radlet.models.devices import pick_device
 
 
 class AdaptedDrafters:
@@ -25,6 +26,8 @@ class AdaptedDrafters:
     def __init__(self, checkpoint: Path, adapters: Mapping[str, Path]) -> None:
         self._set = AdapterSet(checkpoint, adapters)
         self._drafters = {name: Drafter(self._set.use(name)) for name in adapters}
+        for drafter in self._drafters.values():
+            drafter.report_model.model.to(pick_device())
         self._lock = RLock()
 
     @property

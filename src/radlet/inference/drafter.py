@@ -24,6 +24,7 @@ from radlet.inference.engines import ENGINES
 from radlet.inference.engines.base import Engine, JudgingEngine, Sampling, check_served
 from radlet.inference.exports import ExportedModel, is_export, read_export
 from radlet.inference.likelihoods import Continuation
+from radlet.models.devices import pick_device
 from radlet.models.prompts import Wording, encode_target
 from radlet.models.report_model import ModelCard, ReportModel, checkpoint_folder, load_report_model
 
@@ -67,14 +68,16 @@ class Drafter:
 
     @classmethod
     def load(cls, checkpoint: Path) -> Self:
-        """Load a checkpoint folder, the run that holds one, or an export.
+        """Load a checkpoint folder, the run that holds one, or an export; transformers takes the GPU if there is one.
 
         Raises:
             CheckpointError: The folder is none of them, or this version prepares films differently.
         """
         if is_export(checkpoint):
             return cls(read_export(checkpoint))
-        return cls(load_report_model(checkpoint_folder(checkpoint)))
+        report_model = load_report_model(checkpoint_folder(checkpoint))
+        report_model.model.to(pick_device())
+        return cls(report_model)
 
     @cached_property
     def report_model(self) -> ReportModel:
@@ -83,7 +86,11 @@ class Drafter:
         Raises:
             CheckpointError: The checkpoint of an export is gone or was changed.
         """
-        return self._model.load_source() if isinstance(self._model, ExportedModel) else self._model
+        if not isinstance(self._model, ExportedModel):
+            return self._model
+        report_model = self._model.load_source()
+        report_model.model.to(pick_device())
+        return report_model
 
     def draft(
         self,

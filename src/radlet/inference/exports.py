@@ -89,7 +89,7 @@ class Export(Config):
     end_token_ids: tuple[int, ...]
     """Tokens at which an answer is over."""
     files: dict[str, str] = {}
-    """sha256 of each of the engine's files, by its name."""
+    """sha256 of the engine's files, of the card and of the tokenizer, by name."""
     gate: Gate | Literal["skipped"] = "skipped"
     """What the comparison with the checkpoint gave, or that it was left out."""
 
@@ -189,5 +189,8 @@ def read_export(folder: Path) -> ExportedModel:
     for name, digest in export.files.items():
         if not (folder / name).is_file() or sha256_file(folder / name) != digest:
             raise CheckpointError(f"{folder}: {name} is missing or was changed. Export the checkpoint again.")
-    tokenizer = AutoTokenizer.from_pretrained(folder / TOKENIZER, local_files_only=True)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder / TOKENIZER, local_files_only=True)
+    except (OSError, ValueError):
+        raise CheckpointError(f"{folder}: its tokenizer cannot be read. Export the checkpoint again.") from None
     return ExportedModel(folder, export, read_card(folder, "report_model"), tokenizer)

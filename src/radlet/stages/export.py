@@ -31,6 +31,7 @@ from radlet.inference.exports import (
     write_export,
     write_frame,
 )
+from radlet.models.devices import pick_device
 from radlet.models.report_model import CARD, ReportModel, checkpoint_folder, load_report_model
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def run(
     writing.mkdir(parents=True)
     try:
         exporter.write(report_model, writing, progress)
+        write_frame(report_model, writing)
         export = Export(
             engine=engine,
             options=exporter.model_dump(mode="json"),
@@ -93,9 +95,9 @@ def run(
             end_token_ids=report_model.end_token_ids,
             files=file_digests(writing),
         )
-        write_frame(report_model, writing)
         write_export(export, writing)
         if trial:
+            report_model.model.to(pick_device())
             gate = _judge(report_model, writing, examples, trial, progress)
             export = export.model_copy(update={"gate": gate})
             if not gate.passed:

@@ -55,6 +55,10 @@ class FilmFeatures:
         digests: Of every film that will be asked for, by path, as `digest_films` finds them.
         encode: Encodes films that no file holds yet.
         progress: Shown while encoding.
+
+    Raises:
+        OSError: The folder cannot be written.
+        SafetensorError: The same, as on a full disk.
     """
 
     BATCH_SIZE = 64
@@ -100,8 +104,11 @@ class FilmFeatures:
     def _write(self, digests: list[str], features: torch.Tensor) -> None:
         file = self._folder / f"{hashlib.sha256(''.join(digests).encode()).hexdigest()[:24]}.safetensors"
         temporary = file.with_suffix(".tmp")
-        save_file({"features": features.contiguous()}, temporary, {"films": json.dumps(digests)})
-        temporary.replace(file)
+        try:
+            save_file({"features": features.contiguous()}, temporary, {"films": json.dumps(digests)})
+            temporary.replace(file)
+        finally:
+            temporary.unlink(missing_ok=True)  # of a full disk
         self._open(file)
 
     def _open(self, file: Path) -> None:
@@ -166,12 +173,15 @@ def make_room(root: Path, keep: str, num_bytes: int, max_bytes: float) -> bool:
         keep: Name of the folder that stays.
         num_bytes: About to be written.
         max_bytes: Largest size of `root` afterwards.
+
+    Raises:
+        OSError: The folder cannot be written.
     """
     root.mkdir(parents=True, exist_ok=True)
     sizes = {folder: _size(folder) for folder in root.iterdir() if folder.is_dir()}
     if sizes.get(root / keep, 0) + num_bytes > max_bytes:
         return False
-    for folder in sorted((f for f in sizes if f.name != keep), key=lambda f: f.stat().st_mtime):
+    for folder in sorted((f for f in sizes if f.name != keep), key=_used):
         if sum(sizes.values()) + num_bytes <= max_bytes:
             break
         with _lock_of(folder, wait=False) as ours:
@@ -185,16 +195,27 @@ def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
 
 
+def _used(folder: Path) -> float:
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:  # another process made room
+        return 0.0
+
+
 @contextmanager
 def _lock_of(folder: Path, wait: bool) -> Iterator[bool]:
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         yield lock_file(lock.fileno(), wait)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with _lock_of(folder, wait=True):
-        for file in folder.glob("*.tmp"):  # of a process that was killed: nobody else writes while this lock is held
-            file.unlink()
-        yield
+    while True:
+        with _lock_of(folder, wait=True):
+            if not (folder / ".lock").exists():
+                continue  # while this process waited, another one deleted the folder to make room
+            for file in folder.glob("*.tmp"):  # of a process that was killed: nobody else writes under this lock
+                file.unlink()
+            yield
+            return

@@ -22,11 +22,12 @@ from radlet.core.config import Config
 from radlet.core.console import Progress
 from radlet.core.errors import ConfigError, DataError
 from radlet.core.runs import Run
+from radlet.models.devices import pick_device
 from radlet.training.checkpointing import checkpoint_blocks, keep_activations
 from radlet.training.ema import WeightAverage
 from radlet.training.optimizer import RateScales, build_optimizer, set_rate
 from radlet.training.parallel import Layout, Parallel, layout_of
-from radlet.training.precision import Precision, autocast, lay_out, pick_device
+from radlet.training.precision import Precision, autocast, lay_out
 from radlet.training.state import StateStore, TrainingState
 from radlet.training.world import ALONE, World, world
 

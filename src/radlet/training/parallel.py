@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
 
 from radlet.core.errors import ConfigError
-from radlet.training.precision import pick_device
+from radlet.models.devices import pick_device
 from radlet.training.shared_norm import share_statistics
 from radlet.training.world import ALONE, World
 
@@ -111,9 +111,9 @@ class _Sharded:
         _flatten_scalars(model)
         self._root = _Root(model)
         mesh = init_device_mesh(pick_device().type, (world.size,))
-        kept_whole = _kept_whole(model)
+        units = unit_names(model)
         for module in reversed(list(model.modules())):  # the innermost first
-            if type(module).__name__ in kept_whole:
+            if type(module).__name__ in units:
                 fully_shard(module, mesh=mesh)
         fully_shard(self._root, mesh=mesh)
 
@@ -165,7 +165,7 @@ def layout_of(parallel: Parallel, model: nn.Module, world: World) -> Layout:
     return (_Sharded if parallel == "fsdp" else _Replicated)(model, world)
 
 
-def _kept_whole(model: nn.Module) -> set[str]:
+def unit_names(model: nn.Module) -> set[str]:
     """Return the class names of the layers that transformers never splits, which become the units of FSDP2."""
     return {
         name

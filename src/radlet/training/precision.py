@@ -15,11 +15,6 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 
 
-def pick_device() -> torch.device:
-    """Return the GPU of this process, which is the first where there is one process, or the CPU."""
-    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
-
-
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """Return the mixed-precision context; "auto" means bfloat16 where the hardware multiplies it natively."""
     if precision == "auto":

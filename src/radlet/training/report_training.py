@@ -9,6 +9,7 @@ from typing import Literal, Self
 import numpy as np
 import torch
 from pydantic import Field, model_validator
+from safetensors import SafetensorError
 
 from radlet.core.config import Config
 from radlet.core.console import Progress
@@ -16,6 +17,7 @@ from radlet.core.errors import ConfigError, DataError
 from radlet.core.records import Example
 from radlet.core.runs import Run
 from radlet.data.images import ImageSettings
+from radlet.models.devices import pick_device
 from radlet.models.freezing import part_is_frozen
 from radlet.models.prompts import PromptConfig
 from radlet.models.report_model import ReportModel, encode_films
@@ -30,7 +32,7 @@ from radlet.training.film_features import (
 )
 from radlet.training.films import FilmStore, films_in_memory
 from radlet.training.loop import LoopConfig, Validation, train
-from radlet.training.precision import autocast, lay_out, pick_device
+from radlet.training.precision import autocast, lay_out
 from radlet.training.reports import ReportObjective, ReportRowsConfig
 from radlet.training.world import world
 
@@ -168,21 +170,25 @@ def load_films(
         shape = report_model.architecture.feature_shape(model.config, report_model.size_px)
         film_bytes = math.prod(shape) * torch.float32.itemsize
 
-        def prepare() -> list[int] | float:
-            """Encode what is missing and return how many films were found and encoded, or the bytes without room."""
+        def prepare() -> list[int] | str:
+            """Encode what is missing and return how many films were found and encoded, or why there is no room."""
             num_bytes = len(set(digests.values()) - films_held(folder)) * film_bytes
-            if num_bytes and not make_room(root, folder.name, num_bytes, max_bytes):
-                return float(num_bytes)
-            features = FilmFeatures(folder, digests, encode, progress)
+            try:
+                if num_bytes and not make_room(root, folder.name, num_bytes, max_bytes):
+                    return (
+                        f"{num_bytes / 1e9:.1f} GB of features are more than feature_cache.max_gb = "
+                        f"{max_bytes / 1e9:g} leaves room for"
+                    )
+                features = FilmFeatures(folder, digests, encode, progress)
+            except (OSError, SafetensorError) as error:
+                # A disk that is full or read-only costs time, not the run.
+                return f"{root} cannot be written ({getattr(error, 'strerror', None) or error})"
             return [features.num_found, features.num_encoded]
 
         # One process decides and encodes for all: they cannot train as one if only some of them look features up.
         prepared = world().told(prepare)
-        if isinstance(prepared, float):
-            progress.console.print(
-                f"  films are encoded at every step: {prepared / 1e9:.1f} GB of features are more than "
-                f"feature_cache.max_gb = {max_bytes / 1e9:g} leaves room for"
-            )
+        if isinstance(prepared, str):
+            progress.console.print(f"  films are encoded at every step: {prepared}")
             return films_in_memory(paths, settings, progress)
         num_found, num_encoded = prepared
         features = FilmFeatures(folder, digests, encode, progress)

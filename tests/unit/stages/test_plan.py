@@ -19,7 +19,8 @@ from radlet.models.language import LanguageModelConfig
 from radlet.stages.align import AlignConfig
 from radlet.stages.finetune import FinetuneConfig
 from radlet.stages.machines import Machine, known_machines, machine, with_prices
-from radlet.stages.plan import Recipes, StagePlan, Workload, plan_reports, plan_serving, plan_stages, reading
+from radlet.stages.plan import StagePlan, plan_reports, plan_serving, plan_stages, reading
+from radlet.stages.plan_inputs import Recipes, Workload
 from radlet.stages.pretrain import PretrainConfig
 from radlet.training.precision import Precision
 
@@ -30,7 +31,7 @@ PRECISION: Precision = "fp32"
 @cache
 def finetune_plan(tokens: int = 80, num_rows: int = 400, name: str = CARD, checkpointed: bool = False) -> StagePlan:
     """The tuning stage of the tiny recipes."""
-    loop = {"micro_batch_size": 4, "precision": "fp32", "checkpoint_activations": checkpointed}
+    loop = {"micro_batch_size": 4, "precision": "fp32", "checkpoint_activations": checkpointed, "grad_accum_steps": 4}
     workload = Workload(num_rows=num_rows, target_tokens=tokens)
     return plan_reports("finetune", tiny_recipes(training={"loop": loop}), workload, machine(name, PRECISION))
 
@@ -87,6 +88,36 @@ def test_activations_grow_with_the_reports_and_shrink_when_they_are_not_kept() -
     )
     assert long > 1.5 * short
     assert recomputed < long
+
+
+def test_an_encoder_that_trains_takes_a_backward_pass_and_nothing_is_kept_of_it() -> None:
+    place = machine(CARD, PRECISION)
+    loop = {"micro_batch_size": 4, "precision": "fp32"}
+    parts = ["encoder", "projector", "language_model"]
+    trained = plan_reports("finetune", tiny_recipes(train=parts, training={"loop": loop}), Workload(), place)
+    frozen = plan_reports("finetune", tiny_recipes(feature_cache={"max_gb": 0}), Workload(), place)
+    kept = plan_reports("finetune", tiny_recipes(), Workload(), place)
+    assert kept.disk_bytes > 0
+    assert kept.once_s == 0  # align left them
+    assert plan_reports("align", tiny_recipes(), Workload(), place).once_s > 0
+    assert frozen.disk_bytes == trained.disk_bytes == 0
+    assert frozen.flops > kept.flops
+    assert trained.flops > frozen.flops
+    assert trained.memory["activations"] > frozen.memory["activations"]
+
+
+def test_averaged_and_parted_weights_and_text_alone_are_counted() -> None:
+    loop = {"micro_batch_size": 4, "precision": "fp32", "parallel": "fsdp", "ema_decay": 0.9}
+    recipes, place = tiny_recipes(training={"loop": loop}), machine(f"2x{CARD}", PRECISION)
+    parted = plan_reports("finetune", recipes, Workload(), place)
+    assert parted.memory["optimiser"] == 12 * parted.parameters[0] / 2
+    assert parted.memory["gradients"] == 4 * parted.parameters[0] / 2
+    assert 2 * parted.parameters[1] < parted.memory["weights"] < 4 * parted.parameters[1]
+    blind = plan_reports("finetune", tiny_recipes(films="none"), Workload(), place)
+    assert blind.disk_bytes == 0
+    assert blind.flops < plan_reports("finetune", tiny_recipes(), Workload(), place).flops
+    with pytest.raises(ConfigError, match="5 devices cannot share 4 rows"):
+        plan_reports("finetune", recipes, Workload(), machine(f"5x{CARD}", PRECISION))
 
 
 def test_an_operation_takes_as_long_as_its_products_or_its_traffic() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from tests.fixtures.tiny import SETTINGS
 
 from radlet.core.console import Progress
@@ -15,10 +16,10 @@ from radlet.data.images import ImageSettings
 from radlet.models.freezing import set_trainable
 from radlet.models.prompts import PromptConfig
 from radlet.models.report_model import ReportModel, encode_films
+from radlet.training import film_features, report_training, reports
 from radlet.training import films as films_module
-from radlet.training import report_training, reports
 from radlet.training.augmentation import AugmentationConfig
-from radlet.training.film_features import FilmFeatures, digest_films, features_key, films_held, make_room
+from radlet.training.film_features import FilmFeatures, digest_films, features_key, make_room
 from radlet.training.films import FilmStore, films_in_memory
 from radlet.training.report_training import ReportTrainingConfig
 from radlet.training.reports import ReportObjective, ReportRowsConfig
@@ -97,19 +98,32 @@ def test_features_are_kept_only_where_they_cannot_change_and_fit(
     assert isinstance(films, FilmFeatures if kept else FilmStore)
 
 
-def test_a_cache_that_already_holds_the_films_has_room_for_them(
-    tiny_report_model: ReportModel, tiny_films: list[Path], tmp_path: Path
+def test_what_is_kept_already_needs_no_more_room_and_a_full_disk_costs_time_alone(
+    tiny_report_model: ReportModel, tiny_films: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_trainable(tiny_report_model.model, {"projector"})
-    paths, config = list(map(str, tiny_films)), ReportTrainingConfig()
-    shape = tiny_report_model.architecture.feature_shape(tiny_report_model.model.config, SETTINGS.size_px)
-    just = (tmp_path / "cache", 8 * shape[0] * shape[1] * 4 * 1.2)
-    for _ in range(2):
-        films = report_training.load_films(paths, tiny_report_model, config, just, Progress(quiet=True))
-        assert isinstance(films, FilmFeatures)
-    assert films.num_found == 8
-    (folder,) = (tmp_path / "cache").iterdir()
-    assert films_held(folder) == set(digest_films(paths).values())
+
+    def load(limit: float, root: str = "cache") -> FilmStore | FilmFeatures:
+        cache = (tmp_path / root, limit)
+        return report_training.load_films(
+            list(map(str, tiny_films)), tiny_report_model, ReportTrainingConfig(), cache, Progress(quiet=True)
+        )
+
+    load(10**9)
+    size = sum(file.stat().st_size for file in (tmp_path / "cache").rglob("*.safetensors"))
+    again = load(size)
+    assert isinstance(again, FilmFeatures)
+    assert again.num_encoded == 0
+
+    def full(_: object, path: Path, __: object) -> None:
+        path.write_bytes(b"half")
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr(film_features, "save_file", full)
+    assert isinstance(load(10**9, "other"), FilmStore)
+    assert not list((tmp_path / "other").rglob("*.tmp"))
+    (tmp_path / "file").touch()
+    assert isinstance(load(10**9, "file"), FilmStore)
 
 
 def test_rows_without_their_films_are_prompted_without_them(

@@ -42,7 +42,7 @@ class LlamaCppEngine:
         Raises:
             CheckpointError: They cannot be read.
         """
-        exact = exported.export.options["quantization"] == "F32"
+        exact = exported.export.options.get("quantization") == "F32"
         decoder = Decoder(exported.folder / LANGUAGE_MODEL, torch.get_num_threads(), exact=exact)
         encoder = load_film_encoder(exported.folder / ENCODER)
         return cls(encoder, decoder, exported.image_token_id, exported.export.end_token_ids)
