@@ -363,7 +363,8 @@ def told(row: dict[str, Any]) -> str:
     verdict = f"{'met' if row['passes'] else 'MISSED'} ({row['best_trainer']})"
     return (
         f"{name:24} {speed['radlet']:8.0f} {speed[row['best_trainer']]:9.0f} {row['ratio']:6.2f} {spread:>11} "
-        f"{row['bar']:4} {row['utilisation']:5.0%} of {row['peak_gflop_per_s']:.0f}  {row['largest_loss_difference']:.4f}  {verdict}"
+        f"{row['bar']:4} {row['utilisation']:5.0%} of {row['peak_gflop_per_s']:.0f}  "
+        f"{row['largest_loss_difference']:.4f}  {verdict}"
     )
 
 

@@ -85,7 +85,12 @@ def import_vlm_command(
     ] = "frontal",
     size_px: Annotated[
         int | None,
-        typer.Option(help="Side of the square, for models that take films of any shape.", show_default="16 tokens"),
+        typer.Option(
+            min=8,
+            max=4096,
+            help="Side of the square, for models that take films of any shape.",
+            show_default="16 tokens",
+        ),
     ] = None,
     resize: Annotated[
         Literal["crop", "pad", "squash"] | None,
@@ -133,12 +138,12 @@ def import_open_clip_command(
     Without --bert the image tower alone is written. import.json tells what became of every key.
     """
     from radlet.data.images import ImageSettings, hf_image_processor_config
-    from radlet.models.importers.open_clip import OpenClipFiles, import_open_clip
+    from radlet.models.importers.open_clip import RESIZE_MODES, OpenClipFiles, import_open_clip
 
     def preprocessor(files: OpenClipFiles) -> dict[str, object]:
         """Return what open_clip does to images by itself: shortest edge, centre, unless the file says otherwise."""
-        told = {key: value for key, value in files.preprocessing.items() if value is not None}
-        resize = {"shortest": "crop", "squash": "squash", "longest": "pad"}[told.get("resize_mode", "shortest")]
+        told = files.preprocessing
+        resize = RESIZE_MODES[told.get("resize_mode")]
         values: dict[str, Any] = {name: tuple(told[name]) for name in ("mean", "std") if name in told}
         resample = told.get("interpolation", "bicubic")
         return hf_image_processor_config(

@@ -52,11 +52,19 @@ def settings_of_preprocessor(options: Mapping[str, Any]) -> ImageSettings:
     Raises:
         ValueError: A step has no equal here; the message names it and what is possible.
     """
+    try:
+        return _repeated(options)
+    except (TypeError, OverflowError):
+        raise ValueError("holds a value of another type than it must have.") from None
+
+
+def _repeated(options: Mapping[str, Any]) -> ImageSettings:
     if not options.get("do_resize", True) or not options.get("do_normalize", True):
         raise ValueError("does not resize or does not normalise; radlet always does both.")
     if options.get("do_pad"):
         raise ValueError("pads the film (do_pad); only a resize with or without a centre crop can be repeated.")
-    if not options.get("do_rescale", True) or abs(options.get("rescale_factor", _TO_UNIT) - _TO_UNIT) > 1e-9:
+    factor = options.get("rescale_factor")
+    if not options.get("do_rescale", True) or abs((_TO_UNIT if factor is None else factor) - _TO_UNIT) > 1e-9:
         raise ValueError("does not scale grey by 1/255; nothing else can be repeated.")
     for name in _MEANS:
         if not isinstance(options.get(name), list) or len(options[name]) != 3:
@@ -69,7 +77,7 @@ def settings_of_preprocessor(options: Mapping[str, Any]) -> ImageSettings:
         return ImageSettings(**_shape(options), **values, resample=resample)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        raise ValueError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+        raise ValueError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}.") from None
 
 
 def check_agreement(
@@ -100,9 +108,9 @@ def _shape(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return size, policy and shortest edge."""
     size = options.get("size")
     size = {"shortest_edge": size} if isinstance(size, int) and options.get("do_center_crop") else size
-    size = {"height": size, "width": size} if isinstance(size, int) else dict(size or {})
+    size = {"height": size, "width": size} if isinstance(size, int) else _table(size)
     cut = options.get("crop_size")
-    cut = {"height": cut, "width": cut} if isinstance(cut, int) else dict(cut or {})
+    cut = {"height": cut, "width": cut} if isinstance(cut, int) else _table(cut)
     edge, square = size.get("shortest_edge"), size.get("height")
     if edge is not None and options.get("do_center_crop"):
         if not cut or cut.get("height") != cut.get("width"):
@@ -114,3 +122,9 @@ def _shape(options: Mapping[str, Any]) -> dict[str, Any]:
     if options.get("do_center_crop") and cut.get("height", square) != square:
         raise ValueError(f"squashes films to {square} and then cuts {cut.get('height')}, which has no equal here.")
     return {"size_px": int(square), "resize": "squash"}
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping | None):
+        raise TypeError
+    return dict(value or {})

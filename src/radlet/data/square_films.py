@@ -103,8 +103,8 @@ def _settings(folder: Path, options: dict[str, Any]) -> ImageSettings:
         return settings_of_preprocessor(options)
     except ValueError as error:
         raise CheckpointError(
-            f"{folder}: the preprocessor {error} With --resize crop, pad or squash films are shown otherwise than the "
-            "model was trained on."
+            f"{folder}: the preprocessor {error} Where the way of resizing alone is in the way, --resize crop, pad or "
+            "squash shows films otherwise than the model was trained on."
         ) from None
 
 

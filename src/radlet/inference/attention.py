@@ -18,7 +18,6 @@ import torch
 from numpy.typing import NDArray
 
 from radlet.core.errors import DataError
-from radlet.models.prompts import encode_target
 from radlet.models.report_model import ReportModel
 
 Map = NDArray[np.float32]
@@ -63,7 +62,7 @@ def attend(
         DataError: The text has no words.
     """
     model = report_model.model
-    target = encode_target(report_model.tokenizer, text, report_model.card.prompt)[:-1]
+    target = report_model.encode_target(text)[:-1]
     if not target:
         raise DataError("There is no text to explain.")
     input_ids = torch.tensor([prompt + target], device=model.device)

@@ -25,7 +25,7 @@ from radlet.inference.engines.base import Engine, JudgingEngine, Sampling, check
 from radlet.inference.exports import ExportedModel, is_export, read_export
 from radlet.inference.likelihoods import Continuation
 from radlet.models.devices import pick_device
-from radlet.models.prompts import Wording, encode_target
+from radlet.models.prompts import Wording
 from radlet.models.report_model import ModelCard, ReportModel, checkpoint_folder, load_report_model
 
 
@@ -197,7 +197,7 @@ class Drafter:
         return cast("JudgingEngine", _open_engine("transformers", self.report_model))
 
     def _answer(self, text: str, ended: bool) -> list[int]:
-        ids = encode_target(self._model.tokenizer, text, self.card.prompt)
+        ids = self._model.encode_target(text)
         return ids if ended else ids[:-1]
 
     def _prompt(self, request: DraftRequest) -> list[int]:

@@ -4,12 +4,13 @@ import copy
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from radlet.core.errors import CheckpointError
+from radlet.models.loading import LOADING_ERRORS, first_line
 from radlet.models.report_model import ReportModel
 
 _WEIGHTS = "model.safetensors"
@@ -59,6 +60,6 @@ def load_film_encoder(folder: Path) -> FilmEncoder:
         with safe_open(folder / _WEIGHTS, "pt") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         model.load_state_dict(weights, strict=True, assign=True)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"{folder}: no encoder could be loaded: {str(error).splitlines()[0]}") from None
+    except LOADING_ERRORS as error:
+        raise CheckpointError(f"{folder}: no encoder could be loaded: {first_line(error)}") from None
     return FilmEncoder(model.eval())

@@ -8,7 +8,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 
 from radlet.core.config import Config
 from radlet.core.errors import CheckpointError, ConfigError
-from radlet.models.loading import load_strictly
+from radlet.models.loading import LOADING_ERRORS, first_line, load_strictly
 from radlet.models.tokenizers import add_image_token, lend_unknown_to_image, train_tokenizer
 
 
@@ -86,7 +86,6 @@ def load_plain_model(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBa
     model = load_strictly(AutoModelForCausalLM, path, "language model").model
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError) as error:
-        message = str(error).splitlines()[0][:200]
-        raise CheckpointError(f"{path}: no tokenizer could be loaded: {message}") from None
+    except LOADING_ERRORS as error:
+        raise CheckpointError(f"{path}: no tokenizer could be loaded: {first_line(error)}") from None
     return model, tokenizer

@@ -6,10 +6,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from radlet.core.errors import CheckpointError
+
+LOADING_ERRORS = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    ImportError,
+    RuntimeError,
+    SafetensorError,
+    StrictDataclassError,
+)
+"""What transformers raises over a folder that is damaged, cut short, or holds values of other types than it expects."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +61,14 @@ def load_strictly(
     _check_files(path, what)
     try:
         model, info = model_class.from_pretrained(
-            path, local_files_only=True, use_safetensors=True, output_loading_info=True
+            path,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # named and refused below, which transformers does not
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        message = str(error).splitlines()[0][:200]
-        raise CheckpointError(f"{path}: no {what} could be loaded: {message}") from None
+    except LOADING_ERRORS as error:
+        raise CheckpointError(f"{path}: no {what} could be loaded: {first_line(error)}") from None
     missing = sorted(name for name in info["missing_keys"] if not name.startswith(tuple(may_be_fresh)))
     extra = sorted(name for name in info["unexpected_keys"] if not name.startswith(tuple(may_be_left)))
     other = sorted(str(item[0] if isinstance(item, tuple) else item) for item in info["mismatched_keys"])
@@ -67,6 +84,11 @@ def load_strictly(
         )
     left = Counter(next(start for start in may_be_left if name.startswith(start)) for name in info["unexpected_keys"])
     return Loaded(model, dict(left), tuple(sorted(info["missing_keys"])))
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says, in short."""
+    return str(error).partition("\n")[0][:200] or type(error).__name__
 
 
 def _check_files(path: Path, what: str) -> None:

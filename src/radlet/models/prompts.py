@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 from transformers import PreTrainedTokenizerBase
 
 from radlet.core.config import Config
@@ -68,6 +68,15 @@ class PromptConfig(Config):
             )
         return values | filled
 
+    @field_validator("question_with_indication")
+    @classmethod
+    def _takes_an_indication(cls, text: str) -> str:
+        try:
+            text.format(indication="")
+        except (LookupError, ValueError, AttributeError):
+            raise ValueError("holds a brace that is not {indication}; write other braces twice, as {{ and }}") from None
+        return text
+
     def end_token_id(self, tokenizer: PreTrainedTokenizerBase) -> int:
         """Return the id of the token that ends an answer.
 
@@ -126,12 +135,13 @@ def encode_prompt(
         prompt: What `words` rendered.
         num_image_tokens: Tokens of one film.
         words: Says whether the begin token stands first.
-        film: What one film is in the text.
+        film: What one film is in the text. Elsewhere in the prompt its image token, which an indication may quote, is
+            left out.
 
     Raises:
         ConfigError: The begin token is wanted and the tokenizer has none.
     """
-    text = prompt.replace(IMAGE_TOKEN, film.written(num_image_tokens))
+    text = film.written(num_image_tokens).join(part.replace(film.token, " ") for part in prompt.split(IMAGE_TOKEN))
     if words.bos is None:
         return list(tokenizer(text)["input_ids"])
     ids = list(tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -142,13 +152,21 @@ def encode_prompt(
     return [int(tokenizer.bos_token_id), *ids] if words.bos else ids
 
 
-def encode_target(tokenizer: PreTrainedTokenizerBase, target: str, words: PromptConfig = _DEFAULT) -> list[int]:
+def encode_target(
+    tokenizer: PreTrainedTokenizerBase, target: str, words: PromptConfig = _DEFAULT, film: FilmText = _FILM
+) -> list[int]:
     """Return token ids of the answer as it stands behind the prompt, with the token that ends it.
+
+    Args:
+        tokenizer: Of the language model.
+        target: The answer.
+        words: How it stands behind the prompt.
+        film: Its image token stands for nothing in an answer, and is left out.
 
     Raises:
         ConfigError: The tokenizer has no such end token.
     """
-    text = words.answer.replace("{answer}", target.replace(IMAGE_TOKEN, " "))
+    text = words.answer.replace("{answer}", target.replace(IMAGE_TOKEN, " ").replace(film.token, " "))
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     tail = words.template.rpartition("}")[2]
     if words.joined and tail:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import (
     AutoTokenizer,
     CLIPImageProcessorPil,
@@ -28,7 +27,8 @@ from radlet.core.runs import write_atomically
 from radlet.models.architectures import ARCHITECTURES
 from radlet.models.architectures.base import Architecture
 from radlet.models.encoders import token_layout
-from radlet.models.prompts import PromptConfig, encode_prompt
+from radlet.models.loading import LOADING_ERRORS, first_line
+from radlet.models.prompts import PromptConfig, encode_prompt, encode_target
 from radlet.models.tokenizers import add_image_token
 
 CARD = "radlet.json"
@@ -104,6 +104,10 @@ class ReportModel:
         """Return token ids of what `words`, or the card's own, rendered, its films written out."""
         film = self.architecture.film_text
         return encode_prompt(self.tokenizer, prompt, self.num_image_tokens, words or self.card.prompt, film)
+
+    def encode_target(self, target: str, words: PromptConfig | None = None) -> list[int]:
+        """Return token ids of an answer behind what `words`, or the card's own, rendered, and of its end."""
+        return encode_target(self.tokenizer, target, words or self.card.prompt, self.architecture.film_text)
 
     @property
     def end_token_ids(self) -> tuple[int, ...]:
@@ -249,12 +253,16 @@ def load_report_model(folder: Path) -> ReportModel:
     card = read_card(folder, "report_model")
     try:
         model, loading = ARCHITECTURES[card.architecture].model_class.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True
+            folder, local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"{folder}: no report model could be loaded: {str(error).splitlines()[0]}") from None
-    wrong = {key: sorted(names)[:3] for key, names in loading.items() if names}
+    except LOADING_ERRORS as error:
+        raise CheckpointError(f"{folder}: no report model could be loaded: {first_line(error)}") from None
+    wrong = [
+        f"{key.replace('_', ' ')}: {', '.join(map(str, sorted(names)[:3]))}" for key, names in loading.items() if names
+    ]
     if wrong:
-        raise CheckpointError(f"{folder}: the weights do not fit the configuration: {wrong}.")
+        raise CheckpointError(
+            f"{folder}: the weights do not fit the configuration ({'; '.join(wrong)}). Copy the whole folder anew."
+        )
     return ReportModel(model.eval(), tokenizer, card)

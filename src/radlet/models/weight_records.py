@@ -39,7 +39,7 @@ class WeightRecord(Config):
     size_gb: float
     """Size on disk, about."""
     family: str = ""
-    """``model_type`` of its configuration."""
+    """``model_type`` of its configuration, as transformers has it."""
     template: str = ""
     """Prompt family it was tuned on."""
     preprocessing: str = ""
@@ -97,6 +97,7 @@ def look_up(folder: Path, name: str, recorded: Digests, *, verify: bool = False)
     if not own.is_dir():
         return Found("missing")
     absent = [pattern for pattern in record.files if not any(any(own.glob(one)) for one in pattern.split("|"))]
+    absent += _absent_shards(own)
     if absent:
         return Found("incomplete", f"no {', no '.join(pattern.replace('|', ' or ') for pattern in absent)}")
     digests = {**recorded.get(name, {}), **record.sha256}
@@ -106,6 +107,21 @@ def look_up(folder: Path, name: str, recorded: Digests, *, verify: bool = False)
         file for file, digest in digests.items() if not (own / file).is_file() or sha256_file(own / file) != digest
     ]
     return Found("changed", ", ".join(sorted(wrong))) if wrong else Found("as recorded")
+
+
+def _absent_shards(folder: Path) -> list[str]:
+    """Return the files of weights that an index names and the folder lacks: a download that was broken off."""
+    absent: set[str] = set()
+    for index in folder.glob("*.index.json"):
+        try:
+            named = {str(file) for file in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return [f"readable {index.name}"]
+        # Weights that are published in two formats are complete in one.
+        kind = index.name.removesuffix(".index.json")
+        if not (folder / kind).is_file() and any((folder / file).is_file() for file in named):
+            absent |= {file for file in named if not (folder / file).is_file()}
+    return sorted(absent)
 
 
 def read_record(folder: Path) -> Digests:

@@ -13,7 +13,7 @@ from radlet.core.config import Config
 from radlet.core.errors import DataError
 from radlet.core.records import OBSERVATIONS, Example, State
 from radlet.models.freezing import is_frozen
-from radlet.models.prompts import IGNORED, PromptConfig, encode_target
+from radlet.models.prompts import IGNORED, PromptConfig
 from radlet.models.report_model import ReportModel
 from radlet.models.sequences import pad_right
 from radlet.training.augmentation import AugmentationConfig
@@ -75,7 +75,9 @@ class ReportObjective:
 
         self._prompts = [encode(row, len(row.image_paths)) for row in rows]
         self._blind_prompts = [encode(row, 0) for row in rows] if config.film_dropout else self._prompts
-        self._targets = [encode_target(tokenizer, row.target or "", prompt)[: config.max_target_tokens] for row in rows]
+        self._targets = [
+            report_model.encode_target(row.target or "", prompt)[: config.max_target_tokens] for row in rows
+        ]
         self._frozen = [module for module in self.model.modules() if is_frozen(module)]
         self._sees_company = any(isinstance(m, _BatchNorm) and not is_frozen(m) for m in self.model.modules())
         self._filmed = np.flatnonzero([len(row.image_paths) > 0 for row in rows]) if films is not None else np.empty(0)

@@ -97,7 +97,8 @@ def test_every_key_of_the_full_size_finds_its_place() -> None:
         for half, shape in (("A", (64, columns)), ("B", (rows, 64)))
     }
     assert len(updates) == 448
-    assert set(llava_rad_keys.pair_updates(where, updates, vicuna, 64, report)) == set(linear)
+    names = [name for inside in TARGETS.values() for name in inside]
+    assert set(llava_rad_keys.pair_updates(where, updates, vicuna, 64, names, report)) == set(linear)
     assert sum(tensor.numel() for tensor in projector.values()) == 3_149_824 + 16_781_312  # 19,931,136 as published
     shapes = {name: tuple(tensor.shape) for name, tensor in written.items()}
     shapes |= {f"language_model.{name}": shape for name, shape in vicuna.items()}
@@ -163,6 +164,20 @@ SPOILED = {
     "no-updates": (without("adapter_model.bin"), "holds no adapter_model"),
     "no-config": (without("config.json"), "holds no config.json"),
     "no-rank": (settings("adapter_config.json", {"lora_alpha": 8}), "no rank r and lora_alpha"),
+    "rank-of-another-type": (settings("adapter_config.json", adapter_settings() | {"r": True}), "no rank r"),
+    "settings-of-another-type": (
+        lambda folder, language_model: write_json(
+            language_model / "config.json", {"model_type": "llama", "hidden_size": "x"}
+        ),
+        "holds no language model",
+    ),
+    "no-image-size": (settings("biomedclipcxr_518.json", {"vision_cfg": []}), "tells no vision_cfg with image_size"),
+    "no-files-in-index": (
+        lambda folder, language_model: write_json(
+            language_model / "model.safetensors.index.json", {"weight_map": {"a": 3}}
+        ),
+        "tells of no files",
+    ),
     "dora": (settings("adapter_config.json", adapter_settings() | {"use_dora": True}), "use_dora = True"),
     "another-llava": (
         settings("config.json", {"mm_hidden_size": 24, "mm_vision_select_layer": -1}),
@@ -230,6 +245,21 @@ FOREIGN = {
         "adapter_model.bin",
         lambda state: state.update({f"{LAYER}.lora_A.weight": torch.zeros(2, 32)}),
         r"lora_A\.weight is \(2, 32\) instead of \(4, 32\), rank 4",
+    ),
+    "lacking-layer": (
+        "adapter_model.bin",
+        lambda state: [state.pop(f"{LAYER}.lora_{half}.weight") for half in "AB"],
+        r"q_proj\.lora_A\.weight is missing",
+    ),
+    "not-finite": (
+        "adapter_model.bin",
+        lambda state: state[f"{LAYER}.lora_A.weight"].fill_(float("nan")),
+        "holds numbers that are not finite",
+    ),
+    "integers": (
+        "non_lora_trainables.bin",
+        lambda state: state.update({name: tensor.to(torch.int8) for name, tensor in state.items()}),
+        r"holds torch\.int8",
     ),
     "half": ("adapter_model.bin", lambda state: state.pop(f"{LAYER}.lora_B.weight"), "without its other half"),
     "elsewhere": (

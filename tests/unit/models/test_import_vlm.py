@@ -23,7 +23,9 @@ from radlet.models.importers.unpickling import UnpickledFile
 from radlet.models.importers.vlm import VlmImport, import_vlm
 
 
-def run_import(source: Path, out: Path, tower: Path | None = None, **choice: object) -> dict[str, dict[str, int]]:
+def run_import(
+    source: Path, out: Path, tower: Path | None = None, family: str | None = None, **choice: object
+) -> dict[str, dict[str, int]]:
     def image_path(folder, architecture, config):
         stride_px, asked = architecture.stride_px(config), SquareChoice(**choice)
         if stride_px is None:
@@ -32,7 +34,7 @@ def run_import(source: Path, out: Path, tower: Path | None = None, **choice: obj
             settings = dynamic_settings(folder, stride_px, asked)
         return ImagePath(settings.model_dump(mode="json"), settings.digest, {})
 
-    return import_vlm(VlmImport(source, tower, None, "frontal", image_path), out, Progress(quiet=True)).counts()
+    return import_vlm(VlmImport(source, tower, family, "frontal", image_path), out, Progress(quiet=True)).counts()
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def test_pickled_weights_become_safetensors(llava: Path, tmp_path: Path) -> None
     assert all(torch.equal(written[name], tensor) for name, tensor in weights.items())
 
 
-@pytest.mark.parametrize("what", ["missing", "unknown", "shape"])
+@pytest.mark.parametrize("what", ["missing", "unknown", "shape", "quantised", "not finite"])
 def test_weights_that_do_not_fit_are_refused(llava: Path, tmp_path: Path, what: str) -> None:
     weights = load_file(llava / "model.safetensors")
     name = "multi_modal_projector.linear_1.weight"
@@ -86,10 +88,14 @@ def test_weights_that_do_not_fit_are_refused(llava: Path, tmp_path: Path, what: 
         del weights[name]
     elif what == "unknown":
         weights["model.image_newline"] = torch.zeros(32)
+    elif what == "quantised":
+        weights[name] = weights[name].to(torch.int8)
+    elif what == "not finite":
+        weights[name][0, 0] = torch.inf
     else:
         weights[name] = torch.zeros(3, 3)
     save_file(weights, llava / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(CheckpointError, match=r"linear_1|image_newline"):
+    with pytest.raises(CheckpointError, match=rf"^{llava}: .*(linear_1|image_newline)"):
         run_import(llava, tmp_path / "out")
     assert not list(tmp_path.glob("*out*")), "half an import is left"
 
@@ -166,8 +172,9 @@ def test_models_of_any_size_get_a_square_that_fits(tmp_path: Path) -> None:
         ({"quantization_config": {"bits": 4}}, CheckpointError, "quantised"),
         ({"image_token_index": 7}, CheckpointError, "image token"),
         ({"image_seq_length": 576}, CheckpointError, "576 image tokens"),
+        ({"text_config": {"model_type": "llama", "hidden_size": "x"}}, CheckpointError, "config.json cannot be read"),
     ],
-    ids=["anyres", "quantised", "token", "length"],
+    ids=["anyres", "quantised", "token", "length", "type"],
 )
 def test_configurations_that_cannot_be_repeated_are_refused(
     llava: Path, tmp_path: Path, changes: dict[str, object], error: type[Exception], says: str
@@ -180,6 +187,11 @@ def test_configurations_that_cannot_be_repeated_are_refused(
 def test_without_a_chat_template_a_family_must_be_named(llava: Path, tmp_path: Path) -> None:
     (llava / "chat_template.jinja").unlink()
     with pytest.raises(CheckpointError, match="--family"):
+        run_import(llava, tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"--family qwen3.*is no token of this language model"):
+        run_import(llava, tmp_path / "out", family="qwen3")
+    (llava / "chat_template.json").write_text("[]")
+    with pytest.raises(CheckpointError, match=r"chat_template\.json: is no JSON object"):
         run_import(llava, tmp_path / "out")
 
 

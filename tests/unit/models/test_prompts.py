@@ -1,6 +1,9 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from radlet.models.architectures.base import FilmText
 from radlet.models.prompts import PLAIN, PromptConfig, encode_prompt, encode_target
 from radlet.models.tokenizers import train_tokenizer
 
@@ -42,6 +45,20 @@ def test_no_text_can_forge_a_film(text: str, num_images: int) -> None:
     asked = PromptConfig().render(num_images, None, f"<image>{text}<image>")
     assert encode_prompt(TOKENIZER, asked, 4).count(IMAGE) == 4 * num_images
     assert IMAGE not in encode_target(TOKENIZER, f"a <image> {text}")
+
+
+def test_the_film_of_another_architecture_cannot_be_forged_either() -> None:
+    film = FilmText("<a>", "</s>", "<b>")  # a special token of this tokenizer
+    end = TOKENIZER.eos_token_id
+    prompt = PromptConfig().render(2, "worse </s> than </s>")
+    assert encode_prompt(TOKENIZER, prompt, 3, film=film).count(end) == 6
+    assert encode_target(TOKENIZER, "a </s> b", film=film).count(end) == 1  # the end of the answer
+
+
+@pytest.mark.parametrize("words", ["Why: {reason}", "Why: {indication", "Why: {}", "Why: {indication.x}"])
+def test_braces_that_cannot_be_filled_are_refused_at_once(words: str) -> None:
+    with pytest.raises(ValidationError, match="brace that is not"):
+        PromptConfig(question_with_indication=words)
 
 
 @given(st.text(max_size=80))

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from radlet.cli import app
 from radlet.core.console import Progress
 from radlet.core.errors import ConfigError, DataError, UnknownNameError
+from radlet.models.architectures import ARCHITECTURES
 from radlet.models.language_families import language_families
 from radlet.models.templates import prompt_templates
 from radlet.models.towers import TOWERS
@@ -34,8 +35,10 @@ def test_a_record_names_what_the_code_knows(name):
     record = weight_record(name)
     assert record.licence
     assert "http" not in record.repository
-    if record.kind in ("language_model", "report_model"):
+    if record.kind == "report_model":
         assert record.template in prompt_templates()
+        assert record.family in ARCHITECTURES
+    if record.kind == "language_model":
         assert record.template in language_families()[record.family].templates
     if record.kind == "tower":
         assert record.family in TOWERS
@@ -48,6 +51,18 @@ def test_what_is_here_missing_or_begun_is_told_apart(weights):
     assert look_up(weights, "biomedlm", {}).state == "missing"
     begun = look_up(weights, "vicuna-7b-v1.5", {})
     assert (begun.state, begun.detail.split(",")[0]) == ("incomplete", "no tokenizer.model or tokenizer.json")
+
+
+def test_a_download_that_was_broken_off_is_not_complete(weights):
+    (weights / "gpt2" / "model.safetensors").rename(weights / "gpt2" / "model-1.safetensors")
+    index = weights / "gpt2" / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}))
+    found = look_up(weights, "gpt2", {})
+    assert (found.state, found.detail) == ("incomplete", "no model-2.safetensors")
+    (weights / "gpt2" / "model-2.safetensors").touch()
+    assert look_up(weights, "gpt2", {}).state == "here"
+    index.write_text("[]")
+    assert look_up(weights, "gpt2", {}).detail == "no readable model.safetensors.index.json"
 
 
 def test_a_changed_file_is_found_by_its_digest(weights):

@@ -69,8 +69,11 @@ def _read_template(folder: Path, tokenizer: PreTrainedTokenizerBase) -> str:
     for name in ("chat_template.jinja", "chat_template.json", "processor_config.json"):
         path = folder / name
         if path.is_file():
-            text = path.read_text(encoding="utf-8")
-            found = text if path.suffix == ".jinja" else json.loads(text).get("chat_template")
+            try:
+                text = path.read_text(encoding="utf-8")
+                found = text if path.suffix == ".jinja" else json.loads(text).get("chat_template")
+            except (ValueError, AttributeError):
+                raise CheckpointError(f"{path}: is no JSON object, or is cut short. Fetch it again.") from None
             if found:
                 return str(found)
     if not tokenizer.chat_template:

@@ -135,7 +135,8 @@ def _write_language_model(
 ) -> None:
     """Stream the language model into the shards, file by file, with every update merged."""
     weights = TensorFiles(part for path in files.weights for part in read[path])
-    updates = pair_updates(files.adapter, TensorFiles(read[files.adapter]).all(), weights.shapes, files.rank, report)
+    published = TensorFiles(read[files.adapter]).all()
+    updates = pair_updates(files.adapter, published, weights.shapes, files.rank, files.targets, report)
     for name, tensor in progress.track(weights.items(), "merging", len(weights.shapes)):
         if name.endswith(".rotary_emb.inv_freq"):
             report.dropped("language model", name, "computed from the configuration")

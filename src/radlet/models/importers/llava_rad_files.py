@@ -9,6 +9,7 @@ from transformers import AutoConfig, LlamaConfig
 
 from radlet.core.errors import CheckpointError
 from radlet.models.importers.key_report import refuse
+from radlet.models.loading import LOADING_ERRORS
 
 CONFIG = "config.json"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -62,6 +63,7 @@ class LlavaRadFiles:
         pair: The open_clip configuration of the image encoder and its text tower.
         rank: Of the updates.
         alpha: Their scale; their weight is alpha / rank.
+        targets: Names of the layers that they update.
         mm_hidden_size: Width of the image encoder as published.
     """
 
@@ -71,6 +73,7 @@ class LlavaRadFiles:
     pair: dict[str, Any]
     rank: int
     alpha: float
+    targets: tuple[str, ...]
     mm_hidden_size: int
 
     @classmethod
@@ -85,18 +88,24 @@ class LlavaRadFiles:
             if not any((folder / name).is_file() for name in names):
                 raise CheckpointError(f"{folder}: holds no {names[0]}. Place all files of the publication there.")
         published, adapter, pair = (_read_json(folder / name) for name in (CONFIG, ADAPTER_CONFIG, PAIR_CONFIG))
+        _check_pair(folder / PAIR_CONFIG, pair)
         text_config = _read_language_model(language_model_dir)
         _check_config(folder / CONFIG, published, text_config)
         rank, alpha = adapter.get("r"), adapter.get("lora_alpha")
-        if not isinstance(rank, int) or not isinstance(alpha, int | float) or rank < 1:
-            raise CheckpointError(f"{folder / ADAPTER_CONFIG}: tells no rank r and lora_alpha. {_REMEDY}")
+        targets = adapter.get("target_modules")
+        numbers = type(rank) is int and rank > 0 and type(alpha) in (int, float) and alpha > 0
+        if not numbers or not isinstance(targets, list) or not targets:
+            raise CheckpointError(
+                f"{folder / ADAPTER_CONFIG}: tells no rank r, lora_alpha and list of target_modules. {_REMEDY}"
+            )
         special = [
             f"{name} = {adapter[name]!r}"
             for name, plain in _PLAIN_LORA.items()
             if name in adapter and adapter[name] not in plain
         ]
         refuse(folder / ADAPTER_CONFIG, special, "Only plain LoRA is merged here.")
-        return cls(folder, language_model_dir, text_config, pair, rank, alpha, int(published["mm_hidden_size"]))
+        width = published["mm_hidden_size"]
+        return cls(folder, language_model_dir, text_config, pair, rank, alpha, tuple(map(str, targets)), width)
 
     @property
     def size_px(self) -> int:
@@ -145,7 +154,10 @@ def weight_files(folder: Path) -> list[Path]:
     for name in ("model.safetensors", "pytorch_model.bin"):
         index = folder / f"{name}.index.json"
         if index.is_file():
-            paths = [folder / file for file in sorted(set(_read_json(index).get("weight_map", {}).values()))]
+            weight_map = _read_json(index).get("weight_map")
+            if not isinstance(weight_map, dict) or not all(isinstance(file, str) for file in weight_map.values()):
+                raise CheckpointError(f"{index}: tells of no files. Fetch it again.")
+            paths = [folder / file for file in sorted(set(weight_map.values()))]
             missing = [f"{path.name} is missing" for path in paths if not path.is_file()]
             refuse(folder, missing, f"{index.name} names it: fetch it again.")
             return paths
@@ -159,7 +171,7 @@ def _read_language_model(folder: Path) -> LlamaConfig:
         raise CheckpointError(f"{folder}: is no folder. Give the local folder of Vicuna 7B v1.5 with its tokenizer.")
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
+    except LOADING_ERRORS as error:
         raise CheckpointError(
             f"{folder}: holds no language model ({type(error).__name__}). Give the local folder of Vicuna 7B v1.5."
         ) from None
@@ -171,8 +183,14 @@ def _read_language_model(folder: Path) -> LlamaConfig:
     return config
 
 
+def _check_pair(path: Path, pair: dict[str, Any]) -> None:
+    vision = pair.get("vision_cfg")
+    if not isinstance(vision, dict) or type(vision.get("image_size")) is not int:
+        raise CheckpointError(f"{path}: tells no vision_cfg with image_size. {_REMEDY}")
+
+
 def _check_config(path: Path, published: dict[str, Any], text_config: LlamaConfig) -> None:
-    problems = [] if "mm_hidden_size" in published else ["mm_hidden_size is missing"]
+    problems = [] if type(published.get("mm_hidden_size")) is int else ["mm_hidden_size is no number, or missing"]
     problems += [
         f"{name} is {published[name]!r} instead of {wanted!r}"
         for name, wanted in _PUBLISHED.items()

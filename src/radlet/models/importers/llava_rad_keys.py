@@ -1,6 +1,6 @@
 """Every key of LLaVA-Rad's published files, and what it becomes: nothing here reads a file or computes with weights."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
@@ -70,7 +70,12 @@ def map_projector(path: Path, state: State, report: KeyReport) -> State:
 
 
 def pair_updates(
-    path: Path, state: State, shapes: Mapping[str, tuple[int, ...]], rank: int, report: KeyReport
+    path: Path,
+    state: State,
+    shapes: Mapping[str, tuple[int, ...]],
+    rank: int,
+    targets: Collection[str],
+    report: KeyReport,
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """Return ``name of the weight -> (A, B)``, every pair whole and of the shape that its weight needs.
 
@@ -79,6 +84,7 @@ def pair_updates(
         state: The updates under their published names.
         shapes: Names and shapes of the language model.
         rank: Of the updates, by their configuration.
+        targets: Names of the layers that are updated, by the same; each of them must be, wherever it stands.
         report: Told of every key.
 
     Raises:
@@ -98,13 +104,16 @@ def pair_updates(
         report.merged("updates", name, f"language_model.{weight}", "W + alpha / rank B A in float32")
         other = state.get(f"{_UPDATE}{stem}.lora_{'B' if end[0] == 'A' else 'A'}.weight")
         rows, columns = shapes[weight]
-        wanted = (rank, columns) if end[0] == "A" else (rows, rank)
+        shape = (rank, columns) if end[0] == "A" else (rows, rank)
         if other is None:
             problems.append(f"{name} stands without its other half")
-        elif tuple(tensor.shape) != wanted:
-            problems.append(f"{name} is {tuple(tensor.shape)} instead of {wanted}, rank {rank} by its configuration")
+        elif tuple(tensor.shape) != shape:
+            problems.append(f"{name} is {tuple(tensor.shape)} instead of {shape}, rank {rank} by its configuration")
         elif end[0] == "A":
             pairs[weight] = (tensor, other)
+    ends = tuple(f".{target}.weight" for target in targets)
+    updated = (f"{_UPDATE}{name.removesuffix('.weight')}.lora_A.weight" for name in shapes if name.endswith(ends))
+    problems += [f"{name} is missing" for name in updated if name not in state]
     refuse(path, problems, "Give the adapter that belongs to adapter_config.json and this language model.")
     return pairs
 

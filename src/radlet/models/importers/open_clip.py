@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModel, BertConfig, PretrainedConfig
+from transformers import AutoConfig, AutoModel, BertConfig, PretrainedConfig
 
 from radlet.core.errors import CheckpointError
 from radlet.core.runs import write_atomically
@@ -23,12 +23,14 @@ from radlet.models.importers.staging import staged
 from radlet.models.importers.tensor_files import TensorFiles
 from radlet.models.importers.timm_vit import DINOV2, VIT, convert_tower, dinov2_config, vit_config
 from radlet.models.importers.unpickling import unpickle
-from radlet.models.loading import load_strictly
+from radlet.models.loading import LOADING_ERRORS, first_line, load_strictly
 from radlet.models.towers import load_tower
 
 CONFIG = "open_clip_config.json"
 WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 """Names under which open_clip publishes weights; else the only .safetensors, .bin or .pt file there is."""
+RESIZE_MODES = {"shortest": "crop", "squash": "squash", "longest": "pad", None: "crop"}
+"""open_clip's ways of making films square -> ours; it takes the first where it is told none."""
 
 State = dict[str, torch.Tensor]
 _HEADS = {"tiny": 3, "small": 6, "base": 12, "large": 16, "huge": 16}
@@ -85,7 +87,7 @@ class OpenClipFiles:
                 f"{config}: tells no vision_cfg with image_size and timm_model_name. Give an open_clip "
                 "pair whose image tower is a timm vision transformer."
             )
-        return cls(config, weights, model, content.get("preprocess_cfg", {}))
+        return cls(config, weights, model, _preprocessing(config, content.get("preprocess_cfg") or {}))
 
     @property
     def size_px(self) -> int:
@@ -205,9 +207,7 @@ def _write_text_side(state: State, bert_dir: Path | None, folder: Path, report: 
         report.mapped("text tower", _TEXT + name, [name])
     for name in heads:
         report.mapped("heads", name, [_HEAD_NAMES[name]])
-    if not (bert_dir / "config.json").is_file():
-        raise CheckpointError(f"{bert_dir}: holds no config.json. Place that of the text tower's BERT there.")
-    config = BertConfig.from_pretrained(bert_dir, local_files_only=True)
+    config = _read_bert_config(bert_dir)
     _save(folder / "text_encoder", config, text, "BertModel")
     load_strictly(AutoModel, folder / "text_encoder", "text tower", may_be_fresh=("pooler.",))
     for name in ("vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
@@ -215,3 +215,32 @@ def _write_text_side(state: State, bert_dir: Path | None, folder: Path, report: 
             shutil.copyfile(bert_dir / name, folder / "text_encoder" / name)
     whole = {_HEAD_NAMES[name]: tensor.contiguous().clone() for name, tensor in heads.items()}
     save_file(whole, folder / "heads.safetensors")
+
+
+def _preprocessing(path: Path, told: Any) -> dict[str, Any]:
+    """Return what the file tells of preprocessing.
+
+    Raises:
+        CheckpointError: It is no table, or films are made square in a way that is not known.
+    """
+    problems = [] if isinstance(told, dict) else ["preprocess_cfg is no table"]
+    if not problems:
+        problems += [
+            f"{name} is {told[name]!r}" for name in ("mean", "std") if not isinstance(told.get(name) or [], list)
+        ]
+        mode = told.get("resize_mode")
+        problems += [f"resize_mode is {mode!r}"] if mode not in tuple(RESIZE_MODES) else []
+    refuse(path, problems, f"Three numbers each, and one of {', '.join(filter(None, RESIZE_MODES))}, can be repeated.")
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _read_bert_config(folder: Path) -> BertConfig:
+    if not (folder / "config.json").is_file():
+        raise CheckpointError(f"{folder}: holds no config.json. Place that of the text tower's BERT there.")
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except LOADING_ERRORS as error:
+        raise CheckpointError(f"{folder}: config.json cannot be read: {first_line(error)}") from None
+    if not isinstance(config, BertConfig):
+        raise CheckpointError(f"{folder}: is a {config.model_type}. Give the folder of the text tower's BERT.")
+    return config

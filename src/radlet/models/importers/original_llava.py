@@ -18,6 +18,7 @@ from radlet.models.importers.key_report import KeyReport, refuse
 from radlet.models.importers.llava_rad_files import weight_files
 from radlet.models.importers.tensor_files import ShardWriter, TensorFiles
 from radlet.models.importers.unpickling import unpickle
+from radlet.models.loading import LOADING_ERRORS, first_line
 from radlet.models.tokenizers import lend_unknown_to_image
 
 _PREPROCESSOR = "preprocessor_config.json"
@@ -130,7 +131,7 @@ def _read_tower_config(tower: Path) -> PretrainedConfig:
         raise CheckpointError(f"--tower {tower}: is no folder. Give the local folder of the image encoder.")
     try:
         config = AutoConfig.from_pretrained(tower, local_files_only=True)
-    except (OSError, ValueError) as error:
+    except LOADING_ERRORS as error:
         raise CheckpointError(f"--tower {tower}: holds no image encoder ({type(error).__name__}).") from None
     vision = getattr(config, "vision_config", config)
     if vision.model_type != "clip_vision_model":
@@ -140,7 +141,11 @@ def _read_tower_config(tower: Path) -> PretrainedConfig:
 
 def _write_config(folder: Path, published: dict[str, Any], vision: PretrainedConfig, out: Path) -> None:
     names = LlamaConfig().to_dict().keys() - {"model_type", "architectures"}
-    text = LlamaConfig(**{name: value for name, value in published.items() if name in names})
+    try:
+        text = LlamaConfig(**{name: value for name, value in published.items() if name in names})
+        layer = int(published.get("mm_vision_select_layer", -2))
+    except LOADING_ERRORS as error:
+        raise CheckpointError(f"{folder / 'config.json'}: cannot be read: {first_line(error)}") from None
     tokenizer = lend_unknown_to_image(folder)
     if vision.hidden_size != published.get("mm_hidden_size", vision.hidden_size):
         raise CheckpointError(
@@ -154,7 +159,7 @@ def _write_config(folder: Path, published: dict[str, Any], vision: PretrainedCon
         text_config=text,
         image_token_index=tokenizer.unk_token_id,
         image_seq_length=patches if drop_class else patches + 1,
-        vision_feature_layer=int(published.get("mm_vision_select_layer", -2)),
+        vision_feature_layer=layer,
         vision_feature_select_strategy="default" if drop_class else "full",
         projector_hidden_act="gelu",
     )

@@ -14,10 +14,15 @@ from radlet.core.runs import write_atomically
 MAX_SHARD_BYTES = 1024**3
 """A shard is at most so large, or one tensor."""
 _WEIGHTS = "model.safetensors"
+_FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 class TensorFiles:
     """Named tensors in safetensors files; headers are read at once, tensors when asked for.
+
+    Attributes:
+        shapes: Of every tensor.
+        integers: Names and types of those that are no floating-point numbers, or ones of 8 bits.
 
     Raises:
         CheckpointError: A file cannot be read, or two hold the same name.
@@ -26,10 +31,13 @@ class TensorFiles:
     def __init__(self, paths: Iterable[Path]) -> None:
         self._file_of: dict[str, Path] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
+        self.integers: dict[str, str] = {}
         for path in paths:
             try:
                 with safe_open(path, "pt") as file:
-                    shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+                    slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+                    shapes = {name: tuple(one.get_shape()) for name, one in slices.items()}
+                    kinds = {name: one.get_dtype() for name, one in slices.items()}
             except (OSError, SafetensorError) as error:
                 raise CheckpointError(
                     f"{path}: is no safetensors file, or is damaged or cut short ({type(error).__name__}). Fetch it "
@@ -40,6 +48,7 @@ class TensorFiles:
                 raise CheckpointError(f"{path}: {twice[0]} stands in {self._file_of[twice[0]].name} too.")
             self._file_of |= dict.fromkeys(shapes, path)
             self.shapes |= shapes
+            self.integers |= {name: kind for name, kind in kinds.items() if kind not in _FLOATS}
 
     def items(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield every name and its tensor, file by file."""
@@ -68,7 +77,17 @@ class ShardWriter:
         self.num_bytes = 0
 
     def add(self, name: str, tensor: torch.Tensor) -> None:
-        """Take a tensor; a full shard goes to disk first."""
+        """Take a tensor; a full shard goes to disk first.
+
+        Raises:
+            CheckpointError: Its numbers are integers, or not all finite.
+        """
+        if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
+            kind = "numbers that are not finite" if tensor.is_floating_point() else str(tensor.dtype)
+            raise CheckpointError(
+                f"{name}: holds {kind}; weights are finite floating-point numbers. Fetch its file again, or give "
+                "weights that are not quantised."
+            )
         if self._held and sum(held.nbytes for held in self._held.values()) + tensor.nbytes > MAX_SHARD_BYTES:
             self._flush()
         self._held[name] = tensor.contiguous()

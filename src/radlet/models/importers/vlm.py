@@ -33,7 +33,8 @@ from radlet.models.importers.llava_rad import ImagePath
 from radlet.models.importers.llava_rad_files import weight_files
 from radlet.models.importers.tensor_files import ShardWriter, TensorFiles
 from radlet.models.importers.unpickling import unpickle
-from radlet.models.prompts import PromptConfig
+from radlet.models.loading import LOADING_ERRORS
+from radlet.models.prompts import PromptConfig, encode_prompt
 from radlet.models.report_model import CARD, ModelCard, load_report_model
 
 LICENCE = "The licence and the terms of use of the imported weights apply to these weights."
@@ -76,7 +77,7 @@ def import_vlm(given: VlmImport, out: Path, progress: Progress) -> KeyReport:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out}: is there already. Give a folder that is not, or is empty.")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with _replaced(out) as folder:
+    with _replaced(out, given.folder) as folder:
         report, source, family = KeyReport(), given.folder, given.family
         sources = [given.folder / "config.json", *weight_files(given.folder)]
         original = is_original_llava(given.folder)
@@ -97,7 +98,7 @@ def import_vlm(given: VlmImport, out: Path, progress: Progress) -> KeyReport:
         _copy_beside(source, folder)
         write_atomically(folder / CARD, card.model_dump_json(indent=2) + "\n")
         progress.console.print("  loading the checkpoint, as a stage will")
-        load_report_model(folder)
+        _check_numbers(given.folder, load_report_model(folder).model)
         progress.console.print("  hashing the published files")
         report.write(folder, progress.track(sources, "files", len(sources)), kind="vlm", architecture=config.model_type)
     Run(out, finished=False).finish()
@@ -110,6 +111,7 @@ def _make_card(given: VlmImport, source: Path, family: str | None, config: Pretr
     tokenizer = _read_tokenizer(source)
     if family:
         prompt = PromptConfig(family=family)
+        _check_words(prompt, tokenizer)
     else:
         prompt = chat_prompt(source, tokenizer, architecture.film_text, architecture.chat_marker)
     image = given.image_path(source, architecture, config)
@@ -125,6 +127,21 @@ def _make_card(given: VlmImport, source: Path, family: str | None, config: Pretr
         feature_layer=_layer(config),
         licence=LICENCE,
     )
+
+
+def _check_words(prompt: PromptConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Hold the words of a family against the tokenizer."""
+    try:
+        prompt.end_token_id(tokenizer)
+        encode_prompt(tokenizer, prompt.render(0), 0, prompt)
+    except ConfigError as error:
+        raise ConfigError(f"--family {prompt.family}: {error}") from None
+
+
+def _check_numbers(folder: Path, model: PreTrainedModel) -> None:
+    """Refuse weights that are not all finite."""
+    weights = [name for name, weight in model.named_parameters() if not torch.isfinite(weight).all()]
+    refuse(folder, [f"{name} holds numbers that are not finite" for name in weights], "Fetch the files again.")
 
 
 def _layer(config: PretrainedConfig) -> int:
@@ -150,8 +167,9 @@ def name_weights(folder: Path, architecture: Architecture, config: PretrainedCon
     converters = [change for change in changes if isinstance(change, WeightConverter)]
     renamings = [change for change in changes if not isinstance(change, WeightConverter)]
     rows, problems = [], []
-    found = TensorFiles(weight_files(folder)).shapes
-    for name, shape in found.items():
+    found = TensorFiles(weight_files(folder))
+    problems += [f"{name} is quantised ({kind})" for name, kind in found.integers.items()]
+    for name, shape in found.shapes.items():
         target, converted = rename_source_key(name, renamings, converters, model.base_model_prefix, wanted)
         if target not in wanted:
             problems.append(f"{name} is unknown")
@@ -169,8 +187,11 @@ def _untied(model: PreTrainedModel) -> set[str]:
 
 
 @contextlib.contextmanager
-def _replaced(out: Path) -> Iterator[Path]:
-    """Make a folder beside `out` that takes its place if all goes well; what else was made beside it is removed."""
+def _replaced(out: Path, published: Path) -> Iterator[Path]:
+    """Make a folder beside `out` that takes its place if all goes well; what else was made beside it is removed.
+
+    Errors name the published folder, which is still there for those who read them.
+    """
     folder = out.with_name(f".{out.name}-{os.getpid()}")
     beside = folder.with_name(f"{folder.name}-as-transformers")
     folder.mkdir()
@@ -179,6 +200,10 @@ def _replaced(out: Path) -> Iterator[Path]:
         if out.exists():
             out.rmdir()
         folder.rename(out)
+    except CheckpointError as error:
+        raise CheckpointError(
+            str(error).replace(str(beside), str(published)).replace(str(folder), str(published))
+        ) from None
     finally:
         for rest in (folder, beside):
             shutil.rmtree(rest, ignore_errors=True)
@@ -191,11 +216,11 @@ def _read_config(folder: Path) -> PretrainedConfig:
         raise UnknownNameError(
             f"{folder}: config.json says model_type '{kind}'. What can be imported: {', '.join(sorted(ARCHITECTURES))}."
         )
-    if "quantization_config" in content:
+    if content.get("quantization_config"):
         raise CheckpointError(f"{folder}: the weights are quantised. Give those that they were made from.")
     try:
         return AutoConfig.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, TypeError) as error:
+    except LOADING_ERRORS as error:
         raise CheckpointError(
             f"{folder}: config.json cannot be read ({type(error).__name__}). Fetch it again."
         ) from None
@@ -204,7 +229,7 @@ def _read_config(folder: Path) -> PretrainedConfig:
 def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, ImportError) as error:
+    except LOADING_ERRORS as error:
         raise CheckpointError(
             f"{folder}: no tokenizer could be loaded ({type(error).__name__}). Place its files there."
         ) from None
