@@ -163,7 +163,7 @@ SPOILED = {
     "no-projector": (without("non_lora_trainables.bin"), "holds no non_lora_trainables"),
     "no-updates": (without("adapter_model.bin"), "holds no adapter_model"),
     "no-config": (without("config.json"), "holds no config.json"),
-    "no-rank": (settings("adapter_config.json", {"lora_alpha": 8}), "no rank r and lora_alpha"),
+    "no-rank": (settings("adapter_config.json", {"lora_alpha": 8}), "no rank r, lora_alpha"),
     "rank-of-another-type": (settings("adapter_config.json", adapter_settings() | {"r": True}), "no rank r"),
     "settings-of-another-type": (
         lambda folder, language_model: write_json(
