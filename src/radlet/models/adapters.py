@@ -129,13 +129,14 @@ class AdapterSet:
     Args:
         checkpoint: The base, a folder or the run that holds one.
         adapters: Folders of adapters, or runs that hold one, by the name they are asked for.
+        in_fp32: Compute in fp32, as in training, rather than in the dtype that the base is stored in.
 
     Raises:
         CheckpointError: An adapter is broken, was trained over other weights, or needs the base in another form.
         ConfigError: There are no adapters.
     """
 
-    def __init__(self, checkpoint: Path, adapters: Mapping[str, Path]) -> None:
+    def __init__(self, checkpoint: Path, adapters: Mapping[str, Path], in_fp32: bool = False) -> None:
         if not adapters:
             raise ConfigError("A set of adapters needs one at least.")
         folder = checkpoint_folder(checkpoint)
@@ -145,6 +146,8 @@ class AdapterSet:
         _check_one_form(folders, self.cards)
         self._base = load_report_model(folder)
         next(iter(self.cards.values())).method.prepare(self._base.model)
+        if in_fp32:
+            self._base.model.float()
         self._peft: PeftModel | None = None
         for name, path in folders.items():
             self._load(name, path)
@@ -184,8 +187,9 @@ class AdapterSet:
 def merge_adapters(checkpoint: Path, adapters: Sequence[tuple[Path, float]]) -> ReportModel:
     """Return a plain report model: the base, and every adapter's change of it times its weight.
 
-    One adapter of weight 1 gives the model that was trained, to the rounding of one addition. Several add up, updates
-    and projector alike: ``base + sum of weight x (merged - base)``. The card is that of the first.
+    The sums are taken in fp32, whatever the base is stored in, and so is the result. One adapter of weight 1 gives the
+    model that was trained, to the rounding of one addition. Several add up, updates and projector alike:
+    ``base + sum of weight x (merged - base)``. The card is that of the first.
 
     Raises:
         CheckpointError: An adapter is broken, was trained over other weights, or needs the base in another form.
@@ -199,7 +203,7 @@ def merge_adapters(checkpoint: Path, adapters: Sequence[tuple[Path, float]]) -> 
     if [weight for _, weight in adapters] == [1.0]:
         return first
     method = cards["0"].method
-    base = method.merge(method.prepare(load_report_model(folder).model)).state_dict()
+    base = method.merge(method.prepare(load_report_model(folder).model).float()).state_dict()
     total = {name: tensor.clone() for name, tensor in base.items()}
     for number, (path, weight) in enumerate(adapters):
         model = (first if number == 0 else _merged(folder, adapter_folder(path))).model
@@ -212,7 +216,7 @@ def merge_adapters(checkpoint: Path, adapters: Sequence[tuple[Path, float]]) -> 
 
 @torch.no_grad()
 def _merged(checkpoint: Path, folder: Path) -> ReportModel:
-    adapted = AdapterSet(checkpoint, {_NAME: folder})
+    adapted = AdapterSet(checkpoint, {_NAME: folder}, in_fp32=True)
     report_model = adapted.use(_NAME)
     model = adapted.cards[_NAME].method.merge(report_model.model)
     for name, module in list(model.named_modules()):

@@ -233,6 +233,11 @@ def read_card(folder: Path, kind: str) -> ModelCard:
         CheckpointError: The folder has none, or is another kind of checkpoint.
     """
     path = folder / CARD
+    if not path.is_file() and (folder / "adapter").is_dir():
+        raise CheckpointError(
+            f"{folder}: holds an adapter and no checkpoint (deliver = 'adapter'). Join it to the checkpoint it was "
+            "trained from: radlet merge CHECKPOINT ADAPTER --out DIR."
+        )
     if not path.is_file():
         raise CheckpointError(f"{folder}: is no radlet checkpoint (no {CARD} in it). Give the folder with the weights.")
     try:

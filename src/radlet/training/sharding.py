@@ -54,7 +54,10 @@ def read_tensors(folder: Path, like: Callable[[str], torch.Tensor | None], world
         if not isinstance(described, TensorStorageMetadata):  # which safetensors cannot hold
             continue
         model = like(name)
-        wanted[name] = torch.empty_like(model) if isinstance(model, DTensor) else torch.empty(described.size)
+        if isinstance(model, DTensor):
+            wanted[name] = torch.empty_like(model)
+        else:
+            wanted[name] = torch.empty(described.size, dtype=described.properties.dtype)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # as it should be
         load_parts(wanted, storage_reader=reader, process_group=world.patient, no_dist=world.size == 1)

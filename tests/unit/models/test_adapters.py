@@ -110,6 +110,25 @@ def test_stacked_adapters_add_their_changes_by_weight(base: Path, tmp_path: Path
         assert all(torch.equal(none[name], untouched[name]) for name in untouched)
 
 
+@pytest.mark.parametrize("weight", [1.0, 0.5])
+def test_a_base_stored_in_bfloat16_is_merged_in_full_precision(tmp_path: Path, weight: float) -> None:
+    half = make_report_model()
+    half.model.bfloat16()
+    save_report_model(half, tmp_path / "base", None)
+    report_model, tuning = tuned("lora", {"rank": 2, "alpha": 4}, load_report_model(tmp_path / "base"))
+    report_model.model.float()
+    before = report_model.model.state_dict()
+    before = {name.replace(".base_layer", ""): tensor.clone() for name, tensor in before.items()}
+    step(report_model)
+    save_adapter(report_model, tuning, weights_digest(tmp_path / "base"), tmp_path / "adapter")
+    after = tuning.merge(report_model.model).state_dict()
+    merged = merge_adapters(tmp_path / "base", [(tmp_path / "adapter", weight)]).model.state_dict()
+    for name, tensor in merged.items():
+        assert tensor.dtype == after[name].dtype
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor, before[name] + weight * (after[name] - before[name]))
+
+
 def test_another_base_is_refused_with_both_named(base: Path, tmp_path: Path) -> None:
     train_adapter(base, tmp_path / "adapter")
     other = make_report_model()
@@ -134,6 +153,9 @@ def test_what_is_no_adapter_is_said(base: Path, tmp_path: Path) -> None:
         AdapterSet(base, {"x": tmp_path})
     with pytest.raises(ConfigError, match="needs one"):
         AdapterSet(base, {})
+    (tmp_path / "run" / "adapter").mkdir(parents=True)
+    with pytest.raises(CheckpointError, match="radlet merge CHECKPOINT ADAPTER"):
+        load_report_model(tmp_path / "run")
     train_adapter(base, tmp_path)
     weights = load_file(tmp_path / "adapter_model.safetensors")
     (gone, *_) = (name for name in weights if "lora_B" in name)
