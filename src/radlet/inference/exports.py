@@ -22,7 +22,7 @@ from radlet.core.errors import CheckpointError
 from radlet.core.runs import sha256_file, write_atomically
 from radlet.models.architectures import ARCHITECTURES
 from radlet.models.architectures.base import Architecture, FilmText
-from radlet.models.prompts import PromptConfig, encode_prompt
+from radlet.models.prompts import PromptConfig, encode_prompt, encode_target
 from radlet.models.report_model import CARD, ModelCard, ReportModel, checkpoint_folder, load_report_model, read_card
 
 EXPORT = "export.json"
@@ -129,6 +129,10 @@ class ExportedModel:
         """Return token ids of what `words`, or the card's own, rendered, its films written out."""
         words = words or self.card.prompt
         return encode_prompt(self.tokenizer, prompt, self.num_image_tokens, words, self._film_text)
+
+    def encode_target(self, target: str) -> list[int]:
+        """Return token ids of an answer behind what the card's prompt rendered, and of its end."""
+        return encode_target(self.tokenizer, target, self.card.prompt, self._film_text)
 
     def load_source(self) -> ReportModel:
         """Load the checkpoint that the export was made from.

@@ -91,10 +91,11 @@ class LlavaRadFiles:
         _check_pair(folder / PAIR_CONFIG, pair)
         text_config = _read_language_model(language_model_dir)
         _check_config(folder / CONFIG, published, text_config)
-        rank, alpha = adapter.get("r"), adapter.get("lora_alpha")
+        rank: Any = adapter.get("r")
+        alpha: Any = adapter.get("lora_alpha")
         targets = adapter.get("target_modules")
-        numbers = type(rank) is int and rank > 0 and type(alpha) in (int, float) and alpha > 0
-        if not numbers or not isinstance(targets, list) or not targets:
+        is_rank, is_alpha = type(rank) is int and rank > 0, type(alpha) in (int, float) and alpha > 0
+        if not (is_rank and is_alpha and isinstance(targets, list) and targets):
             raise CheckpointError(
                 f"{folder / ADAPTER_CONFIG}: tells no rank r, lora_alpha and list of target_modules. {_REMEDY}"
             )
