@@ -166,13 +166,15 @@ def load_films(
     with autocast(device, config.loop.precision):
         precision = "bf16" if torch.is_autocast_enabled(device.type) else "fp32"
         folder = root / features_key(report_model, precision, device)
-        digests = digest_films(paths)
         shape = report_model.architecture.feature_shape(model.config, report_model.size_px)
         film_bytes = math.prod(shape) * torch.float32.itemsize
+        all_bytes = len(set(paths)) * film_bytes
+        # Where they can never fit, every film would be read for its digest in vain.
+        digests = digest_films(paths) if all_bytes <= max_bytes else {}
 
         def prepare() -> list[int] | str:
             """Encode what is missing and return how many films were found and encoded, or why there is no room."""
-            num_bytes = len(set(digests.values()) - films_held(folder)) * film_bytes
+            num_bytes = len(set(digests.values()) - films_held(folder)) * film_bytes if digests else all_bytes
             try:
                 if num_bytes and not make_room(root, folder.name, num_bytes, max_bytes):
                     return (
