@@ -25,7 +25,8 @@ from radlet.stages.pipeline import shipped_recipes
 from radlet.stages.plan import plan_stages
 from radlet.stages.plan_inputs import SHAPES, Recipes, Workload
 
-STEPS = (3, 9)
+STEPS = {"tiny": (3, 33), "30M": (2, 8), "135M LoRA": (2, 8)}
+"""Optimiser steps of a short and of a long run, whose difference is timed."""
 SIZES = {
     "tiny": (None, []),
     "30M": (
@@ -63,8 +64,11 @@ def main() -> None:
             recipes = Recipes.of(shipped_recipes("tiny"), [*overrides, *model], None)
             planned = plan_stages(recipes, workload, machine)[-1]
             own = [override.removeprefix("finetune.") for override in overrides]
-            (short_s, _), (long_s, peak) = [_finetune(runs["build"], aligned, own, steps, work) for steps in STEPS]
-            measured_s = (long_s - short_s) / (STEPS[1] - STEPS[0])
+            short, long = STEPS[size]
+            _finetune(runs["build"], aligned, own, 0, work)  # fills the cache of films
+            short_s, _ = _finetune(runs["build"], aligned, own, short, work)
+            long_s, peak = _finetune(runs["build"], aligned, own, long, work)
+            measured_s = (long_s - short_s) / (long - short)
             rows.append(
                 {
                     "size": size,
