@@ -55,7 +55,7 @@ def training(found: dict[str, Any]) -> str:
     ]
     return f"""## Training
 
-`python bench/training.py`: {found["threads"]} threads. The Trainer has its best settings: length groups, the faster of two attention kernels, autocast, a fused optimiser, films in memory. In `align` and `finetune` the encoder is
+`python bench/training.py`: {found["threads"]} thread(s). The Trainer has its best settings: length groups, the faster of two attention kernels, autocast, a fused optimiser, films in memory. In `align` and `finetune` the encoder is
 frozen; radlet keeps what it sees, the Trainer cannot.
 
 {table(names, rows)}
@@ -112,7 +112,7 @@ def inference(found: dict[str, Any]) -> str:
     names = ["size", "engine", "first token", "tokens/s, batch 1", "batch 16", "file", "process", "of the limit"]
     return f"""## Drafting
 
-`python bench/inference.py`: random weights, {found["threads"]} threads, memory read at {found["bandwidth_gb_s"]:.1f} GB/s. The limit is that bandwidth over
+`python bench/inference.py`: random weights, {found["threads"]} thread(s), memory read at {found["bandwidth_gb_s"]:.1f} GB/s. The limit is that bandwidth over
 the bytes of the language model's file, which a token reads; a file that fits into the cache can be read faster than memory. Bars: the
 engine of a CPU, {DEFAULT_ENGINE}, at least 0.9x of its own `llama-bench` and 60 % of the limit; batch 16 at least 3x batch 1.
 
