@@ -168,7 +168,7 @@ def toml(values: dict[str, object]) -> str:
 def test_a_killed_process_ends_all_and_others_in_another_number_go_on(
     values: dict[str, dict[str, object]], tmp_path: Path
 ) -> None:
-    long = changed(values["finetune"], tmp_path / "runs", parallel="fsdp", max_steps=60, lr=1e-3)
+    long = changed(values["finetune"], tmp_path / "runs", parallel="fsdp", max_steps=30, lr=1e-3)
     recipe = tmp_path / "finetune.toml"
     recipe.write_text(toml(long))
     command = [sys.executable, "-m", "radlet.cli", "finetune", str(recipe), "--processes"]
