@@ -108,7 +108,7 @@ class Drafter:
         sampling = sampling or Sampling(guidance=self.card.guidance, max_new_tokens=self.card.max_new_tokens)
         check_served(self._engine_name, self._engine.features, sampling)
         prompts = [self._prompt(request) for request in requests]
-        batches = self.batches(requests, batch_size)
+        batches = _by_length(prompts, batch_size)
         drafts = [""] * len(requests)
         for batch in (progress or Progress(quiet=True)).track(batches, "drafts", len(batches)):
             pixel_values = self._pixel_values([requests[index] for index in batch])
@@ -125,8 +125,7 @@ class Drafter:
 
         Prompts of like length share a batch, so little is spent on padding; the answers do not depend on it.
         """
-        order = sorted(range(len(requests)), key=lambda index: len(self._prompt(requests[index])))
-        return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        return _by_length([self._prompt(request) for request in requests], batch_size)
 
     def log_likelihoods(
         self, requests: Sequence[DraftRequest], texts: Sequence[str], *, ended: bool = False, batch_size: int = 16
@@ -214,6 +213,11 @@ class Drafter:
             )
         ]
         return torch.from_numpy(np.stack(films)) if films else None
+
+
+def _by_length(prompts: Sequence[list[int]], batch_size: int) -> list[list[int]]:
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
 
 def _open_engine(name: str, model: ReportModel | ExportedModel) -> Engine:
