@@ -10,8 +10,8 @@ from tests.fixtures.tuned import logits, step, tuned
 
 from radlet.models.freezing import count_by_part, part_of
 from radlet.models.quantisations import QUANTISATIONS
-from radlet.models.report_model import ReportModel, assemble, load_report_model, save_report_model
 from radlet.models.quantised import quantise_blocks
+from radlet.models.report_model import ReportModel, assemble, load_report_model, save_report_model
 from radlet.models.tunings import TUNINGS
 
 VARIANTS = [

@@ -267,7 +267,9 @@ def load_report_model(folder: Path, frozen: FrozenForm | None = None) -> ReportM
     except LOADING_ERRORS as error:
         raise CheckpointError(f"{folder}: no report model could be loaded: {first_line(error)}") from None
     wrong = [
-        f"{kind.replace('_', ' ')}: {', '.join(map(str, sorted(names)[:3]))}" for kind, names in misfits.items() if names
+        f"{kind.replace('_', ' ')}: {', '.join(map(str, sorted(names)[:3]))}"
+        for kind, names in misfits.items()
+        if names
     ]
     if wrong:
         raise CheckpointError(

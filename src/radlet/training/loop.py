@@ -25,7 +25,7 @@ from radlet.core.runs import Run
 from radlet.models.devices import pick_device
 from radlet.training.checkpointing import checkpoint_blocks, keep_activations
 from radlet.training.ema import WeightAverage
-from radlet.training.optimizer import RateScales, build_optimizer, set_rate
+from radlet.training.optimizer import RateScales, build_optimizer, idle_rates, set_rate
 from radlet.training.parallel import Layout, Parallel, layout_of
 from radlet.training.precision import Precision, autocast, lay_out
 from radlet.training.state import StateStore, TrainingState
@@ -194,6 +194,8 @@ def train(
     if config.checkpoint_activations:
         checkpoint_blocks(model)
     layout = layout_of(config.parallel, model, everyone)
+    for idle in idle_rates(model, config.lr_scale, config.layer_decay):
+        progress.console.print(f"  [yellow]loop.{idle}[/]")
     optimizer = build_optimizer(model, config.lr, config.weight_decay, config.lr_scale, config.layer_decay)
     average = WeightAverage(optimizer, config.ema_decay)
     num_steps = config.num_steps(objective.num_rows)
