@@ -1,7 +1,8 @@
 """How fast does radlet train, beside transformers' Trainer? Usage: python bench/training.py [--json OUT] [--svg OUT]
 
 The same model, rows, precision, batch and optimiser; rounds alternate in one process. The Trainer is given its best:
-length-grouped batches, the faster attention kernel of the two, autocast, a fused optimiser, its films in memory.
+length-grouped batches, the faster attention kernel of the two, autocast, a fused optimiser, its films in memory, compiled
+with unknown lengths or not. radlet goes both ways too. What is compiled is so before the steps that count.
 A further round shows it the rows in radlet's order, so that the losses can be compared step by step.
 Utilisation is the floating-point operations that the model needs, padding not counted, per second, over the largest
 matrix-multiply rate measured here.
@@ -45,7 +46,7 @@ STEPS = {"tiny": (14, 4), "30M": (5, 2)}
 TRAINS = {"align": {"projector"}, "finetune": {"projector", "language_model"}}
 BARS = {"align": 3.0, "finetune": 1.5}
 UTILISATION_BAR = 0.45
-BEST_TRAINERS = ("trainer, eager", "trainer, sdpa")
+BEST_TRAINERS = ("trainer, eager", "trainer, sdpa", "trainer, eager, compiled", "trainer, sdpa, compiled")
 
 
 @dataclass
@@ -114,7 +115,7 @@ class Bench:
         """Return every film."""
         return [path for row in self.rows for path in row.image_paths]
 
-    def with_radlet(self) -> Curve:
+    def with_radlet(self, compiled: bool) -> Curve:
         """Train by radlet's own loop; the encoder has seen the films in the first round."""
         loop = LoopConfig(
             micro_batch_size=BATCH_SIZE,
@@ -124,6 +125,7 @@ class Bench:
             epochs=99,
             precision=self.precision,
             keep="last",
+            compile=compiled,
         )
         report_model, quiet = self.fresh(), Progress(quiet=True)
         cache = (self.folder / "cache", 1e12)
@@ -133,7 +135,7 @@ class Bench:
         train(self.objective(report_model, films), loop, run, SEED, nothing, quiet)
         return run.curve
 
-    def with_trainer(self, attention: str, grouped: bool) -> Curve:
+    def with_trainer(self, attention: str, grouped: bool, compiled: bool) -> Curve:
         """Train by transformers' Trainer, rows grouped by length or in radlet's order."""
         report_model, curve = self.fresh(), Curve()
         model = report_model.model
@@ -160,6 +162,7 @@ class Bench:
             report_to=[],
             save_strategy="no",
             disable_tqdm=True,
+            torch_compile=compiled,
             seed=SEED,
         )
         trainer = Trainer(model, arguments, train_dataset=dataset, data_collator=collate, callbacks=[Listener(curve)])
