@@ -35,8 +35,8 @@ def training(found: dict[str, Any]) -> str:
     rows = [
         [
             f"{row['size']} {row['stage']} {row['precision']}",
-            f"{row['samples_per_s']['radlet']:,.0f}",
-            f"{row['samples_per_s'][row['best_trainer']]:,.0f}",
+            f"{row['samples_per_s'][row['best_radlet']]:,.3g}",
+            f"{row['samples_per_s'][row['best_trainer']]:,.3g}",
             f"{row['ratio']:.2f} ({row['ratio_low']:.2f}-{row['ratio_high']:.2f})",
             f"{row['bar']:g}x {verdict(row['passes'])}",
             f"{row['utilisation']:.0%} of {row['peak_gflop_per_s']:,.0f} GFLOP/s, {verdict(row['utilisation_passes'])}",
@@ -55,7 +55,7 @@ def training(found: dict[str, Any]) -> str:
     ]
     return f"""## Training
 
-`python bench/training.py`: {found["threads"]} thread(s). The Trainer has its best settings: length groups, the faster of two attention kernels, autocast, a fused optimiser, films in memory. In `align` and `finetune` the encoder is
+`python bench/training.py`: {found["threads"]} thread(s). The Trainer has its best settings: length groups, the faster of two attention kernels, autocast, a fused optimiser, films in memory. Of each side the faster counts, compiled or not. In `align` and `finetune` the encoder is
 frozen; radlet keeps what it sees, the Trainer cannot.
 
 {table(names, rows)}

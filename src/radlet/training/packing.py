@@ -142,7 +142,8 @@ def _attend(
     if mask is not None:
         scores = scores + mask
     weights = F.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
-    weights = F.dropout(weights, p=dropout, training=dropout > 0)
+    if dropout > 0:
+        weights = F.dropout(weights, p=dropout)
     grouped = weights.view(batch * num_groups, shared * num_queries, num_keys)
     output = torch.bmm(grouped, value.reshape(batch * num_groups, num_keys, -1))
     return output.view(batch, num_heads, num_queries, -1).transpose(1, 2), weights
