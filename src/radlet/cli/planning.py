@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from radlet.stages.machines import Machine
-    from radlet.stages.plan import ServingPlan, StagePlan
+    from radlet.stages.plan_results import ServingPlan, StagePlan
 
 commands = typer.Typer()
 
@@ -90,7 +90,7 @@ def show_plan(stages: "list[StagePlan]", serving: "ServingPlan", place: "Machine
     """Print what each stage takes, and its memory by part."""
     from rich.table import Table
 
-    from radlet.stages.plan import reading
+    from radlet.stages.plan_results import reading
 
     console.print(
         f"[bold]{place.num_devices} x {place.title}[/]" if place.num_devices > 1 else f"[bold]{place.title}[/]"

@@ -16,6 +16,7 @@ from radlet.models.language import LanguageModelConfig
 from radlet.stages.align import AlignConfig
 from radlet.stages.finetune import FinetuneConfig
 from radlet.stages.pipeline import recipe_config, split_overrides
+from radlet.stages.machine_rates import resident_bytes
 from radlet.stages.pretrain import PretrainConfig
 
 SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -74,6 +75,13 @@ class Workload(Config):
     """Tokens of a report."""
     new_tokens: int = Field(default=100, ge=1)
     """Tokens of a draft, when serving."""
+    example_bytes: float = Field(default=20_000, ge=0)
+    """Memory of an example, as it is read from disk; found by reading them where there are some."""
+
+    @property
+    def rows_bytes(self) -> float:
+        """Memory of all examples that a stage reads; those for development and test are about a tenth more."""
+        return self.example_bytes * self.num_rows
 
     @classmethod
     def of(cls, examples: Path, films: Literal["frontal", "frontal_and_lateral"] = "frontal") -> "Workload":
@@ -82,7 +90,9 @@ class Workload(Config):
         Raises:
             DataError: There is no such run.
         """
+        before = resident_bytes()
         rows = [row for row in select_films(read_examples(examples), films) if row.target]
+        read_bytes = max(0.0, resident_bytes() - before)
         train = [row for row in rows if row.split == "train"]
 
         def mean_tokens(texts: Sequence[str]) -> int:
@@ -91,7 +101,13 @@ class Workload(Config):
 
         target = max(1, mean_tokens([row.target or "" for row in train]))
         prompt = mean_tokens([row.question or row.indication or "" for row in train]) + 8
-        return cls(num_rows=max(1, len(train)), prompt_tokens=prompt, target_tokens=target, new_tokens=target)
+        return cls(
+            num_rows=max(1, len(train)),
+            prompt_tokens=prompt,
+            target_tokens=target,
+            new_tokens=target,
+            example_bytes=read_bytes / max(1, len(train)),
+        )
 
 
 @dataclass(frozen=True)
