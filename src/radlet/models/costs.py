@@ -36,8 +36,11 @@ _CPU_ATTENTION = {
 
 
 _FUNCTIONS = frozenset(
-    """_softmax _softmax_backward_data _log_softmax _log_softmax_backward_data silu silu_backward gelu gelu_backward
-    sigmoid tanh exp exp_ log cos sin masked_fill masked_fill_""".split()
+    (
+        *("_softmax", "_softmax_backward_data", "_log_softmax", "_log_softmax_backward_data"),
+        *("silu", "silu_backward", "gelu", "gelu_backward", "sigmoid", "tanh"),
+        *("exp", "exp_", "log", "cos", "sin", "masked_fill", "masked_fill_"),
+    )
 )
 """Kernels that a processor's arithmetic holds up rather than its memory."""
 _DRAWS = frozenset(("bernoulli", "bernoulli_", "native_dropout"))

@@ -17,7 +17,12 @@ from radlet.training.heap import keep_freed_memory
 from radlet.training.precision import Precision, autocast
 
 _SHAPE = LlamaConfig(
-    vocab_size=64, hidden_size=16, intermediate_size=32, num_hidden_layers=4, num_attention_heads=2, num_key_value_heads=2
+    vocab_size=64,
+    hidden_size=16,
+    intermediate_size=32,
+    num_hidden_layers=4,
+    num_attention_heads=2,
+    num_key_value_heads=2,
 )
 """A decoder whose numbers take no time beside the calls."""
 
@@ -93,13 +98,17 @@ def draw_rate(num_values: int = 2**16) -> float:
 
 
 def _fastest(work: Callable[[], object], at_least_s: float = 0.25) -> float:
-    """Return the shortest time of a call, which other work on the machine disturbs least."""
+    """Return the shortest time of a call, which other work on the machine disturbs least.
+
+    One thread's processor time is its time without the others; of several threads it would be a sum.
+    """
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     work()
     times: list[float] = []
     while len(times) < 5 or sum(times) < at_least_s:
-        start = time.perf_counter()
+        start = clock()
         work()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return min(times)
 
 

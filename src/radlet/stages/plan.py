@@ -30,7 +30,7 @@ from radlet.stages.plan_results import ServingPlan, StagePlan
 from radlet.training.augmentation import AugmentationConfig
 from radlet.training.checkpointing import checkpoint_blocks
 from radlet.training.film_features import FilmFeatures
-from radlet.training.heap import heap_bytes
+from radlet.training.heap import StepMemory, heap_bytes
 from radlet.training.loop import LoopConfig
 from radlet.training.losses.language import token_cross_entropy
 from radlet.training.parallel import unit_names
@@ -51,17 +51,16 @@ EMA_BYTES = 4
 
 
 def plan_stages(recipes: Recipes, workload: Workload, machine: Machine) -> list[StagePlan]:
-    """Return what each training stage takes.
+    """Return what each training stage takes that has a recipe.
 
     Raises:
         ConfigError: A model cannot be made from what the recipes say, or devices outnumber the rows they share.
         CheckpointError: A pre-trained encoder is not there.
+        RadletError: The memory of a step could not be replayed.
     """
-    return [
-        _plan_pretrain(recipes, workload, machine),
-        plan_reports("align", recipes, workload, machine),
-        plan_reports("finetune", recipes, workload, machine),
-    ]
+    first = [_plan_pretrain(recipes, workload, machine)] if "pretrain" in recipes.stages else []
+    reports: tuple[Literal["align", "finetune"], ...] = ("align", "finetune")
+    return first + [plan_reports(stage, recipes, workload, machine) for stage in reports if stage in recipes.stages]
 
 
 def plan_serving(recipes: Recipes, workload: Workload, machine: Machine) -> ServingPlan:
@@ -279,8 +278,11 @@ def _host_memory(cost: Cost, steps: _Steps, machine: Machine) -> dict[str, float
     different = len(cost.half_products) + steps.kernels * max(0, batches - 1)
     kernels = min(KERNEL_CAPACITY, different) * machine.kernel_bytes
     replayed = min(batches, REPLAYED_BATCHES)
-    heap = heap_bytes(cost.blocks, steps.kernels, machine.kernel_bytes, replayed)
-    alive = cost.peak_bytes + steps.kernels * replayed * machine.kernel_bytes
+    # Rows of a step are sorted by length before they are shared among its micro-batches.
+    spread = steps.workload.spread / (math.sqrt(steps.loop.micro_batch_size) if steps.num_batches == 1 else 1)
+    heap = heap_bytes(StepMemory(cost.blocks, spread, steps.kernels, int(machine.kernel_bytes)), replayed)
+    averages = 2 * cost.live_bytes
+    alive = cost.peak_bytes + averages + steps.kernels * replayed * machine.kernel_bytes
     return {
         "rows": float(steps.workload.rows_bytes + steps.films_held),
         "kernels": kernels,

@@ -7,10 +7,12 @@ and reads how large the heap has become.
 
 import ctypes
 import json
+import random
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 from radlet.core.errors import RadletError
 
@@ -20,8 +22,6 @@ _M_MMAP_MAX = -4
 
 _ALIGNMENT = 64
 """Of PyTorch's blocks."""
-_LENGTHS = (1.0, 0.95, 1.05, 0.9, 1.02, 0.98, 1.1, 0.93)
-"""Lengths of the replayed batches over the mean, again and again."""
 
 
 def keep_freed_memory() -> None:
@@ -38,24 +38,35 @@ def keep_freed_memory() -> None:
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def heap_bytes(blocks: Sequence[tuple[int, int]], kernels: int, kernel_bytes: float, num_batches: int) -> float:
-    """Return by how many bytes the heap grows in training; 0 where the C library does not tell.
-
-    Args:
-        blocks: Memory asked for by a micro-batch, (number, bytes), and given back, (number, 0), in order.
-        kernels: Compiled in each micro-batch and kept.
-        kernel_bytes: Of one of them.
-        num_batches: Replayed.
+def heap_bytes(step: "StepMemory", num_batches: int) -> float:
+    """Return by how many bytes the heap grows in so many micro-batches; 0 where the C library does not tell.
 
     Raises:
-        RadletError: The process that asks for it failed.
+        RadletError: The process that asks for the memory failed.
     """
-    given = {"blocks": list(blocks), "kernels": kernels, "kernel_bytes": int(kernel_bytes), "num_batches": num_batches}
-    command = [sys.executable, "-m", __name__]
-    ended = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", __name__, str(num_batches)]
+    ended = subprocess.run(command, input=json.dumps(asdict(step)), capture_output=True, text=True, check=False)
     if ended.returncode:
         raise RadletError("The memory of a step could not be replayed. Plan for a named machine: --machine NAME.")
     return float(ended.stdout)
+
+
+@dataclass(frozen=True)
+class StepMemory:
+    """What a step asks for.
+
+    Attributes:
+        blocks: Memory asked for by a micro-batch, (number, bytes), and given back, (number, 0), in order. Those that
+            stay are gradients, which the optimiser's step gives back and has two averages for.
+        spread: Standard deviation of the lengths of micro-batches, over their mean.
+        kernels: Compiled in each micro-batch and kept.
+        kernel_bytes: Of one of them.
+    """
+
+    blocks: Sequence[tuple[int, int]]
+    spread: float
+    kernels: int
+    kernel_bytes: int
 
 
 class _Heap:
@@ -86,42 +97,40 @@ class _Heap:
 
 
 class _Mallinfo(ctypes.Structure):
-    _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
-    ]
+    # All counts of mallinfo2(3), of which the first is the heap's size.
+    _fields_: ClassVar = [("arena", ctypes.c_size_t), ("others", ctypes.c_size_t * 9)]
 
 
-def _replay(blocks: list[list[int]], kernels: int, kernel_bytes: int, num_batches: int) -> int:
+def _replay(step: StepMemory, num_batches: int) -> int:
     keep_freed_memory()
     if not hasattr(ctypes.CDLL(None), "mallinfo2"):
         return 0
-    heap = _Heap()
+    heap, lengths = _Heap(), random.Random(0)
     before = heap.size
-    freed = {number for number, num_bytes in blocks if not num_bytes}
-    every = max(1, len(blocks) // kernels) if kernels else 0
-    kept = 0
+    freed = {number for number, num_bytes in step.blocks if not num_bytes}
+    gradients = [(number, num_bytes) for number, num_bytes in step.blocks if number not in freed]
+    every = max(1, len(step.blocks) // step.kernels) if step.kernels else 0
+    kept = -1  # numbers that no block has
     for batch in range(num_batches):
-        length = _LENGTHS[batch % len(_LENGTHS)]
-        for place, (number, num_bytes) in enumerate(blocks):
+        length = max(0.1, lengths.gauss(1.0, step.spread))
+        for place, (number, num_bytes) in enumerate(step.blocks):
             if every and place % every == 0:
-                kept -= 1  # numbers that no block has
-                heap.take(kept, kernel_bytes)
+                heap.take(kept := kept - 1, step.kernel_bytes)
             if not num_bytes:
                 heap.give(number)
-            elif number in freed:
-                heap.take(number, round(num_bytes * length))
             else:
-                heap.take(number, num_bytes)
-        for number, num_bytes in blocks:  # gradients go with the optimiser's step
-            if num_bytes and number not in freed:
-                heap.give(number)
+                heap.take(number, round(num_bytes * length) if number in freed else num_bytes)
+        for number, num_bytes in gradients:
+            if batch == 0:
+                heap.take(kept := kept - 1, num_bytes)
+                heap.take(kept := kept - 1, num_bytes)
+            heap.give(number)
     return heap.size - before
 
 
 def _main() -> None:
-    given: dict[str, Any] = json.load(sys.stdin)
-    sys.stdout.write(f"{_replay(**given)}\n")
+    step = StepMemory(**json.load(sys.stdin))
+    sys.stdout.write(f"{_replay(step, int(sys.argv[1]))}\n")
 
 
 if __name__ == "__main__":
