@@ -19,8 +19,9 @@ from radlet.models.language import LanguageModelConfig
 from radlet.stages.align import AlignConfig
 from radlet.stages.finetune import FinetuneConfig
 from radlet.stages.machines import Machine, known_machines, machine, with_prices
-from radlet.stages.plan import StagePlan, plan_reports, plan_serving, plan_stages, reading
+from radlet.stages.plan import plan_reports, plan_serving, plan_stages
 from radlet.stages.plan_inputs import Recipes, Workload
+from radlet.stages.plan_results import StagePlan, reading
 from radlet.stages.pretrain import PretrainConfig
 from radlet.training.precision import Precision
 
