@@ -41,6 +41,6 @@ class LlamaCppExport(Config):
             write_projector(report_model, folder / PROJECTOR, self.quantization, progress)
         else:
             progress.console.print(
-                f"No {PROJECTOR} is written, because llama.cpp's own code cannot compute tower and projector: {problem}. "
-                "radlet does not need it: it computes both itself and gives llama.cpp the films as embeddings."
+                f"No {PROJECTOR} is written, because llama.cpp's own code cannot compute tower and projector: "
+                f"{problem}. radlet needs none: it computes both and gives llama.cpp the films as embeddings."
             )

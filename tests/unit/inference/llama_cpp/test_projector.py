@@ -18,9 +18,9 @@ from radlet.models.report_model import ReportModel, assemble
 pytest.importorskip("gguf")
 pytest.importorskip("xllamacpp")
 
-from radlet.inference.llama_cpp.files import write_language_model  # noqa: E402
-from radlet.inference.llama_cpp.library import library  # noqa: E402
-from radlet.inference.llama_cpp.projector import PROJECTOR, problem_with_projector, write_projector  # noqa: E402
+from radlet.inference.llama_cpp.files import write_language_model
+from radlet.inference.llama_cpp.library import library
+from radlet.inference.llama_cpp.projector import PROJECTOR, problem_with_projector, write_projector
 
 QUIET = Progress(quiet=True)
 SIZES = {
