@@ -122,10 +122,9 @@ class _SequenceReader:
 
     def step(self, tokens: torch.Tensor) -> torch.Tensor:
         """Read one token of each row, (B,); return the logits (B, V) of what follows."""
-        ids = tokens.to(torch.int32).numpy()
-        runs = [Run(sequence, start, ids[row : row + 1]) for row, (sequence, start) in enumerate(self._places)]
+        logits = self._decoder.step(self._places, tokens.to(torch.int32).numpy())
         self._places = [(sequence, start + 1) for sequence, start in self._places]
-        return torch.from_numpy(self._decoder.read(runs))
+        return torch.from_numpy(logits)
 
     def keep(self, rows: torch.Tensor) -> None:
         """Forget every row but these."""
