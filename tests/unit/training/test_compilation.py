@@ -49,8 +49,9 @@ def steps(objective: ReportObjective) -> list[dict[str, torch.Tensor]]:
     return found
 
 
+@pytest.mark.parametrize("checkpointed", [False, True])
 def test_the_numbers_are_the_same_and_one_graph_does_for_every_length(
-    tiny_report_model: ReportModel, tiny_examples: list[Example], monkeypatch: pytest.MonkeyPatch
+    checkpointed: bool, tiny_report_model: ReportModel, tiny_examples: list[Example], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_trainable(tiny_report_model.model, {"projector", "language_model"})
     tiny_report_model.model.set_attn_implementation("eager")
@@ -60,6 +61,8 @@ def test_the_numbers_are_the_same_and_one_graph_does_for_every_length(
     compile_with(counter, monkeypatch)
     monkeypatch.setattr("radlet.training.compilation._check_compiler", lambda _: None)
     assert compile_blocks(tiny_report_model.model.model.language_model) == 2
+    if checkpointed:
+        checkpoint_blocks(tiny_report_model.model.model.language_model)
     found = steps(objective)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
     assert counter.frame_count == 1
