@@ -19,10 +19,10 @@ def test_the_heap_holds_activations_and_gradients_at_least() -> None:
 
 
 def test_averages_stay_and_so_do_kernels() -> None:
-    one, many, compiled = (
-        heap_bytes(StepMemory(BLOCKS, 0.0, kernels, MB), num_batches)
-        for kernels, num_batches in ((0, 1), (0, 8), (4, 8))
-    )
+    def grown(kernels: int, num_batches: int) -> float:
+        return heap_bytes(StepMemory(BLOCKS, 0.0, kernels, MB), num_batches)
+
+    one, many, compiled = grown(0, 1), grown(0, 8), grown(4, 8)
     assert one < many
     assert compiled >= 17 * MB + 4 * 8 * MB
     assert compiled > many
