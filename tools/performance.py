@@ -89,7 +89,6 @@ def loss_memory(found: dict[str, Any]) -> str:
 
 def inference(found: dict[str, Any]) -> str:
     """Return the section on the engines."""
-
     rival = {
         row["size"]: row["llama_bench"] for row in found["rows"] if row["engine"] == RIVAL and "llama_bench" in row
     }
