@@ -62,7 +62,17 @@ def test_an_exact_export_drafts_as_the_checkpoint_and_stands_in_its_place(
 ) -> None:
     out = tmp_path / "exports" / "tiny"
     # Noise is drafted: no observation of theirs is ever right, and the score is 0 for both.
-    arguments = ["export", str(checkpoint), "quantization=F32", "--out", str(out), "--examples", str(build_run)]
+    arguments = [
+        "export",
+        str(checkpoint),
+        "quantization=F32",
+        "--engine",
+        "llama-cpp",
+        "--out",
+        str(out),
+        "--examples",
+        str(build_run),
+    ]
     result = CliRunner().invoke(app, [*arguments, "--split", "train"])
     assert result.exit_code == 0, result.output
     gate = read_export(out).export.gate

@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,30 +103,24 @@ class Decoder:
         found += [self._decode(together) for together in _parts([run for run in runs if len(run)])]
         return np.concatenate(found) if len(found) > 2 else found[-1]
 
-    def step(self, places: Sequence[tuple[int, int]], ids: NDArray[np.int32]) -> Logits:
-        """Append one token to each of some sequences; return the logits (B, V) of what follows.
+    def step(self, sequences: NDArray[np.int32], positions: NDArray[np.int32], ids: NDArray[np.integer[Any]]) -> Logits:
+        """Append one token (B,) to each of some sequences at its position; return the logits (B, V) of what follows.
 
-        Does what `read` does with runs of one token, in less time than a small model takes for a token.
-
-        Args:
-            places: Sequence and position of each token.
-            ids: The tokens (B,).
+        Does what `read` does with runs of one token, in a tenth of the time that a small model takes for a token.
         """
         step = self._step
-        if step is None or len(step.ids) != len(places):
-            step = self._step = _Step(len(places))
-        step.ids[:] = ids
-        step.sequences[:], step.positions[:] = zip(*places, strict=True)
+        if step is None or len(step.ids) != len(ids):
+            step = self._step = _Step(len(ids))
+        step.ids[:], step.sequences[:], step.positions[:] = ids, sequences, positions
         if self._library.llama_decode(self._context, step.batch):
-            raise CheckpointError(f"llama.cpp could not read {len(places)} tokens. Take a smaller batch_size.")
-        return self._logits(len(places))
+            raise CheckpointError(f"llama.cpp could not read {len(ids)} tokens. Take a smaller batch_size.")
+        return self._logits(len(ids))
 
     def _logits(self, num_rows: int) -> Logits:
         """Copy the logits of the last call, for llama.cpp writes the next ones into the same place."""
-        size = num_rows * self.vocab_size
-        address = ctypes.addressof(self._library.llama_get_logits(self._context).contents)
-        held = (ctypes.c_float * size).from_address(address)
-        return np.frombuffer(held, np.float32).reshape(num_rows, self.vocab_size).copy()
+        rows = np.empty((num_rows, self.vocab_size), np.float32)
+        ctypes.memmove(rows.ctypes.data, self._library.llama_get_logits(self._context), rows.nbytes)
+        return rows
 
     def _open(self, num_sequences: int, length: int) -> None:
         if self._free_context is not None:
