@@ -341,7 +341,7 @@ def draw(results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", nargs="*", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--sizes", nargs="*", choices=SIZES, default=["tiny", "30M"])
     parser.add_argument("--stages", nargs="*", choices=TRAINS, default=list(TRAINS))
     parser.add_argument("--precisions", nargs="*", choices=("bf16", "fp32"), default=["bf16", "fp32"])
     parser.add_argument("--patients", type=int, default=250, help="of the synthetic studies")
