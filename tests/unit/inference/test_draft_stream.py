@@ -1,0 +1,116 @@
+from collections.abc import Hashable
+from pathlib import Path
+
+import pytest
+
+from radlet.core.errors import ConfigError, DataError
+from radlet.inference.draft_stream import DraftStream
+from radlet.inference.drafter import Drafter, DraftRequest
+from radlet.inference.engines.base import Sampling
+from radlet.models.report_model import ReportModel
+
+LENGTHS = (24, 5, 17, 1, 30, 24, 9, 12)
+
+
+@pytest.fixture(params=[1.0, 3.0], ids=["plain", "guided"])
+def drafter(request: pytest.FixtureRequest, tiny_report_model: ReportModel) -> Drafter:
+    card = tiny_report_model.card.model_copy(update={"guidance": request.param})
+    return Drafter(ReportModel(tiny_report_model.model, tiny_report_model.tokenizer, card))
+
+
+def asked(drafter: Drafter, films: list[Path]) -> dict[Hashable, tuple[DraftRequest, Sampling]]:
+    reasons = [None, "Cough.", "Fever and a productive cough for three weeks, evaluate for pneumonia."]
+    return {
+        number: (
+            DraftRequest((film,), reasons[number % 3]),
+            drafter.own_sampling.model_copy(update={"max_new_tokens": LENGTHS[number]}),
+        )
+        for number, film in enumerate(films)
+    }
+
+
+def take(stream: DraftStream, texts: dict[Hashable, str], steps: int = 1000) -> None:
+    while len(stream) and steps:
+        for piece in stream.step():
+            texts[piece.key] = texts.get(piece.key, "") + piece.text
+        steps -= 1
+
+
+def test_what_is_written_does_not_depend_on_who_comes_and_goes(drafter: Drafter, tiny_films: list[Path]) -> None:
+    requests = asked(drafter, tiny_films)
+    alone = {key: drafter.draft([request], sampling)[0] for key, (request, sampling) in requests.items()}
+    stream, texts = DraftStream(drafter, max_rows=8), {}
+    for first, steps in ((0, 3), (2, 1), (4, 7), (6, 1000)):
+        stream.admit({key: requests[key] for key in (first, first + 1)})
+        take(stream, texts, steps)
+    assert texts == alone
+    assert len(set(alone.values())) > 4
+
+
+def test_a_long_service_does_not_grow(drafter: Drafter, tiny_films: list[Path]) -> None:
+    """A row that leaves takes its room along, though there is always another one under way."""
+    requests, stream = asked(drafter, tiny_films), DraftStream(drafter, max_rows=2)
+    widths = []
+    for number in range(40):
+        request, _ = requests[number % 8]
+        stream.admit({number: (request, drafter.own_sampling.model_copy(update={"max_new_tokens": 12}))})
+        take(stream, {}, 6)
+        reader = stream._writing._reader
+        widths.append(getattr(reader, "_seeing", reader)._length)
+    assert max(widths[20:]) <= max(widths[:20])
+
+
+def test_a_dropped_draft_leaves_the_others_alone(drafter: Drafter, tiny_films: list[Path]) -> None:
+    requests, texts = asked(drafter, tiny_films), {}
+    stream = DraftStream(drafter, max_rows=4)
+    stream.admit({key: requests[key] for key in (0, 2, 4)})
+    take(stream, texts, 4)
+    stream.drop([2])
+    take(stream, texts)
+    assert texts[0] == drafter.draft([requests[0][0]], requests[0][1])[0]
+    assert texts[4] == drafter.draft([requests[4][0]], requests[4][1])[0]
+    stream.admit({2: requests[2]})
+    stream.drop([2])
+    assert len(stream) == 0
+    assert stream.step() == []
+
+
+def test_it_says_why_a_draft_ended(drafter: Drafter, tiny_films: list[Path]) -> None:
+    request = DraftRequest((tiny_films[0],))
+    stream = DraftStream(drafter, max_rows=4)
+    stream.admit({"cut": (request, drafter.own_sampling.model_copy(update={"max_new_tokens": 3}))})
+    assert [piece.ended for _ in range(3) for piece in stream.step()] == [None, None, "length"]
+
+
+def test_an_unreadable_film_or_other_guidance_admits_nobody(drafter: Drafter, tmp_path: Path) -> None:
+    stream = DraftStream(drafter, max_rows=4)
+    with pytest.raises(DataError):
+        stream.admit({0: (DraftRequest((tmp_path / "none.png",)), drafter.own_sampling)})
+    with pytest.raises(ConfigError, match="guidance"):
+        stream.admit({0: (DraftRequest(()), Sampling(guidance=7.0))})
+    assert len(stream) == 0
+    assert stream.room == 4
+
+
+def test_an_engine_that_takes_no_joiners_is_full_while_it_writes(
+    drafter: Drafter, tiny_films: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(drafter.engine), "joins", False)
+    stream = DraftStream(drafter, max_rows=4)
+    stream.admit({0: asked(drafter, tiny_films)[0]})
+    assert stream.room == 0
+    take(stream, {})
+    assert stream.room == 4
+
+
+def test_an_engine_that_writes_whole_answers_is_told_whole(
+    drafter: Drafter, tiny_films: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests, texts = asked(drafter, tiny_films), {}
+    expected = drafter.draft([requests[0][0]], requests[0][1])[0]
+    monkeypatch.setattr(type(drafter.engine), "features", frozenset({"sampling", "guidance"}))
+    stream = DraftStream(drafter, max_rows=4)
+    stream.admit({0: requests[0]})
+    assert (len(stream), stream.room) == (1, 0)
+    take(stream, texts)
+    assert texts == {0: expected}
