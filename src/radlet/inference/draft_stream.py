@@ -20,6 +20,38 @@ _UNFINISHED = "\ufffd"
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """A request, ready to be admitted to streams of the drafter that prepared it.
+
+    Attributes:
+        prompt: Token ids, image tokens expanded.
+        blind: Those of the prompt without films, where the model is guided.
+        pixel_values: Its films, (films, 3, S, S), or None.
+        sampling: How its tokens are chosen.
+    """
+
+    prompt: list[int]
+    blind: list[int] | None
+    pixel_values: torch.Tensor | None
+    sampling: Sampling
+
+
+def prepare(drafter: Drafter, request: DraftRequest, sampling: Sampling) -> Prepared:
+    """Read the films and render the prompts of a request; any thread may.
+
+    Raises:
+        ConfigError: The engine cannot choose tokens in this way, or other guidance than the checkpoint's is asked for.
+        DataError: A film cannot be read.
+    """
+    check_served(drafter.engine_name, drafter.engine.features, sampling)
+    own = drafter.card.guidance
+    if sampling.guidance != own:
+        raise ConfigError(f"Drafts that are written together have the checkpoint's guidance, {own:g}.")
+    blind = drafter.prompt_ids(request.without_films()) if own != 1 else None
+    return Prepared(drafter.prompt_ids(request), blind, drafter.pixel_values([request]), sampling)
+
+
+@dataclass(frozen=True)
 class Piece:
     """What one step added to a draft.
 
@@ -63,37 +95,25 @@ class DraftStream:
         return max(self._max_rows - len(self), 0)
 
     @torch.inference_mode()
-    def admit(self, requests: Mapping[Hashable, tuple[DraftRequest, Sampling]]) -> None:
-        """Read some requests; the next `step` writes their first words.
-
-        Raises:
-            ConfigError: The engine cannot choose tokens in this way, or the request asks for other guidance than the
-                checkpoint's.
-            DataError: A film cannot be read; none of the requests is admitted.
-        """
-        for _, sampling in requests.values():
-            self._check(sampling)
-        asked = [request for request, _ in requests.values()]
-        samplings = [sampling for _, sampling in requests.values()]
-        prompts = [self._drafter.prompt_ids(request) for request in asked]
-        pixel_values = self._drafter.pixel_values(asked)
-        longest = samplings[0].model_copy(update={"max_new_tokens": max(one.max_new_tokens for one in samplings)})
-        blind = None
-        if longest.guidance != 1:
-            blind = [self._drafter.prompt_ids(request.without_films()) for request in asked]
+    def admit(self, requests: Mapping[Hashable, Prepared]) -> None:
+        """Read some requests' prompts; the next `step` writes their first words."""
+        given = list(requests.values())
+        films = [one.pixel_values for one in given if one.pixel_values is not None]
+        pixel_values = torch.cat(films) if films else None
+        prompts = [one.prompt for one in given]
+        blind = [one.blind for one in given if one.blind is not None] or None
+        longest = max((one.sampling for one in given), key=lambda sampling: sampling.max_new_tokens)
         if not self._steps:
             answers = self._engine.generate(prompts, blind, pixel_values, longest)
             self._whole += [
-                self._piece_of_whole(key, ids, sampling)
-                for key, ids, sampling in zip(requests, answers, samplings, strict=True)
+                self._piece_of_whole(key, ids, one.sampling)
+                for (key, one), ids in zip(requests.items(), answers, strict=True)
             ]
             return
         reader = self._engine.reader(prompts, blind, pixel_values, longest)
         logits = reader.read()
         # Seeds are the request's own: what is drawn for it does not depend on its company.
-        written = [
-            answers_of([key], sampling, logits.device)[0] for key, sampling in zip(requests, samplings, strict=True)
-        ]
+        written = [answers_of([key], one.sampling, logits.device)[0] for key, one in requests.items()]
         self._writing.join(reader, logits, written)
         self._told.update(dict.fromkeys(requests, ""))
 
@@ -110,12 +130,6 @@ class DraftStream:
         self._whole = [piece for piece in self._whole if piece.key not in keys]
         for key in keys:
             self._told.pop(key, None)
-
-    def _check(self, sampling: Sampling) -> None:
-        check_served(self._drafter.engine_name, self._drafter.engine.features, sampling)
-        own = self._drafter.card.guidance
-        if sampling.guidance != own:
-            raise ConfigError(f"Drafts that are written together have the checkpoint's guidance, {own:g}.")
 
     def _piece(self, answer: Answer) -> Piece:
         text = self._drafter.text_of(answer.tokens)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from radlet.core.errors import ConfigError, DataError
-from radlet.inference.draft_stream import DraftStream
+from radlet.inference.draft_stream import DraftStream, Prepared, prepare
 from radlet.inference.drafter import Drafter, DraftRequest
 from radlet.inference.engines.base import Sampling
 from radlet.models.report_model import ReportModel
@@ -29,6 +29,12 @@ def asked(drafter: Drafter, films: list[Path]) -> dict[Hashable, tuple[DraftRequ
     }
 
 
+def ready(
+    drafter: Drafter, requests: dict[Hashable, tuple[DraftRequest, Sampling]], *keys: Hashable
+) -> dict[Hashable, Prepared]:
+    return {key: prepare(drafter, *requests[key]) for key in keys}
+
+
 def take(stream: DraftStream, texts: dict[Hashable, str], steps: int = 1000) -> None:
     while len(stream) and steps:
         for piece in stream.step():
@@ -41,7 +47,7 @@ def test_what_is_written_does_not_depend_on_who_comes_and_goes(drafter: Drafter,
     alone = {key: drafter.draft([request], sampling)[0] for key, (request, sampling) in requests.items()}
     stream, texts = DraftStream(drafter, max_rows=8), {}
     for first, steps in ((0, 3), (2, 1), (4, 7), (6, 1000)):
-        stream.admit({key: requests[key] for key in (first, first + 1)})
+        stream.admit(ready(drafter, requests, first, first + 1))
         take(stream, texts, steps)
     assert texts == alone
     assert len(set(alone.values())) > 4
@@ -53,7 +59,9 @@ def test_a_long_service_does_not_grow(drafter: Drafter, tiny_films: list[Path]) 
     widths = []
     for number in range(40):
         request, _ = requests[number % 8]
-        stream.admit({number: (request, drafter.own_sampling.model_copy(update={"max_new_tokens": 12}))})
+        stream.admit(
+            {number: prepare(drafter, request, drafter.own_sampling.model_copy(update={"max_new_tokens": 12}))}
+        )
         take(stream, {}, 6)
         reader = stream._writing._reader
         widths.append(getattr(reader, "_seeing", reader)._length)
@@ -63,13 +71,13 @@ def test_a_long_service_does_not_grow(drafter: Drafter, tiny_films: list[Path]) 
 def test_a_dropped_draft_leaves_the_others_alone(drafter: Drafter, tiny_films: list[Path]) -> None:
     requests, texts = asked(drafter, tiny_films), {}
     stream = DraftStream(drafter, max_rows=4)
-    stream.admit({key: requests[key] for key in (0, 2, 4)})
+    stream.admit(ready(drafter, requests, 0, 2, 4))
     take(stream, texts, 4)
     stream.drop([2])
     take(stream, texts)
     assert texts[0] == drafter.draft([requests[0][0]], requests[0][1])[0]
     assert texts[4] == drafter.draft([requests[4][0]], requests[4][1])[0]
-    stream.admit({2: requests[2]})
+    stream.admit(ready(drafter, requests, 2))
     stream.drop([2])
     assert len(stream) == 0
     assert stream.step() == []
@@ -78,18 +86,15 @@ def test_a_dropped_draft_leaves_the_others_alone(drafter: Drafter, tiny_films: l
 def test_it_says_why_a_draft_ended(drafter: Drafter, tiny_films: list[Path]) -> None:
     request = DraftRequest((tiny_films[0],))
     stream = DraftStream(drafter, max_rows=4)
-    stream.admit({"cut": (request, drafter.own_sampling.model_copy(update={"max_new_tokens": 3}))})
+    stream.admit({"cut": prepare(drafter, request, drafter.own_sampling.model_copy(update={"max_new_tokens": 3}))})
     assert [piece.ended for _ in range(3) for piece in stream.step()] == [None, None, "length"]
 
 
-def test_an_unreadable_film_or_other_guidance_admits_nobody(drafter: Drafter, tmp_path: Path) -> None:
-    stream = DraftStream(drafter, max_rows=4)
+def test_an_unreadable_film_and_other_guidance_are_refused(drafter: Drafter, tmp_path: Path) -> None:
     with pytest.raises(DataError):
-        stream.admit({0: (DraftRequest((tmp_path / "none.png",)), drafter.own_sampling)})
+        prepare(drafter, DraftRequest((tmp_path / "none.png",)), drafter.own_sampling)
     with pytest.raises(ConfigError, match="guidance"):
-        stream.admit({0: (DraftRequest(()), Sampling(guidance=7.0))})
-    assert len(stream) == 0
-    assert stream.room == 4
+        prepare(drafter, DraftRequest(()), Sampling(guidance=7.0))
 
 
 def test_an_engine_that_takes_no_joiners_is_full_while_it_writes(
@@ -97,7 +102,7 @@ def test_an_engine_that_takes_no_joiners_is_full_while_it_writes(
 ) -> None:
     monkeypatch.setattr(type(drafter.engine), "joins", False)
     stream = DraftStream(drafter, max_rows=4)
-    stream.admit({0: asked(drafter, tiny_films)[0]})
+    stream.admit(ready(drafter, asked(drafter, tiny_films), 0))
     assert stream.room == 0
     take(stream, {})
     assert stream.room == 4
@@ -110,7 +115,7 @@ def test_an_engine_that_writes_whole_answers_is_told_whole(
     expected = drafter.draft([requests[0][0]], requests[0][1])[0]
     monkeypatch.setattr(type(drafter.engine), "features", frozenset({"sampling", "guidance"}))
     stream = DraftStream(drafter, max_rows=4)
-    stream.admit({0: requests[0]})
+    stream.admit(ready(drafter, requests, 0))
     assert (len(stream), stream.room) == (1, 0)
     take(stream, texts)
     assert texts == {0: expected}
