@@ -5,9 +5,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -17,6 +18,7 @@ from radlet.inference.draft_stream import DraftStream, Prepared, prepare
 from radlet.inference.drafter import Drafter, DraftRequest
 from radlet.inference.engines.base import Sampling
 
+T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 
 Ended = Literal["stop", "length", "cancelled", "timeout", "error"]
@@ -119,6 +121,7 @@ class DraftQueue:
         self._settings = settings
         self._waiting: deque[Ticket] = deque()
         self._models = [self._under(drafter)]
+        self._calls: deque[tuple[Callable[[Drafter], None], Future[Any]]] = deque()
         self._change = threading.Condition()
         self._closing = self._stopped = False
         self._keys = count()
@@ -177,6 +180,30 @@ class DraftQueue:
             ticket.cancelled = True
             self._change.notify_all()
 
+    def run(self, work: Callable[[Drafter], T]) -> T:
+        """Let the model do something else between two tokens, and return what came of it.
+
+        A model is in one thread's hands at a time: this is how others use it.
+
+        Raises:
+            ClosedError: The service is stopping.
+            Exception: What `work` raised.
+        """
+        done: Future[T] = Future()
+
+        def call(drafter: Drafter) -> None:
+            try:
+                done.set_result(work(drafter))
+            except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for
+                done.set_exception(error)
+
+        with self._change:
+            if self._closing:
+                raise ClosedError("The service is stopping.")
+            self._calls.append((call, done))
+            self._change.notify_all()
+        return done.result()
+
     def swap(self, drafter: Drafter) -> None:
         """Let another model write from now on; what is under way is finished by the one that began it."""
         with self._change:
@@ -209,7 +236,7 @@ class DraftQueue:
                 raise QueueFullError(min(max(round(ahead * self._seconds_each), 1), _LONGEST_RETRY_S))
 
     def _busy(self) -> bool:
-        return bool(self._waiting) or any(model.tickets for model in self._models)
+        return bool(self._waiting or self._calls) or any(model.tickets for model in self._models)
 
     def _serve(self) -> None:
         while True:
@@ -220,16 +247,23 @@ class DraftQueue:
                     self._waiting.clear()
                     for model in self._models:
                         model.tickets.clear()
+                    calls = list(self._calls)
+                    self._calls.clear()
                     self._change.notify_all()
                     break
                 self._models = [model for model in self._models[:-1] if model.tickets] + self._models[-1:]
                 models = list(self._models)
+                call = self._calls.popleft() if self._calls else None
+            if call:
+                call[0](models[-1].drafter)
             self._give_up(models)
             self._take_in(models[-1])
             for model in models:
                 self._write(model)
         for ticket in left:
             ticket.listener(Told("", ticket.num_tokens, "cancelled", ticket.by))
+        for _, done in calls:
+            done.set_exception(ClosedError("The service is stopping."))
 
     def _give_up(self, models: list[_Under]) -> None:
         """Drop those that were cancelled or are out of time."""

@@ -87,4 +87,4 @@ def _mixed(values: NDArray[np.floating], places: NDArray[np.float64]) -> NDArray
     below = np.minimum(inside.astype(np.int64), max(len(values) - 2, 0))
     share = (inside - below)[:, None]
     above = np.minimum(below + 1, len(values) - 1)
-    return values[below] * (1 - share) + values[above] * share
+    return np.asarray(values[below] * (1 - share) + values[above] * share)

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from sqlalchemy import Select, func, or_, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session, selectinload
 
 from radlet.core.errors import DataError
@@ -201,6 +201,22 @@ class Store:
         if found is None:
             raise NotThereError("There is no such study.")
         return found
+
+    def counts(self) -> dict[str, int]:
+        """Return how many studies are in each state."""
+        with self.reading() as session:
+            rows = session.execute(select(StudyRow.state, func.count()).group_by(StudyRow.state)).all()
+        found = {state: count for state, count in rows}  # noqa: C416 - rows are no tuples to a type checker
+        return {state: found.get(state, 0) for state in get_args(StudyState)}
+
+    def answers(self) -> bool:
+        """Say whether the database can be asked."""
+        try:
+            with self.reading() as session:
+                session.execute(select(1))
+        except SQLAlchemyError:
+            return False
+        return True
 
     def priors(self, study: StudyRow) -> list[StudyRow]:
         """Return earlier studies of the same patient, the latest first."""

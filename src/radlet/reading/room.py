@@ -1,0 +1,293 @@
+"""The reading room: a model, a store, and what passes between them. Web and DICOM node are its doors."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from pydantic import Field
+
+from radlet import __version__
+from radlet.core.config import Config
+from radlet.core.errors import DataError
+from radlet.core.runs import sha256_file
+from radlet.data.images import read_film
+from radlet.data.labellers.rules import RuleLabeller
+from radlet.inference.drafter import Drafter, DraftRequest
+from radlet.inference.engines.base import Sampling
+from radlet.inference.exports import is_export
+from radlet.models.report_model import checkpoint_folder
+from radlet.reading.draft_queue import DraftQueue, Ended, QueueSettings, Told
+from radlet.reading.evidence import Evidence, look_behind, sentences_of
+from radlet.reading.gate import GateSettings, GateVerdict, judge_film
+from radlet.reading.receiving import Received, keep_film, read_received
+from radlet.reading.store.store import NotThereError, StateError, Store
+from radlet.reading.store.tables import DraftRow, ImageRow, StudyRow
+
+if TYPE_CHECKING:
+    from radlet.retrieval.lookup import StudyFinder
+
+Listener = Callable[[Told], None]
+
+
+class RoomSettings(Config):
+    """How studies are drafted."""
+
+    gate: GateSettings = GateSettings()
+    """What a film must be before the model writes about it."""
+    queue: QueueSettings = QueueSettings()
+    """How many drafts are written together, and how many may wait."""
+    num_similar: int = Field(default=5, ge=0)
+    """Similar studies that are shown beside a draft."""
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which model writes, so that a draft can be traced to it.
+
+    Attributes:
+        name: What it is called towards clients.
+        checkpoint_digest: SHA-256 over the names and contents of its files.
+        image_path_digest: Of the settings that turn films into pixel values.
+        engine: What runs it.
+        radlet_version: That served it.
+        notice: To be shown beside everything it writes.
+    """
+
+    name: str
+    checkpoint_digest: str
+    image_path_digest: str
+    engine: str
+    radlet_version: str
+    notice: str
+
+    @classmethod
+    def of(cls, checkpoint: Path, drafter: Drafter, name: str | None = None) -> "ModelIdentity":
+        """Read the files of a checkpoint or an export."""
+        folder = checkpoint if is_export(checkpoint) else checkpoint_folder(checkpoint)
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        lines = [f"{path.relative_to(folder)} {sha256_file(path)}" for path in files]
+        digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        own = name or f"radlet-{digest[:12]}"
+        card = drafter.card
+        return cls(own, digest, card.image_digest, drafter.engine_name, __version__, card.notice)
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model and who it is."""
+
+    drafter: Drafter
+    identity: ModelIdentity
+
+    @classmethod
+    def load(cls, checkpoint: Path, name: str | None = None) -> "ServedModel":
+        """Load a checkpoint or an export.
+
+        Raises:
+            CheckpointError: It is neither.
+        """
+        drafter = Drafter.load(checkpoint)
+        return cls(drafter, ModelIdentity.of(checkpoint, drafter, name))
+
+
+class NoFilmError(DataError):
+    """No film of the study may be drafted from; `verdicts` says why, film by film."""
+
+    def __init__(self, verdicts: dict[str, GateVerdict]) -> None:
+        super().__init__("The input gate refused every film of the study.")
+        self.verdicts = verdicts
+
+
+class EndedError(DataError):
+    """A draft ended before it was done; `ended` says how."""
+
+    def __init__(self, ended: Ended) -> None:
+        super().__init__(f"The draft ended early: {ended}.")
+        self.ended = ended
+
+
+class ReadingRoom:
+    """Receive films, draft reports, and say what they rest on.
+
+    Args:
+        store: Where studies are kept.
+        model: Who writes.
+        settings: How.
+        finder: Similar studies, if there are any to be searched.
+    """
+
+    def __init__(
+        self, store: Store, model: ServedModel, settings: RoomSettings, finder: "StudyFinder | None" = None
+    ) -> None:
+        self.store, self.settings, self.finder = store, settings, finder
+        self._model = model
+        self._by_drafter = WeakKeyDictionary({model.drafter: model})
+        self.queue = DraftQueue(model.drafter, settings.queue)
+        self._labeller = RuleLabeller()
+        self._finding = threading.Lock()
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Who writes now."""
+        return self._model.identity
+
+    def swap(self, model: ServedModel) -> None:
+        """Let another model write from now on; what is under way is finished by the one that began it."""
+        self._model = self._by_drafter[model.drafter] = model
+        self.queue.swap(model.drafter)
+
+    def receive(self, content: bytes, actor: str, origin: str, indication: str | None = None) -> Received:
+        """Put a film into the store.
+
+        Raises:
+            DataError: It is no film, or a damaged one.
+        """
+        return keep_film(self.store, read_received(content, self.settings.gate), actor, origin, indication)
+
+    def judge(self, study: StudyRow) -> dict[str, GateVerdict]:
+        """Return what the gate says of each film of a study, by its identifier."""
+        return {image.id: self._judge(image, study) for image in study.images}
+
+    def draft(self, study_id: str, actor: str, listener: Listener | None = None) -> DraftRow:
+        """Draft a report about a study, wait for it, and keep it.
+
+        Args:
+            study_id: Of the study.
+            actor: Who asks.
+            listener: Hears the words as they are written.
+
+        Raises:
+            ClosedError: The service is stopping.
+            EndedError: The draft was cancelled, took too long or failed.
+            NoFilmError: The gate refused every film.
+            NotThereError: There is no such study.
+            QueueFullError: Too many wait.
+        """
+        study = self.store.study(study_id)
+        verdicts = self.judge(study)
+        image = next((image for image in study.images if verdicts[image.id].passed), None)
+        if image is None:
+            codes = sorted({reason.code for verdict in verdicts.values() for reason in verdict.reasons})
+            self.store.refuse(study_id, codes or ["no_film"], actor)
+            raise NoFilmError(verdicts)
+        request = DraftRequest((self.store.path_of(image),), study.indication)
+        began = time.monotonic()
+        text, model = self.write(request, None, listener)
+        row = self._draft_row(study, image, request, model, text)
+        row.gate = verdicts[image.id].model_dump(mode="json")
+        row.seconds = time.monotonic() - began
+        return self.store.add_draft(row, actor)
+
+    def write(
+        self, request: DraftRequest, sampling: Sampling | None, listener: Listener | None = None
+    ) -> tuple[str, ServedModel]:
+        """Let the model write; return the whole text and who wrote it.
+
+        Raises:
+            ClosedError: The service is stopping.
+            ConfigError: The model cannot write in this way.
+            DataError: A film cannot be read.
+            EndedError: The text was cancelled, took too long or failed.
+            QueueFullError: Too many wait.
+        """
+        parts: list[str] = []
+        over = threading.Event()
+        last: list[Told] = []
+
+        def hear(told: Told) -> None:
+            parts.append(told.text)
+            if listener:
+                listener(told)
+            if told.ended:
+                last.append(told)
+                over.set()
+
+        self.queue.submit(request, sampling, hear)
+        over.wait()
+        told = last[0]
+        if told.ended not in ("stop", "length") or told.drafter is None:
+            raise EndedError(told.ended or "error")
+        return "".join(parts), self._by_drafter[told.drafter]
+
+    def evidence(self, study: StudyRow, draft: DraftRow, number: int) -> Evidence:
+        """Return where the model looked for a sentence of a draft.
+
+        Raises:
+            NotThereError: The draft has no such sentence.
+            StateError: Another model wrote it.
+        """
+        if draft.checkpoint_digest != self.identity.checkpoint_digest:
+            raise StateError("Another model wrote this draft. Draft the study anew to see what it rests on.")
+        spans = sentences_of(draft.text)
+        if not 0 <= number < len(spans):
+            raise NotThereError("The draft has no such sentence.")
+        request = DraftRequest((self.store.path_of(self._image_of(study, draft)),), study.indication)
+        return self.queue.run(lambda drafter: look_behind(drafter, request, draft.text, spans[number]))
+
+    def similar(self, image: ImageRow, k: int | None = None) -> list[dict[str, Any]]:
+        """Return the most similar studies of the collection that is searched; none without one."""
+        if self.finder is None:
+            return []
+        with self._finding:
+            return self.finder.nearest(self.store.path_of(image), k or self.settings.num_similar)
+
+    def findings(self, text: str, film: Path) -> list[dict[str, Any]]:
+        """Return what a draft says of each observation, beside the probability that the encoder gives it.
+
+        Only what the draft mentions or the encoder was trained to tell is listed.
+        """
+        said = self._labeller.label([text])[0]
+        probabilities: dict[str, float] = {}
+        if self.finder is not None:
+            with self._finding:
+                row = self.finder.embedder.label_probabilities([film])[0]
+            names = self.finder.embedder.card.label_names
+            probabilities = {name: round(float(value), 4) for name, value in zip(names, row, strict=True)}
+        return [
+            {"observation": name, "state": str(state), "probability": probabilities.get(name)}
+            for name, state in said.items()
+            if state != "UNMENTIONED" or name in probabilities
+        ]
+
+    def close(self, wait_s: float) -> bool:
+        """Finish what is in line, at most for `wait_s`; tell whether all was finished."""
+        return self.queue.close(wait_s)
+
+    def _judge(self, image: ImageRow, study: StudyRow) -> GateVerdict:
+        film = read_film(self.store.path_of(image))
+        return judge_film(film, _age_years(study), self.settings.gate)
+
+    def _image_of(self, study: StudyRow, draft: DraftRow) -> ImageRow:
+        return next(image for image in study.images if image.id == draft.image_id)
+
+    def _draft_row(
+        self, study: StudyRow, image: ImageRow, request: DraftRequest, model: ServedModel, text: str
+    ) -> DraftRow:
+        drafter, identity = model.drafter, model.identity
+        words = drafter.card.prompt
+        return DraftRow(
+            study_id=study.id,
+            image_id=image.id,
+            text=text,
+            model=identity.name,
+            checkpoint_digest=identity.checkpoint_digest,
+            image_path_digest=identity.image_path_digest,
+            engine=identity.engine,
+            prompt=words.render(len(request.image_paths), request.indication),
+            sampling=drafter.own_sampling.model_dump(mode="json"),
+            radlet_version=identity.radlet_version,
+            findings=self.findings(text, request.image_paths[0]),
+            sentences=[list(span) for span in sentences_of(text)],
+        )
+
+
+def _age_years(study: StudyRow) -> float | None:
+    if not (study.birth_date and study.study_date):
+        return None
+    years = int(study.study_date[:4]) - int(study.birth_date[:4]) - (study.study_date[4:] < study.birth_date[4:])
+    return float(years) if years >= 0 else None
