@@ -3,8 +3,8 @@
 import hashlib
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -17,6 +17,7 @@ from radlet.core.errors import DataError
 from radlet.core.runs import sha256_file
 from radlet.data.images import read_film
 from radlet.data.labellers.rules import RuleLabeller
+from radlet.inference.attention import Span
 from radlet.inference.drafter import Drafter, DraftRequest
 from radlet.inference.engines.base import Sampling
 from radlet.inference.exports import is_export
@@ -24,14 +25,12 @@ from radlet.models.report_model import checkpoint_folder
 from radlet.reading.draft_queue import DraftQueue, Ended, QueueSettings, Told
 from radlet.reading.evidence import Evidence, look_behind, sentences_of
 from radlet.reading.gate import GateSettings, GateVerdict, judge_film
-from radlet.reading.receiving import Received, keep_film, read_received
+from radlet.reading.receiving import ReadFilm, Received, keep_film, read_received
 from radlet.reading.store.store import NotThereError, StateError, Store
 from radlet.reading.store.tables import DraftRow, ImageRow, StudyRow
 
 if TYPE_CHECKING:
     from radlet.retrieval.lookup import StudyFinder
-
-Listener = Callable[[Told], None]
 
 
 class RoomSettings(Config):
@@ -111,6 +110,25 @@ class EndedError(DataError):
         self.ended = ended
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A draft that is asked for.
+
+    Attributes:
+        study: About which.
+        image: The film that is shown to the model.
+        verdict: Of the gate, on that film.
+        request: What the model is given.
+        began: When, on the monotonic clock.
+    """
+
+    study: StudyRow
+    image: ImageRow
+    verdict: GateVerdict
+    request: DraftRequest
+    began: float = field(default_factory=time.monotonic)
+
+
 class ReadingRoom:
     """Receive films, draft reports, and say what they rest on.
 
@@ -136,37 +154,37 @@ class ReadingRoom:
         """Who writes now."""
         return self._model.identity
 
+    def identity_of(self, drafter: Drafter) -> ModelIdentity:
+        """Who a drafter is."""
+        return self._by_drafter[drafter].identity
+
     def swap(self, model: ServedModel) -> None:
         """Let another model write from now on; what is under way is finished by the one that began it."""
         self._model = self._by_drafter[model.drafter] = model
         self.queue.swap(model.drafter)
 
-    def receive(self, content: bytes, actor: str, origin: str, indication: str | None = None) -> Received:
-        """Put a film into the store.
+    def read(self, content: bytes) -> ReadFilm:
+        """Read a film and let the gate judge it.
 
         Raises:
             DataError: It is no film, or a damaged one.
         """
-        return keep_film(self.store, read_received(content, self.settings.gate), actor, origin, indication)
+        return read_received(content, self.settings.gate)
+
+    def keep(self, read: ReadFilm, actor: str, origin: str, indication: str | None = None) -> Received:
+        """Put a film into the store, into the study that its header names."""
+        return keep_film(self.store, read, actor, origin, indication)
 
     def judge(self, study: StudyRow) -> dict[str, GateVerdict]:
         """Return what the gate says of each film of a study, by its identifier."""
         return {image.id: self._judge(image, study) for image in study.images}
 
-    def draft(self, study_id: str, actor: str, listener: Listener | None = None) -> DraftRow:
-        """Draft a report about a study, wait for it, and keep it.
-
-        Args:
-            study_id: Of the study.
-            actor: Who asks.
-            listener: Hears the words as they are written.
+    def ask(self, study_id: str, actor: str) -> Asked:
+        """Choose the film of a study to draft from: the first that passes the gate.
 
         Raises:
-            ClosedError: The service is stopping.
-            EndedError: The draft was cancelled, took too long or failed.
-            NoFilmError: The gate refused every film.
+            NoFilmError: The gate refused every film; the study is then refused.
             NotThereError: There is no such study.
-            QueueFullError: Too many wait.
         """
         study = self.store.study(study_id)
         verdicts = self.judge(study)
@@ -176,16 +194,44 @@ class ReadingRoom:
             self.store.refuse(study_id, codes or ["no_film"], actor)
             raise NoFilmError(verdicts)
         request = DraftRequest((self.store.path_of(image),), study.indication)
-        began = time.monotonic()
-        text, model = self.write(request, None, listener)
-        row = self._draft_row(study, image, request, model, text)
-        row.gate = verdicts[image.id].model_dump(mode="json")
-        row.seconds = time.monotonic() - began
+        return Asked(study, image, verdicts[image.id], request)
+
+    def keep_draft(self, asked: Asked, text: str, drafter: Drafter, actor: str) -> DraftRow:
+        """Keep what a drafter wrote."""
+        model = self._by_drafter[drafter]
+        row = DraftRow(
+            study_id=asked.study.id,
+            image_id=asked.image.id,
+            text=text,
+            model=model.identity.name,
+            checkpoint_digest=model.identity.checkpoint_digest,
+            image_path_digest=model.identity.image_path_digest,
+            engine=model.identity.engine,
+            prompt=drafter.card.prompt.render(len(asked.request.image_paths), asked.request.indication),
+            sampling=drafter.own_sampling.model_dump(mode="json"),
+            radlet_version=model.identity.radlet_version,
+            gate=asked.verdict.model_dump(mode="json"),
+            findings=self.findings(text, asked.request.image_paths[0]),
+            sentences=[list(span) for span in sentences_of(text)],
+            seconds=time.monotonic() - asked.began,
+        )
         return self.store.add_draft(row, actor)
 
-    def write(
-        self, request: DraftRequest, sampling: Sampling | None, listener: Listener | None = None
-    ) -> tuple[str, ServedModel]:
+    def draft(self, study_id: str, actor: str) -> DraftRow:
+        """Draft a report about a study, wait for it, and keep it.
+
+        Raises:
+            ClosedError: The service is stopping.
+            EndedError: The draft was cancelled, took too long or failed.
+            NoFilmError: The gate refused every film.
+            NotThereError: There is no such study.
+            QueueFullError: Too many wait.
+        """
+        asked = self.ask(study_id, actor)
+        text, drafter = self.write(asked.request, None)
+        return self.keep_draft(asked, text, drafter, actor)
+
+    def write(self, request: DraftRequest, sampling: Sampling | None) -> tuple[str, Drafter]:
         """Let the model write; return the whole text and who wrote it.
 
         Raises:
@@ -196,23 +242,16 @@ class ReadingRoom:
             QueueFullError: Too many wait.
         """
         parts: list[str] = []
-        over = threading.Event()
-        last: list[Told] = []
+        last: Future[Told] = Future()
 
         def hear(told: Told) -> None:
             parts.append(told.text)
-            if listener:
-                listener(told)
             if told.ended:
-                last.append(told)
-                over.set()
+                last.set_result(told)
 
         self.queue.submit(request, sampling, hear)
-        over.wait()
-        told = last[0]
-        if told.ended not in ("stop", "length") or told.drafter is None:
-            raise EndedError(told.ended or "error")
-        return "".join(parts), self._by_drafter[told.drafter]
+        drafter = written_by(last.result())
+        return "".join(parts), drafter
 
     def evidence(self, study: StudyRow, draft: DraftRow, number: int) -> Evidence:
         """Return where the model looked for a sentence of a draft.
@@ -227,14 +266,21 @@ class ReadingRoom:
         if not 0 <= number < len(spans):
             raise NotThereError("The draft has no such sentence.")
         request = DraftRequest((self.store.path_of(self._image_of(study, draft)),), study.indication)
-        return self.queue.run(lambda drafter: look_behind(drafter, request, draft.text, spans[number]))
+        return self.look_behind(request, draft.text, spans[number])
 
-    def similar(self, image: ImageRow, k: int | None = None) -> list[dict[str, Any]]:
-        """Return the most similar studies of the collection that is searched; none without one."""
+    def look_behind(self, request: DraftRequest, text: str, span: Span) -> Evidence:
+        """Return where the model looks for a span of a text."""
+        return self.queue.run(lambda drafter: look_behind(drafter, request, text, span))
+
+    def similar(self, query: Path | str, k: int | None = None) -> list[dict[str, Any]]:
+        """Return the studies most similar to a film, or to words, of the collection that is searched.
+
+        Without a collection there are none.
+        """
         if self.finder is None:
             return []
         with self._finding:
-            return self.finder.nearest(self.store.path_of(image), k or self.settings.num_similar)
+            return self.finder.nearest(query, k or self.settings.num_similar)
 
     def findings(self, text: str, film: Path) -> list[dict[str, Any]]:
         """Return what a draft says of each observation, beside the probability that the encoder gives it.
@@ -265,25 +311,16 @@ class ReadingRoom:
     def _image_of(self, study: StudyRow, draft: DraftRow) -> ImageRow:
         return next(image for image in study.images if image.id == draft.image_id)
 
-    def _draft_row(
-        self, study: StudyRow, image: ImageRow, request: DraftRequest, model: ServedModel, text: str
-    ) -> DraftRow:
-        drafter, identity = model.drafter, model.identity
-        words = drafter.card.prompt
-        return DraftRow(
-            study_id=study.id,
-            image_id=image.id,
-            text=text,
-            model=identity.name,
-            checkpoint_digest=identity.checkpoint_digest,
-            image_path_digest=identity.image_path_digest,
-            engine=identity.engine,
-            prompt=words.render(len(request.image_paths), request.indication),
-            sampling=drafter.own_sampling.model_dump(mode="json"),
-            radlet_version=identity.radlet_version,
-            findings=self.findings(text, request.image_paths[0]),
-            sentences=[list(span) for span in sentences_of(text)],
-        )
+
+def written_by(told: Told) -> Drafter:
+    """Return who wrote a text, given the last news of it.
+
+    Raises:
+        EndedError: It is not whole.
+    """
+    if told.ended not in ("stop", "length") or told.drafter is None:
+        raise EndedError(told.ended or "error")
+    return told.drafter
 
 
 def _age_years(study: StudyRow) -> float | None:

@@ -1,7 +1,9 @@
 """From the thread that writes drafts to the coroutines that send them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 from radlet.inference.drafter import DraftRequest
 from radlet.inference.engines.base import Sampling
@@ -49,3 +51,8 @@ class Hearing:
             told = await self._news.get()
             self._ended = told.ended is not None
             yield told
+
+
+def server_sent(event: Mapping[str, Any]) -> str:
+    """Return one server-sent event (WHATWG HTML, section 9.2)."""
+    return f"data: {json.dumps(event, ensure_ascii=False)}\n\n"

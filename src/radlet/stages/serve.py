@@ -74,7 +74,7 @@ def fill_worklist(room: "ReadingRoom", examples: Path, count: int) -> None:
     for row in rows[:count]:
         for path, view in zip(row.image_paths, row.views, strict=True):
             if view != "LATERAL":
-                room.receive(Path(path).read_bytes(), FILLED_BY, FILLED_BY, row.indication)
+                room.keep(room.read(Path(path).read_bytes()), FILLED_BY, FILLED_BY, row.indication)
 
 
 def run(served: Served, config: ServeConfig, console: "Console") -> None:

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import json
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -21,7 +20,7 @@ from radlet.inference.engines.base import Sampling
 from radlet.reading.draft_queue import Told
 from radlet.reading.gate import judge_film
 from radlet.reading.room import EndedError, ModelIdentity, ReadingRoom
-from radlet.serving.telling import Hearing
+from radlet.serving.telling import Hearing, server_sent
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
@@ -163,7 +162,7 @@ async def _events(
 ) -> AsyncIterator[str]:
     def event(delta: dict[str, Any], reason: str | None = None) -> str:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-        return _event({**head, "object": "chat.completion.chunk", "choices": [choice]})
+        return server_sent({**head, "object": "chat.completion.chunk", "choices": [choice]})
 
     try:
         yield event({"role": "assistant", "content": ""})
@@ -174,18 +173,14 @@ async def _events(
                 yield event({}, told.ended)
                 if usage:
                     counted = _usage(num_prompt_tokens, told.num_tokens)
-                    yield _event({**head, "object": "chat.completion.chunk", "choices": [], "usage": counted})
+                    yield server_sent({**head, "object": "chat.completion.chunk", "choices": [], "usage": counted})
             elif told.ended:
                 error = {"message": str(EndedError(told.ended)), "type": "api_error", "param": None, "code": 504}
-                yield _event({"error": error})
+                yield server_sent({"error": error})
         yield "data: [DONE]\n\n"
     finally:
         await hearing.__aexit__()
         folder.cleanup()
-
-
-def _event(content: dict[str, Any]) -> str:
-    return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"
 
 
 def _finish_reason(told: Told | None) -> str:
