@@ -49,7 +49,7 @@ def test_a_study_from_upload_to_signature(server: Server, http: httpx2.Client, t
     text, last = drafted(http, study_id)
     draft = last["draft"]
     assert text == draft["text"]
-    assert [text[start:end] for start, end in draft["sentences"]][0] in text
+    assert next(text[start:end] for start, end in draft["sentences"]) in text
     study = http.get(f"/api/studies/{study_id}").json()
     assert (study["state"], study["drafts"]) == ("drafted", [draft])
     assert "unverified AI draft" in draft["model"]["notice"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from radlet.core.errors import DataError
+from radlet.core.errors import DataError, RadletError
 from radlet.inference.draft_stream import DraftStream
 from radlet.inference.drafter import Drafter, DraftRequest
 from radlet.inference.engines.base import Sampling
@@ -162,6 +162,14 @@ def test_a_model_is_swapped_while_requests_are_under_way(
     assert queue.close(5)
 
 
+def refused(queue: DraftQueue) -> RadletError | None:
+    try:
+        queue.submit(DraftRequest(()), SHORT, Listener())
+    except RadletError as error:
+        return error
+    return None
+
+
 @pytest.mark.parametrize("wait_s", [20, 0], ids=["drained", "cut off"])
 def test_closing_finishes_what_is_in_line_or_says_that_it_did_not(
     drafter: Drafter, tiny_films: list[Path], monkeypatch: pytest.MonkeyPatch, wait_s: float
@@ -174,13 +182,8 @@ def test_closing_finishes_what_is_in_line_or_says_that_it_did_not(
     closed: list[bool] = []
     closing = threading.Thread(target=lambda: closed.append(queue.close(wait_s)))
     closing.start()
-    while True:
-        try:
-            queue.submit(DraftRequest(()), SHORT, Listener())
-        except ClosedError:
-            break
-        except Exception:
-            time.sleep(0.001)
+    while not isinstance(refused(queue), ClosedError):
+        time.sleep(0.001)
     gate.open.set()
     closing.join()
     ends = {listener.wait().ended for listener in listeners}
