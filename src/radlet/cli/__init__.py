@@ -30,7 +30,7 @@ app.add_typer(importers.commands, rich_help_panel="Use a model")
 _EXTRAS = {
     **dict.fromkeys(("torch", "transformers", "tokenizers", "accelerate", "peft", "safetensors"), "models"),
     **dict.fromkeys(("openai", "httpx2"), "llm"),
-    **dict.fromkeys(("fastapi", "uvicorn", "sqlalchemy", "alembic", "prometheus_client"), "serve"),
+    **dict.fromkeys(("fastapi", "uvicorn", "sqlalchemy", "alembic", "prometheus_client", "argon2"), "serve"),
     **dict.fromkeys(("xllamacpp", "gguf"), "llama-cpp"),
     **dict.fromkeys(("bert_score", "sentence_transformers"), "scorers"),
 }
