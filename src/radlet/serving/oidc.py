@@ -169,7 +169,8 @@ class Issuer:
         return Vouched(full, role) if name and len(full) <= 64 else None
 
     def _discover(self, client: Any) -> dict[str, Any]:
-        told: dict[str, Any] = self._ask(client, f"{self._settings.issuer.rstrip('/')}/.well-known/openid-configuration")
+        url = f"{self._settings.issuer.rstrip('/')}/.well-known/openid-configuration"
+        told: dict[str, Any] = self._ask(client, url)
         if told.get("issuer") != self._settings.issuer:
             raise ConfigError("oidc.issuer: the issuer calls itself otherwise. Give its URL as it does.")
         return told

@@ -133,7 +133,7 @@ class Sessions:
             audit.append(session, actor, "key.add", row.id, account=account)
         return row.id, key
 
-    def keys(self) -> Sequence[ApiKeyRow]:
+    def all_keys(self) -> Sequence[ApiKeyRow]:
         """Return all keys, the oldest first."""
         with self._store.reading() as session:
             return session.scalars(select(ApiKeyRow).order_by(ApiKeyRow.created_at)).all()
