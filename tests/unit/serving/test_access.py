@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from tests.fixtures.asgi import call, echo
 
 from radlet.reading.store.accounts import Accounts
@@ -44,7 +45,7 @@ class Setting:
         self.store = Store(folder)
         self.moment = now()
         self.sessions = Sessions(self.store, SessionSettings(), lambda: self.moment)
-        self.accounts = Accounts(self.store)
+        self.accounts = Accounts(self.store, PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
         for name in ("reader", "admin"):
             self.accounts.add(name, name, PASSWORD, "test")
         self.accounts.add("machine", "machine", None, "test")
