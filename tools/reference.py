@@ -69,7 +69,10 @@ def make_pages() -> Iterator[tuple[str, str]]:
     for kind, registry in sorted(find_registries().items()):
         yield f"{kind}.md", f"# {kind.capitalize()}\n\n" + "\n".join(registry_entries(registry))
     yield "grid.md", f"# Grid of `ablate`\n\n{first_paragraph(GridConfig)}\n\n" + "\n".join(config_tables(GridConfig))
-    yield "serve.md", f"# Recipe of `serve`\n\n{first_paragraph(ServeConfig)}\n\n" + "\n".join(config_tables(ServeConfig))
+    yield (
+        "serve.md",
+        f"# Recipe of `serve`\n\n{first_paragraph(ServeConfig)}\n\n" + "\n".join(config_tables(ServeConfig)),
+    )
     yield "models.md", f"# Published models\n\n{published_models()}"
     yield "cli.md", command_line()
 
