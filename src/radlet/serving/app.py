@@ -10,7 +10,7 @@ from radlet import __version__
 from radlet.reading.room import ReadingRoom
 from radlet.serving.metrics import Timed, make_registry
 from radlet.serving.problems import add_handlers
-from radlet.serving.routes import openai, operations, studies
+from radlet.serving.routes import openai, operations, pages, studies
 from radlet.serving.settings import ServeConfig
 
 _ABOUT = (
@@ -41,6 +41,6 @@ def create_app(room: ReadingRoom, config: ServeConfig) -> FastAPI:
     add_handlers(app)
 
     app.add_middleware(Timed, times=times)
-    for routes in (openai, studies, operations):
+    for routes in (openai, studies, operations, pages):
         app.include_router(routes.router)
     return app
