@@ -101,12 +101,12 @@ export async function* draft(id, signal) {
 
 /** Yield the events of a stream (WHATWG HTML, section 9.2), whose data are JSON. */
 async function* serverSent(stream) {
-  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+  const [reader, decoder] = [stream.getReader(), new TextDecoder()];
   let rest = "";
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
-    const events = (rest + value).split("\n\n");
+    const events = (rest + decoder.decode(value, { stream: true })).split("\n\n");
     rest = events.pop();
     for (const event of events) {
       const data = event.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trimStart());
