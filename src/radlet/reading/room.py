@@ -98,7 +98,11 @@ class NoFilmError(DataError):
     """No film of the study may be drafted from; `verdicts` says why, film by film."""
 
     def __init__(self, verdicts: dict[str, GateVerdict]) -> None:
-        super().__init__("The input gate refused every film of the study.")
+        # In words, each once: they speak of films, never of a patient.
+        words = dict.fromkeys(
+            reason.words for verdict in verdicts.values() for reason in verdict.reasons if reason.action == "refuse"
+        )
+        super().__init__(" ".join(("The input gate refused every film of the study.", *words)))
         self.verdicts = verdicts
 
 
