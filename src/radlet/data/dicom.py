@@ -29,7 +29,6 @@ from pydicom.uid import (
 )
 
 from radlet.core.errors import DicomError
-from radlet.core.records import View
 from radlet.data.dicom_grey import to_display_grey
 from radlet.data.dicom_tags import body_part, laterality, number, text, view
 from radlet.data.film import Film, check_size
