@@ -39,6 +39,8 @@ PERMISSIONS = (
     Permission("GET", "/readyz", ANYBODY),
     Permission("GET", "/metrics", ADMIN | MACHINE),
     Permission("GET", "/openapi.json", READER | ADMIN | MACHINE),
+    Permission("GET", "/", READER | ADMIN),
+    Permission("GET", "/static/{name}", ANYBODY),
     Permission("GET", "/login", ANYBODY),
     Permission("POST", "/login", ANYBODY),
     Permission("GET", "/login.css", ANYBODY),
