@@ -19,7 +19,7 @@ from radlet.serving.metrics import Timed, make_registry
 from radlet.serving.oidc import Issuer
 from radlet.serving.problems import add_handlers
 from radlet.serving.rates import Buckets
-from radlet.serving.routes import accounts, openai, operations, studies
+from radlet.serving.routes import accounts, openai, operations, pages, studies
 from radlet.serving.settings import ServeConfig
 
 _ABOUT = (
@@ -49,7 +49,7 @@ def create_app(room: ReadingRoom, config: ServeConfig) -> FastAPI:
     app.state.metrics, times = make_registry(room)
     add_handlers(app)
 
-    for routes in (openai, studies, operations, accounts):
+    for routes in (openai, studies, operations, accounts, pages):
         app.include_router(routes.router)
     sessions = Sessions(room.store, config.sessions) if config.accounts else None
     app.state.looks = Looks(room.store)

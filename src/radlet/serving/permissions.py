@@ -39,6 +39,8 @@ PERMISSIONS = (
     Permission("GET", "/readyz", ANYBODY),
     Permission("GET", "/metrics", ADMIN | MACHINE),
     Permission("GET", "/openapi.json", READER | ADMIN | MACHINE),
+    Permission("GET", "/", READER | ADMIN),
+    Permission("GET", "/static/{name}", ANYBODY),
     Permission("GET", "/login", ANYBODY),
     Permission("POST", "/login", ANYBODY),
     Permission("GET", "/login.css", ANYBODY),
@@ -55,6 +57,7 @@ PERMISSIONS = (
     Permission("GET", "/api/studies/{study_id}", READER | MACHINE),
     Permission("POST", "/api/studies/{study_id}/draft", READER | MACHINE),
     Permission("POST", "/api/studies/{study_id}/question", READER | MACHINE),
+    Permission("GET", "/api/studies/{study_id}/gate", READER | MACHINE),
     Permission("GET", "/api/studies/{study_id}/similar", READER | MACHINE),
     Permission("GET", "/api/studies/{study_id}/drafts/{draft_id}/sentences/{number}", READER | MACHINE),
     # What a person answers for is a person's to do.

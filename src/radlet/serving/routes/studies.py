@@ -18,6 +18,7 @@ from radlet.core.errors import RadletError
 from radlet.data.images import read_film, shown_part
 from radlet.inference.drafter import DraftRequest
 from radlet.reading.evidence import sentences_of
+from radlet.reading.gate import GateVerdict
 from radlet.reading.room import ReadingRoom, written_by
 from radlet.reading.store.store import NotThereError
 from radlet.reading.store.tables import StudyState
@@ -80,6 +81,12 @@ def study(study_id: str, room: Room, caller: Calling, looks: Looking) -> forms.S
     priors = room.store.priors(row)
     looks.note(caller, study_id, priors)
     return forms.Study.of(row, priors, room.identity.notice)
+
+
+@router.get("/studies/{study_id}/gate")
+def gate(study_id: str, room: Room) -> dict[str, GateVerdict]:
+    """Return what the input gate says of each film of a study, by the film's identifier."""
+    return room.judge(room.store.study(study_id))
 
 
 @router.post("/studies/{study_id}/draft", response_class=StreamingResponse)
