@@ -82,14 +82,14 @@ function render() {
     const ask = button("Draft a report", { sign: "drafted", key: "d", class: "main", on: { click: start } });
     view.replaceChildren(head, gate, make("p", { class: "quiet", text: "No draft yet. Whatever the model writes is a suggestion: read the film first." }), ask);
   } else {
-    const again = study().state === "signed" ? null : button("Draft anew", { sign: "again", key: "d", on: { click: start } });
+    if (study().state !== "signed") head.append(button("Draft anew", { sign: "again", key: "d", class: "chip", on: { click: start } }));
     view.replaceChildren(
       head,
       gate,
       make("p", { class: "draft-text" }, ...sentences(last)),
       make("div", { id: "evidence", "aria-live": "polite" }),
-      make("p", { class: "quiet", text: `${last.model.name} (${last.model.checkpoint_digest.slice(0, 8)}) · ${moment(last.created_at)} · ${last.seconds.toFixed(1)} s` }),
-      feedback(last, again),
+      make("p", { class: "quiet by", text: `${last.model.name} (${last.model.checkpoint_digest.slice(0, 8)}) · ${moment(last.created_at)} · ${last.seconds.toFixed(1)} s` }),
+      feedback(last),
     );
     if (!last.text.trim()) find(".draft-text").replaceChildren(make("em", { text: "The model wrote nothing." }));
   }
@@ -121,14 +121,14 @@ function progress() {
   if (words.textContent !== going.words) words.textContent = find("#said").textContent = going.words;
 }
 
-function feedback(last, again) {
+function feedback(last) {
   const note = make("input", { maxlength: "2000", placeholder: "In a word (optional)", "aria-label": "Note to the feedback" });
   let kind = null;
   const buttons = FEEDBACK.map(([name, words, sign]) =>
     make("button", { type: "button", class: "chip", "aria-pressed": "false", "data-feedback": name, title: `Feedback: ${words}`, "aria-label": words, on: { click: () => choose(name) } }, icon(sign), name === "missing" ? "Missing" : words),
   );
   const more = make("div", { class: "note", hidden: true }, note, make("button", { text: "Send" }));
-  const form = make("form", { class: "feedback", "aria-label": "Feedback about the draft" }, make("div", { class: "row" }, make("span", { class: "quiet", text: "The draft is" }), buttons, again), more);
+  const form = make("form", { class: "feedback", "aria-label": "Feedback about the draft" }, make("div", { class: "row" }, make("span", { class: "quiet", text: "Is it right?" }), buttons), more);
   const choose = (name) => {
     kind = name;
     for (const one of buttons) one.setAttribute("aria-pressed", String(one.dataset.feedback === name));

@@ -40,12 +40,10 @@ function render() {
   const view = find("#own");
   clearTimeout(typing);
   if (study().state === "signed") return renderSigned(view);
-  const area = make("textarea", { id: "text", maxlength: MOST_SIGNS, spellcheck: "true", rows: "7", "aria-describedby": "text-state", "aria-keyshortcuts": "e", on: { input: typed } });
+  const area = make("textarea", { id: "text", maxlength: MOST_SIGNS, spellcheck: "true", rows: "4", "aria-describedby": "text-state", "aria-keyshortcuts": "e", on: { input: typed } });
   view.replaceChildren(
     make("div", { class: "head" }, make("h2", {}, make("label", { for: "text", text: "Your report" })), make("span", { id: "text-notice" })),
     area,
-    make("p", { id: "text-state", role: "status", class: "quiet" }),
-    make("div", { id: "changes", "aria-label": "Changes against the draft", role: "group" }),
     make(
       "div",
       { class: "row" },
@@ -53,6 +51,8 @@ function render() {
       button("Save", { id: "save", sign: "save", key: "Control+S", on: { click: save } }),
       button("Back to the draft", { id: "revert", sign: "back", on: { click: revert } }),
     ),
+    make("p", { id: "text-state", role: "status", class: "quiet" }),
+    make("div", { id: "changes", "aria-label": "Changes against the draft", role: "group" }),
   );
   fill();
 }
