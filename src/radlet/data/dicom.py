@@ -29,6 +29,7 @@ from pydicom.uid import (
 )
 
 from radlet.core.errors import DicomError
+from radlet.data.deflated import refuse_bombs
 from radlet.data.dicom_grey import to_display_grey
 from radlet.data.dicom_tags import body_part, laterality, number, text, view
 from radlet.data.film import Film, check_size
@@ -88,10 +89,11 @@ def parse_dicom(file: bytes | BinaryIO) -> Dataset:
     """Parse an image object, its bytes or its open file, with its transfer syntax known.
 
     Raises:
-        DicomError: It has no Pixel Data.
+        DicomError: It has no Pixel Data, or unpacks to far more than a film.
     """
     # Of an open file the Pixel Data is read once; of bytes it is copied.
     opened = BytesIO(file) if isinstance(file, bytes) else file
+    refuse_bombs(opened)
     header = dcmread(opened, force=True)
     if "PixelData" not in header:
         _refuse_without_pixels(opened)

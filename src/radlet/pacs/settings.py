@@ -3,12 +3,14 @@
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
 from radlet.core.config import Config
 from radlet.reading.outbox import OutboxSettings
 from radlet.reading.room import RoomSettings
+from radlet.reading.store.database import database_host
 
 OutputKind = Literal["text_sr", "comprehensive_sr", "capture", "pdf"]
 AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5b\x5d-\x7e]+$")]
@@ -140,6 +142,15 @@ class PacsConfig(Config):
     def is_local(self) -> bool:
         """Whether only this machine can reach the address."""
         return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """Machines that the node itself may reach: those that the recipe names."""
+        database = database_host(self.database) if self.database else None
+        named = (
+            peer.host if isinstance(peer, DimsePeer) else urlsplit(peer.url).hostname for peer in self.peers.values()
+        )
+        return tuple(host for host in (database, *named) if host)
 
     @model_validator(mode="after")
     def _guarded(self) -> Self:

@@ -15,7 +15,8 @@ from radlet.core.errors import PrivacyError
 
 _LOOPBACK_NAMES = ("", "localhost", "ip6-localhost")
 _CONNECTING = ("socket.connect", "socket.sendto", "socket.sendmsg")
-_RESOLVING = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr", "socket.getnameinfo")
+_BACKWARDS = ("socket.gethostbyaddr", "socket.getnameinfo")
+_RESOLVING = ("socket.getaddrinfo", "socket.gethostbyname", *_BACKWARDS)
 
 
 class _Guard:
@@ -43,7 +44,10 @@ class _Guard:
                 self._check(str(address[0]))
         elif event in _RESOLVING:
             named = arguments[0][0] if isinstance(arguments[0], tuple) else arguments[0]
-            self._check(named.decode("ascii", "replace") if isinstance(named, bytes) else str(named or ""))
+            host = named.decode("ascii", "replace") if isinstance(named, bytes) else str(named or "")
+            # Nobody is asked for the address of what is one: it is so that servers write down who calls.
+            if event in _BACKWARDS or _parsed(host) is None:
+                self._check(host)
 
     def _check(self, host: str) -> None:
         host = host.lower()
@@ -90,5 +94,6 @@ def _parsed(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 def _is_loopback(host: str) -> bool:
     address = _parsed(host)
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        return address.ipv4_mapped.is_loopback
-    return address is not None and address.is_loopback
+        address = address.ipv4_mapped
+    # The unspecified address is this machine: to listen on, or to reach its own loopback.
+    return address is not None and (address.is_loopback or address.is_unspecified)

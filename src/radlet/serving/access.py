@@ -130,10 +130,11 @@ class Access:
 
 def _from_here(headers: Headers) -> bool:
     """Say whether no browser sent this from a page of another site; clients that are no browsers name no origin."""
-    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site not in (None, "same-origin", "none"):
         return False
-    origin = headers.get("origin")
-    if origin is None:
+    # With Referrer-Policy: no-referrer, browsers say "null" for the form of our own page too.
+    if origin is None or (origin == "null" and site == "same-origin"):
         return True
     try:
         return urlsplit(origin).netloc == headers.get("host") != ""

@@ -28,9 +28,12 @@ def run(checkpoint: Path, config: "PacsConfig", console: "Console", name: str | 
         RunError: Another node is at work on the same folder.
     """
     from radlet.pacs.node import DicomNode
+    from radlet.reading.offline import stay_offline
     from radlet.reading.room import ReadingRoom, ServedModel
     from radlet.reading.store.store import Store
 
+    # Before the model is loaded: from here on nothing leaves this machine but for the peers of the recipe.
+    stay_offline(config.machines)
     with Store(config.data_dir, config.database) as store:
         lock = _only_one(config.data_dir)
         try:

@@ -11,7 +11,7 @@ from radlet.reading.store.sessions import Sessions, SessionSettings
 from radlet.reading.store.store import NotThereError, StateError, Store
 from radlet.serving.login import Door
 
-PASSWORD = "correct horse battery"
+PASSWORD = "correct horse battery"  # noqa: S105 - of nothing but this test
 CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 
 
