@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 from fastapi import HTTPException, Request
@@ -41,3 +42,10 @@ def test_nothing_stands_in_the_page_that_a_strict_policy_forbids() -> None:
     scripts = b"".join(asset.content for name, asset in pages.assets().items() if name.endswith(".js")).decode()
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|\beval\(|new Function|document\.write", scripts)
     assert not re.search(r"console\.", scripts)
+
+
+def test_the_manual_lists_every_key() -> None:
+    rows = re.findall(r'^    \["([^"]+)", "([^"]+)", ', pages.assets()["keys.js"].content.decode(), re.MULTILINE)
+    manual = (Path(__file__).resolve().parents[3] / "docs" / "reading-room.md").read_text()
+    assert len(rows) > 25
+    assert [key for key, words in rows if f"| `{key}` | {words} |" not in manual] == []
