@@ -7,6 +7,7 @@ which a token reads.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import subprocess
@@ -45,6 +46,8 @@ ENGINES_OF = {
     "vllm": ("vllm", {"dtype": "bfloat16", "server": {"url": "http://127.0.0.1:8017/v1", "num_concurrent": 32}}),
 }
 """Rows of the table: engine and options of its export."""
+PACKAGES = {"llama-cpp": ("xllamacpp", "gguf"), "openvino": ("openvino",)}
+"""What an engine needs beside the extra `models`; the extra that brings it has the engine's name."""
 TOKENS = 32
 """Length of the answers that are timed; 64 image tokens and the words of the prompt stand before them."""
 WORDS = ("The lungs are clear.", "There is a small left pleural effusion.", "The heart is enlarged.")
@@ -54,7 +57,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument(
-        "--engines", nargs="+", choices=ENGINES_OF, default=[name for name in ENGINES_OF if name != "vllm"]
+        "--engines", nargs="*", choices=ENGINES_OF, default=[name for name in ENGINES_OF if name != "vllm"]
     )
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--repeats", type=int, default=3)
@@ -82,12 +85,13 @@ def table(options, work):
     rows = []
     print(f"{options.threads} threads, memory read at {bandwidth / 1e9:.1f} GB/s")
     for size in options.sizes:
-        run("--make", size, work / size, "--engines", *options.engines)
-        for label in options.engines:
+        # Of 1b by quantised weights alone.
+        labels = [label for label in options.engines if size != "1b" or label not in ("transformers", "vllm")]
+        run("--make", size, work / size, "--engines", *(label for label in labels if not lacking(options, label)))
+        for label in labels:
             folder = work / size / label.replace(" ", "-")
-            if size == "1b" and label in ("transformers", "vllm"):
-                continue  # by quantised weights alone
-            row = {"size": size, "engine": label} | child(options, folder)
+            reason = lacking(options, label)
+            row = {"size": size, "engine": label} | ({"error": reason} if reason else child(options, folder))
             if "error" not in row:
                 row |= beside(options, folder, row, bandwidth)
             rows.append(row)
@@ -104,7 +108,7 @@ def table(options, work):
 
 def line(row):
     if "error" in row:
-        return f"{row['size']:>5} {row['engine']:16} failed: {row['error']}"
+        return f"{row['size']:>5} {row['engine']:16} not measured: {row['error']}"
     text = (
         f"{row['size']:>5} {row['engine']:16} first {row['first_s'] * 1000:7.0f} ms"
         f"  batch 1 {row['batch_1']:7.1f} tok/s"
@@ -114,6 +118,17 @@ def line(row):
     if "llama_bench" in row:
         text += f"  llama-bench {row['llama_bench']:.1f} tok/s ({row['batch_1'] / row['llama_bench']:.2f}x)"
     return text
+
+
+def lacking(options, label):
+    """Return what an engine lacks to run here; None if nothing."""
+    engine = ENGINES_OF[label][0]
+    missing = [name for name in PACKAGES.get(engine, ()) if importlib.util.find_spec(name) is None]
+    if missing:
+        return f'{", ".join(missing)} is not installed: pip install "radlet[{engine}]"'
+    if engine == "vllm" and not options.vllm:
+        return "needs --vllm PROGRAM"
+    return None
 
 
 def read_bandwidth():
@@ -212,9 +227,9 @@ def child(options, folder):
     """Measure one engine in a process of its own, with its server around it if it has one."""
     server = None
     if (folder / "serve.sh").exists():
-        if not options.vllm:
-            return {"error": "needs --vllm PROGRAM"}
         server = start_server(folder, options.vllm)
+        if server is None:
+            return {"error": "its server did not start: see serve.log in its folder under --work"}
     try:
         with tempfile.NamedTemporaryFile(suffix=".json") as out:
             command = [sys.executable, __file__, "--measure", str(folder), out.name]
@@ -233,6 +248,7 @@ def child(options, folder):
 
 
 def start_server(folder, program):
+    """Return vLLM's process once it answers; None if it ends, or does not in ten minutes."""
     environment = os.environ | {"VLLM": program, "VLLM_CPU_KVCACHE_SPACE": "1"}
     log = (folder / "serve.log").open("w")
     server = subprocess.Popen(["sh", str(folder / "serve.sh")], env=environment, stdout=log, stderr=log)
@@ -245,7 +261,7 @@ def start_server(folder, program):
             if server.poll() is not None:
                 break
     server.kill()
-    raise SystemExit(f"vLLM did not start: see {folder / 'serve.log'}")
+    return None
 
 
 def memory_of(server):

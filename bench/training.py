@@ -1,7 +1,8 @@
 """How fast does radlet train, beside transformers' Trainer? Usage: python bench/training.py [--json OUT] [--svg OUT]
 
 The same model, rows, precision, batch and optimiser; rounds alternate in one process. The Trainer is given its best:
-length-grouped batches, the faster attention kernel of the two, autocast, a fused optimiser, its films in memory.
+length-grouped batches, the faster attention kernel of the two, autocast, a fused optimiser, its films in memory,
+compiled with unknown lengths or not. radlet goes both ways too. What is compiled is so before the steps that count.
 A further round shows it the rows in radlet's order, so that the losses can be compared step by step.
 Utilisation is the floating-point operations that the model needs, padding not counted, per second, over the largest
 matrix-multiply rate measured here.
@@ -11,17 +12,19 @@ import argparse
 import copy
 import json
 import math
+import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from training_setups import SIZES, random_model, synthetic_rows
+from training_setups import SIZES, Size, random_model, synthetic_rows
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.utils import logging
 
@@ -39,19 +42,20 @@ from radlet.training.loop import LoopConfig, Validation, epoch_rows, train
 from radlet.training.report_training import ReportTrainingConfig, load_films
 from radlet.training.reports import ReportObjective, ReportRowsConfig
 
-BATCH_SIZE, LR, SEED, WARM_STEPS = 32, 1e-3, 1, 2
-STEPS = {"tiny": (14, 4), "30M": (5, 2)}
+LR, SEED, WARM_STEPS = 1e-3, 1, 2
+STEPS = {"tiny": (14, 4), "30M": (5, 2), "ViT-B/16 + 135M": (5, 1)}
 """Steps of a round and rounds, by size."""
 TRAINS = {"align": {"projector"}, "finetune": {"projector", "language_model"}}
 BARS = {"align": 3.0, "finetune": 1.5}
 UTILISATION_BAR = 0.45
-BEST_TRAINERS = ("trainer, eager", "trainer, sdpa")
+WHO, COMPILED = ("radlet", "trainer"), ", compiled"
 
 
 @dataclass
 class Curve:
-    """What a round left: the loss of each step and when it ended, in seconds."""
+    """What a round left: the loss of each step of so many rows, and when it ended, in seconds."""
 
+    batch_size: int
     losses: list[float] = field(default_factory=list)
     ends: list[float] = field(default_factory=list)
 
@@ -63,15 +67,15 @@ class Curve:
     @property
     def samples_per_s(self) -> float:
         """Rows a second, after the first steps."""
-        return (len(self.ends) - WARM_STEPS) * BATCH_SIZE / (self.ends[-1] - self.ends[WARM_STEPS - 1])
+        return (len(self.ends) - WARM_STEPS) * self.batch_size / (self.ends[-1] - self.ends[WARM_STEPS - 1])
 
 
 class Noted(Run):
     """A run directory that notes when each step was logged."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, batch_size: int) -> None:
         super().__init__(path, finished=False)
-        self.curve = Curve()
+        self.curve = Curve(batch_size)
 
     def log(self, **values: Any) -> None:
         """Log as ever; note steps, not validations."""
@@ -85,6 +89,7 @@ class Bench:
     """One stage at one size.
 
     Attributes:
+        size: What is trained.
         base: The model before training.
         rows: To train on.
         stage: "align" or "finetune".
@@ -93,6 +98,7 @@ class Bench:
         folder: For what is written on the way.
     """
 
+    size: Size
     base: ReportModel
     rows: list[Example]
     stage: str
@@ -114,28 +120,29 @@ class Bench:
         """Return every film."""
         return [path for row in self.rows for path in row.image_paths]
 
-    def with_radlet(self) -> Curve:
+    def with_radlet(self, compiled: bool) -> Curve:
         """Train by radlet's own loop; the encoder has seen the films in the first round."""
         loop = LoopConfig(
-            micro_batch_size=BATCH_SIZE,
+            micro_batch_size=self.size.batch_size,
             lr=LR,
             warmup_share=0,
             max_steps=self.steps,
             epochs=99,
             precision=self.precision,
             keep="last",
+            compile=compiled,
         )
         report_model, quiet = self.fresh(), Progress(quiet=True)
         cache = (self.folder / "cache", 1e12)
         films = load_films(self.paths(), report_model, ReportTrainingConfig(loop=loop), cache, quiet)
-        run = Noted(Path(tempfile.mkdtemp(dir=self.folder)))
+        run = Noted(Path(tempfile.mkdtemp(dir=self.folder)), self.size.batch_size)
         nothing = Validation(lambda: {"loss": 0.0}, "loss", higher_is_better=False)
         train(self.objective(report_model, films), loop, run, SEED, nothing, quiet)
         return run.curve
 
-    def with_trainer(self, attention: str, grouped: bool) -> Curve:
+    def with_trainer(self, attention: str, grouped: bool, compiled: bool) -> Curve:
         """Train by transformers' Trainer, rows grouped by length or in radlet's order."""
-        report_model, curve = self.fresh(), Curve()
+        report_model, curve = self.fresh(), Curve(self.size.batch_size)
         model = report_model.model
         model.model.language_model.set_attn_implementation(attention)
         encoder = report_model.architecture.encoder(model).eval()
@@ -144,7 +151,7 @@ class Bench:
         schedule = LoopConfig(lr=LR)
         arguments = TrainingArguments(
             output_dir=str(self.folder / "trainer"),
-            per_device_train_batch_size=BATCH_SIZE,
+            per_device_train_batch_size=self.size.batch_size,
             max_steps=self.steps,
             learning_rate=LR,
             weight_decay=schedule.weight_decay,
@@ -160,6 +167,7 @@ class Bench:
             report_to=[],
             save_strategy="no",
             disable_tqdm=True,
+            torch_compile=compiled,
             seed=SEED,
         )
         trainer = Trainer(model, arguments, train_dataset=dataset, data_collator=collate, callbacks=[Listener(curve)])
@@ -167,12 +175,23 @@ class Bench:
         trainer.train()
         return curve
 
+    def ways(self) -> dict[str, Callable[[], Curve]]:
+        """Return the ways to train, by name."""
+        ways: dict[str, Callable[[], Curve]] = {}
+        for compiled in (False, True)[: 1 + self.size.compiled]:
+            suffix = COMPILED * compiled
+            ways[f"radlet{suffix}"] = partial(self.with_radlet, compiled)
+            for attention in ("eager", "sdpa"):
+                ways[f"trainer, {attention}{suffix}"] = partial(self.with_trainer, attention, True, compiled)
+        return ways
+
     def trainer_rows(self, report_model: ReportModel, grouped: bool) -> tuple[list[Any], Callable[[list[Any]], Any]]:
         """Return the rows for the Trainer and what makes a padded batch of them; films are in memory already."""
         films = films_in_memory(self.paths(), films_settings(report_model), Progress(quiet=True))
-        order = list(range(len(self.rows))) if grouped else list(rows_in_order(len(self.rows), self.steps))
+        num_rows = len(self.rows)
+        order = list(range(num_rows) if grouped else rows_in_order(num_rows, self.steps * self.size.batch_size))
         objective = self.objective(report_model, films)
-        tokens = [objective.row_tokens(row) for row in range(len(self.rows))]
+        tokens = [objective.row_tokens(row) for row in range(num_rows)]
         pad = int(report_model.tokenizer.pad_token_id)
 
         def collate(items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
@@ -215,7 +234,7 @@ class Bench:
         per_row += 3 * 4 * layers * width * float((lengths.astype(float) ** 2).mean())
         per_row += passes * 2 * width * config.text_config.vocab_size * np.mean([len(target) for _, target in tokens])
         per_row += 3 * 2 * projector * self.base.num_image_tokens
-        return float(per_row) * BATCH_SIZE
+        return float(per_row) * self.size.batch_size
 
 
 class Listener(TrainerCallback):
@@ -235,9 +254,9 @@ def films_settings(report_model: ReportModel) -> ImageSettings:
     return ImageSettings.model_validate(report_model.card.image)
 
 
-def rows_in_order(num_rows: int, steps: int) -> Iterator[int]:
-    """Yield the rows in which radlet's loop goes through them."""
-    epochs = math.ceil(steps * BATCH_SIZE / num_rows)
+def rows_in_order(num_rows: int, num_drawn: int) -> Iterator[int]:
+    """Yield the rows in which radlet's loop goes through them, `num_drawn` at least."""
+    epochs = math.ceil(num_drawn / num_rows)
     for epoch in range(epochs):
         yield from (int(row) for row in epoch_rows(SEED, epoch, num_rows, None))
 
@@ -257,29 +276,27 @@ def measure(bench: Bench, rounds: int) -> dict[str, Any]:
     """Alternate the ways to train, and the largest product that the machine does then; return what came out."""
     dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[bench.precision]
     peak = matmul_peak(dtype)
-    ways: dict[str, Callable[[], Curve]] = {
-        "radlet": bench.with_radlet,
-        "trainer, eager": lambda: bench.with_trainer("eager", grouped=True),
-        "trainer, sdpa": lambda: bench.with_trainer("sdpa", grouped=True),
-    }
+    ways = bench.ways()
+    for way, go in ways.items():
+        if way.endswith(COMPILED):
+            go()
     curves: dict[str, list[Curve]] = {way: [] for way in ways}
     for _ in range(rounds):
         for way, go in ways.items():
             curves[way].append(go())
             peak = max(peak, matmul_peak(dtype))
-    same_order = bench.with_trainer("eager", grouped=False)
+    same_order = bench.with_trainer("eager", grouped=False, compiled=False)
     speed = {way: statistics.median(c.samples_per_s for c in found) for way, found in curves.items()}
-    best = max(BEST_TRAINERS, key=speed.__getitem__)
-    by_round = [
-        ours.samples_per_s / theirs.samples_per_s for ours, theirs in zip(curves["radlet"], curves[best], strict=True)
-    ]
+    best_radlet, best = (max((w for w in ways if w.startswith(who)), key=speed.__getitem__) for who in WHO)
+    by_round = [a.samples_per_s / b.samples_per_s for a, b in zip(curves[best_radlet], curves[best], strict=True)]
     ratio = statistics.median(by_round)
-    ours = curves["radlet"][0]
+    ours = curves[best_radlet][0]
     films = films_in_memory(bench.paths(), films_settings(bench.base), Progress(quiet=True))
     flops = bench.flops_of_step(bench.objective(bench.base, films))
-    utilisation = flops * speed["radlet"] / BATCH_SIZE / peak
+    utilisation = flops * speed[best_radlet] / bench.size.batch_size / peak
     return {
         "samples_per_s": speed,
+        "best_radlet": best_radlet,
         "best_trainer": best,
         "ratio": ratio,
         "ratio_low": min(by_round),
@@ -324,7 +341,7 @@ def draw(results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", nargs="*", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--sizes", nargs="*", choices=SIZES, default=["tiny", "30M"])
     parser.add_argument("--stages", nargs="*", choices=TRAINS, default=list(TRAINS))
     parser.add_argument("--precisions", nargs="*", choices=("bf16", "fp32"), default=["bf16", "fp32"])
     parser.add_argument("--patients", type=int, default=250, help="of the synthetic studies")
@@ -334,6 +351,7 @@ def main() -> None:
     parser.add_argument("--svg", type=Path)
     args = parser.parse_args()
     logging.set_verbosity_error()
+    os.environ["ACCELERATE_DYNAMO_USE_DYNAMIC"] = "true"  # the Trainer has no other way to say so
     print(f"{torch.get_num_threads()} threads")
     print(f"{'':24} {'radlet/s':>8} {'Trainer/s':>9} {'ratio':>6} {'spread':>11} {'bar':>4} {'use':>5}  loss differs")
     results = []
@@ -341,10 +359,10 @@ def main() -> None:
         rows = synthetic_rows(args.out or Path(temporary), args.patients)
         for size in args.sizes:
             base = random_model(SIZES[size], rows)
-            steps, rounds = STEPS[size]
+            (steps, rounds), some = STEPS[size], rows[: SIZES[size].max_rows]
             for stage in args.stages:
                 for precision in args.precisions:
-                    bench = Bench(base, rows, stage, precision, steps, Path(temporary))
+                    bench = Bench(SIZES[size], base, some, stage, precision, steps, Path(temporary))
                     row = measure(bench, args.rounds or rounds)
                     results.append({"size": size, "stage": stage, "precision": precision, "bar": BARS[stage], **row})
                     print(told(results[-1]), flush=True)
@@ -360,9 +378,10 @@ def told(row: dict[str, Any]) -> str:
     name = f"{row['size']} {row['stage']} {row['precision']}"
     speed = row["samples_per_s"]
     spread = f"{row['ratio_low']:.2f}–{row['ratio_high']:.2f}"
-    verdict = f"{'met' if row['passes'] else 'MISSED'} ({row['best_trainer']})"
+    verdict = f"{'met' if row['passes'] else 'MISSED'} ({row['best_radlet']}; {row['best_trainer']})"
+    ours, theirs = speed[row["best_radlet"]], speed[row["best_trainer"]]
     return (
-        f"{name:24} {speed['radlet']:8.0f} {speed[row['best_trainer']]:9.0f} {row['ratio']:6.2f} {spread:>11} "
+        f"{name:24} {ours:8.1f} {theirs:9.1f} {row['ratio']:6.2f} {spread:>11} "
         f"{row['bar']:4} {row['utilisation']:5.0%} of {row['peak_gflop_per_s']:.0f}  "
         f"{row['largest_loss_difference']:.4f}  {verdict}"
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from training import BATCH_SIZE, TRAINS
+from training import TRAINS
 from training_setups import SIZES, random_model, synthetic_rows
 
 from radlet.core.console import Progress
@@ -31,7 +31,7 @@ from radlet.training.augmentation import AugmentationConfig
 from radlet.training.losses import language
 from radlet.training.optimizer import build_optimizer
 from radlet.training.precision import autocast
-from radlet.training.report_training import LoopConfig, ReportTrainingConfig, load_films
+from radlet.training.report_training import ReportTrainingConfig, load_films
 from radlet.training.reports import ReportObjective, ReportRowsConfig
 
 PARTS = ("data", "encoder", "projector", "decoder", "loss", "backward", "optimiser")
@@ -64,7 +64,7 @@ class Clock:
 def profile(report_model: ReportModel, rows: list[Example], steps: int, folder: Path, ops: bool) -> dict[str, float]:
     """Return the seconds of each part of a step, a mean over `steps`."""
     model, clock = report_model.model, Clock()
-    config = ReportTrainingConfig(loop=LoopConfig(micro_batch_size=BATCH_SIZE))
+    config = ReportTrainingConfig()
     paths = [path for row in rows for path in row.image_paths]
     films = load_films(paths, report_model, config, (folder, 1e12), Progress(quiet=True))
     objective = ReportObjective(report_model, rows, films, PLAIN, ReportRowsConfig(), AugmentationConfig())
@@ -85,7 +85,7 @@ def profile(report_model: ReportModel, rows: list[Example], steps: int, folder: 
 
     def step() -> None:
         with clock.timed("data"):
-            chosen = generator.choice(len(rows), BATCH_SIZE, replace=False)
+            chosen = generator.choice(len(rows), config.loop.micro_batch_size, replace=False)
             chosen = chosen[np.argsort(objective.row_lengths()[chosen])]
             batch = objective.batch(chosen, torch.Generator())
         with autocast(pick_device(), "auto"):
@@ -123,7 +123,7 @@ def with_lora(folder: Path, rows: list[Example]) -> ReportModel:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", nargs="*", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--sizes", nargs="*", choices=SIZES, default=["tiny", "30M"])
     parser.add_argument("--language-model", type=Path, help="folder of a causal language model, tuned by LoRA")
     parser.add_argument("--patients", type=int, default=250, help="of the synthetic studies")
     parser.add_argument("--steps", type=int, default=5)

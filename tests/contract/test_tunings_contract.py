@@ -10,6 +10,7 @@ from tests.fixtures.tuned import logits, step, tuned
 
 from radlet.models.freezing import count_by_part, part_of
 from radlet.models.quantisations import QUANTISATIONS
+from radlet.models.quantised import quantise_blocks
 from radlet.models.report_model import ReportModel, assemble, load_report_model, save_report_model
 from radlet.models.tunings import TUNINGS
 
@@ -46,7 +47,8 @@ def of_family(family: str) -> ReportModel:
 def test_the_output_is_unchanged_at_the_start(method: str, settings: dict[str, object]) -> None:
     plain = make_report_model()
     report_model, tuning = tuned(method, settings)
-    tuning.prepare(plain.model)
+    if tuning.base_quantisation:
+        quantise_blocks(plain.model, tuning.base_quantisation)
     assert torch.equal(logits(report_model), logits(plain))
 
 

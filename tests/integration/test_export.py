@@ -12,6 +12,7 @@ from radlet.cli import app
 from radlet.core.config import StageConfig
 from radlet.core.console import Progress
 from radlet.core.errors import CheckpointError, ConfigError
+from radlet.core.locks import lock_file
 from radlet.core.records import Example
 from radlet.core.runs import open_run, run_digest
 from radlet.data.manifests import EXAMPLES, write_records
@@ -61,7 +62,17 @@ def test_an_exact_export_drafts_as_the_checkpoint_and_stands_in_its_place(
 ) -> None:
     out = tmp_path / "exports" / "tiny"
     # Noise is drafted: no observation of theirs is ever right, and the score is 0 for both.
-    arguments = ["export", str(checkpoint), "quantization=F32", "--out", str(out), "--examples", str(build_run)]
+    arguments = [
+        "export",
+        str(checkpoint),
+        "quantization=F32",
+        "--engine",
+        "llama-cpp",
+        "--out",
+        str(out),
+        "--examples",
+        str(build_run),
+    ]
     result = CliRunner().invoke(app, [*arguments, "--split", "train"])
     assert result.exit_code == 0, result.output
     gate = read_export(out).export.gate
@@ -99,7 +110,7 @@ def test_a_fall_beyond_the_limit_leaves_the_comparison_alone(
         export.run(checkpoint, "llama-cpp", [], out, trial, QUIET)
     assert [path.name for path in out.iterdir()] == ["rejected.json"]
     assert json.loads((out / "rejected.json").read_text())["gate"]["exported"] == 0.84
-    assert not list(tmp_path.glob(".*writing"))
+    assert not list(tmp_path.glob(".*"))
     monkeypatch.setattr(export, "judge_export", lambda *_: gate_of(0.86))
     assert export.run(checkpoint, "llama-cpp", [], out, trial, QUIET) == out
     assert not (out / "rejected.json").exists()
@@ -116,6 +127,22 @@ def test_an_unjudged_export_says_so_and_a_taken_place_is_refused(checkpoint: Pat
         export.run(checkpoint, "llama-cpp", [], out, None, QUIET)
     with pytest.raises(CheckpointError, match="is an export already"):
         export.run(out, "llama-cpp", [], tmp_path / "other", None, QUIET)
+
+
+def test_an_unknown_engine_is_told_which_there_are(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no engine.*Did you mean 'llama-cpp'\? Known: llama-cpp, openvino, vllm\."):
+        export.run(checkpoint, "llamacpp", [], tmp_path / "out", None, QUIET)
+
+
+def test_two_exports_to_one_place_do_not_share_a_folder(checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "export"
+    with (tmp_path / ".export.lock").open("w") as other:
+        assert lock_file(other.fileno(), wait=False)
+        with pytest.raises(ConfigError, match="another process is exporting to it"):
+            export.run(checkpoint, "llama-cpp", [], out, None, QUIET)
+        assert (tmp_path / ".export.lock").exists()
+    assert export.run(checkpoint, "llama-cpp", [], out, None, QUIET) == out
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_the_checkpoint_is_asked_for_when_it_is_needed_and_gone(

@@ -17,9 +17,9 @@ commands = typer.Typer()
 def export(
     checkpoint: Checkpoint,
     options: Annotated[
-        list[str] | None, typer.Argument(help="Options of the engine, key=value: quantization=Q4_K_M")
+        list[str] | None, typer.Argument(help="Options of the engine, key=value: quantization=int4")
     ] = None,
-    engine: Annotated[str, typer.Option(help="Engine that is to read it.")] = "llama-cpp",
+    engine: Annotated[str, typer.Option(help="Engine that is to read it.")] = "openvino",
     out: Annotated[Path, typer.Option(help="Folder to make.", show_default=False)] = ...,  # type: ignore[assignment]
     examples: Annotated[
         Path | None, typer.Option(help="Run of build on whose studies the export is judged.", show_default=False)

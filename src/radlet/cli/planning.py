@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from radlet.stages.machines import Machine
-    from radlet.stages.plan import ServingPlan, StagePlan
+    from radlet.stages.plan_results import ServingPlan, StagePlan
 
 commands = typer.Typer()
 
@@ -26,6 +26,9 @@ _COLOURS = {
     "optimiser": "yellow",
     "activations": "green",
     "cache": "cyan",
+    "rows": "red",
+    "kernels": "white",
+    "kept free": "bright_black",
 }
 _BAR_WIDTH = 40
 
@@ -53,7 +56,7 @@ def plan(
     from radlet.stages.machines import machine as find_machine
     from radlet.stages.machines import with_prices
     from radlet.stages.plan import plan_serving, plan_stages
-    from radlet.stages.plan_inputs import Recipes, Workload
+    from radlet.stages.plan_inputs import STAGES, Recipes, Workload
 
     recipes = Recipes.of(recipe_dir, overrides or [], language_model)
     workload = Workload() if examples is None else Workload.of(examples, recipes.align.films)
@@ -66,6 +69,9 @@ def plan(
         typer.echo(json.dumps(_plain(stages, serving, workload.model_dump(), place), indent=2))
         return
     show_plan(stages, serving, place, make_console(stderr=False))
+    missing = [stage for stage in STAGES if stage not in recipes.stages]
+    if missing:
+        make_console().print(f"[dim]Not planned, as {recipe_dir} has no recipe of it: {', '.join(missing)}.[/]")
     _tell_assumptions(workload.model_dump(), place)
 
 
@@ -90,7 +96,7 @@ def show_plan(stages: "list[StagePlan]", serving: "ServingPlan", place: "Machine
     """Print what each stage takes, and its memory by part."""
     from rich.table import Table
 
-    from radlet.stages.plan import reading
+    from radlet.stages.plan_results import reading
 
     console.print(
         f"[bold]{place.num_devices} x {place.title}[/]" if place.num_devices > 1 else f"[bold]{place.title}[/]"

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from scipy.special import logit, logsumexp
 
 from radlet.core.console import Progress
-from radlet.core.records import OBSERVATIONS, Example, State
+from radlet.core.records import OBSERVATIONS, Example, Split, State
 from radlet.evaluation.faithfulness import Asking, Reader
+from radlet.evaluation.pictures import draw_rows
 from radlet.evaluation.readings import read_reports, text_observations
 from radlet.evaluation.scoring import MODEL
 from radlet.evaluation.wordings import Wording, positive_wordings
@@ -46,6 +47,23 @@ class JudgedRows:
     judged: Sequence[Example]
     drafts: Sequence[str]
     fitted: Sequence[Example]
+
+
+def rows_to_fit_on(
+    others: Mapping[Split, Sequence[Example]], judged: Split, count: int, seed: int
+) -> tuple[Split, list[Example]]:
+    """Return rows that are not judged, and their split; no rows where there are none.
+
+    Args:
+        others: Rows by split, the wanted split first.
+        judged: The split that is judged.
+        count: So many rows at most.
+        seed: Of the draw.
+    """
+    for split, rows in others.items():
+        if rows and split != judged:
+            return split, draw_rows(rows, count, seed)
+    return judged, []
 
 
 @dataclass(frozen=True)

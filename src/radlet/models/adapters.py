@@ -24,6 +24,7 @@ from radlet.core.errors import CheckpointError, ConfigError, UnknownNameError
 from radlet.core.registry import nearest
 from radlet.core.runs import sha256_file, sha256_text, write_atomically
 from radlet.models.freezing import part_of
+from radlet.models.frozen_loading import FrozenForm
 from radlet.models.report_model import ModelCard, ReportModel, checkpoint_folder, load_report_model
 from radlet.models.tunings import TUNINGS
 from radlet.models.tunings.base import Tuning
@@ -144,8 +145,8 @@ class AdapterSet:
         folders = {name: adapter_folder(path) for name, path in adapters.items()}
         self.cards = {name: _card_over(path, folder, digest) for name, path in folders.items()}
         _check_one_form(folders, self.cards)
-        self._base = load_report_model(folder)
-        next(iter(self.cards.values())).method.prepare(self._base.model)
+        method = next(iter(self.cards.values())).method
+        self._base = load_report_model(folder, FrozenForm(method.base_quantisation))
         if in_fp32:
             self._base.model.float()
         self._peft: PeftModel | None = None
@@ -203,7 +204,8 @@ def merge_adapters(checkpoint: Path, adapters: Sequence[tuple[Path, float]]) -> 
     if [weight for _, weight in adapters] == [1.0]:
         return first
     method = cards["0"].method
-    base = method.merge(method.prepare(load_report_model(folder).model).float()).state_dict()
+    plain = load_report_model(folder, FrozenForm(method.base_quantisation))
+    base = method.merge(plain.model.float()).state_dict()
     total = {name: tensor.clone() for name, tensor in base.items()}
     for number, (path, weight) in enumerate(adapters):
         model = (first if number == 0 else _merged(folder, adapter_folder(path))).model

@@ -7,7 +7,7 @@ counted is therefore the code that will run, not a formula that has to be kept l
 """
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -35,6 +35,18 @@ _CPU_ATTENTION = {
 """Kernels that PyTorch's own table of formulas does not have."""
 
 
+_FUNCTIONS = frozenset(
+    (
+        *("_softmax", "_softmax_backward_data", "_log_softmax", "_log_softmax_backward_data"),
+        *("silu", "silu_backward", "gelu", "gelu_backward", "sigmoid", "tanh"),
+        *("exp", "exp_", "log", "cos", "sin", "masked_fill", "masked_fill_"),
+    )
+)
+"""Kernels that a processor's arithmetic holds up rather than its memory."""
+_DRAWS = frozenset(("bernoulli", "bernoulli_", "native_dropout"))
+"""Kernels that draw random numbers."""
+
+
 @dataclass(frozen=True)
 class Operation:
     """One call of a kernel.
@@ -43,11 +55,17 @@ class Operation:
         flops: Floating-point operations of a matrix product or convolution; 0 for anything else.
         half: Whether it multiplies 16-bit numbers.
         moved_bytes: Bytes of its arguments and results.
+        functions: Numbers that it makes by many instructions each: exponentials, and what a mask fills.
+        draws: Random numbers that it draws.
+        shapes: Sizes and strides of a product's arguments; None for anything else.
     """
 
     flops: int
     half: bool
     moved_bytes: int
+    functions: int = 0
+    draws: int = 0
+    shapes: Hashable = None
 
 
 @dataclass
@@ -56,11 +74,13 @@ class Cost:
 
     Attributes:
         operations: In order.
+        blocks: Memory asked for and given back, in order: (number of the block, its bytes), and 0 bytes when it goes.
         live_bytes: Made here and not yet freed.
         peak_bytes: Largest `live_bytes` so far.
     """
 
     operations: list[Operation] = field(default_factory=list)
+    blocks: list[tuple[int, int]] = field(default_factory=list)
     live_bytes: int = 0
     peak_bytes: int = 0
 
@@ -73,6 +93,11 @@ class Cost:
     def moved_bytes(self) -> int:
         """Bytes read and written by all operations."""
         return sum(operation.moved_bytes for operation in self.operations)
+
+    @property
+    def half_products(self) -> set[Hashable]:
+        """The different products of 16-bit numbers, for each of which a CPU's library compiles a kernel."""
+        return {operation.shapes for operation in self.operations if operation.half and operation.flops}
 
 
 @contextmanager
@@ -118,7 +143,17 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         flops = _flops(func._overloadpacket, args, kwargs, result)
         half = made[0].dtype in (torch.bfloat16, torch.float16)
         moved = sum(tensor.numel() * tensor.element_size() for tensor in (*given, *made))
-        self._cost.operations.append(Operation(flops, half, moved))
+        name, made_numbers = func._overloadpacket.__name__, max(tensor.numel() for tensor in made)
+        self._cost.operations.append(
+            Operation(
+                flops,
+                half,
+                moved,
+                functions=made_numbers * (name in _FUNCTIONS),
+                draws=made_numbers * (name in _DRAWS),
+                shapes=(name, *((tuple(t.shape), t.stride()) for t in given)) if flops else None,
+            )
+        )
         for tensor in made:
             self._note(tensor)
         return result
@@ -128,13 +163,15 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         key, num_bytes = id(storage), storage.nbytes()
         if key in self._alive:
             return
-        cost, alive = self._cost, self._alive
+        cost, alive, number = self._cost, self._alive, len(self._cost.blocks)
 
         def freed(_: Any) -> None:
             cost.live_bytes -= num_bytes
+            cost.blocks.append((number, 0))
             alive.pop(key, None)
 
         alive[key] = weakref.ref(storage, freed)
+        cost.blocks.append((number, num_bytes))
         cost.live_bytes += num_bytes
         cost.peak_bytes = max(cost.peak_bytes, cost.live_bytes)
 

@@ -19,15 +19,19 @@ def hold_weights(model: nn.Module, dtype: WeightsDtype) -> None:
     With "bf16" the parts are made to take each other's outputs: what enters a module that is frozen, or trains, as a
     whole is put into that module's dtype. Buffers, statistics of normalisation and quantised weights stay.
     """
-    model.float()
+    for module in model.modules():
+        halved = dtype == "bf16" and not is_quantised(module) and not isinstance(module, _BatchNorm)
+        for parameter in module.parameters(recurse=False):
+            # Straight to where it goes: by way of fp32 a large frozen model would take its full size once more.
+            if parameter.is_floating_point():
+                parameter.data = parameter.data.to(
+                    torch.bfloat16 if halved and not parameter.requires_grad else torch.float32
+                )
+        for name, buffer in module.named_buffers(recurse=False):
+            if buffer.is_floating_point():
+                setattr(module, name, buffer.float())
     if dtype == "fp32":
         return
-    for module in model.modules():
-        if is_quantised(module) or isinstance(module, _BatchNorm):
-            continue
-        for parameter in module.parameters(recurse=False):
-            if not parameter.requires_grad and parameter.is_floating_point():
-                parameter.data = parameter.data.bfloat16()
     for part in _seams(model.get_submodule("model")):
         part.register_forward_pre_hook(_in_own_dtype, with_kwargs=True)
     for module in model.modules():

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from radlet.core.errors import CheckpointError
+from radlet.models.frozen_loading import FrozenForm
 
 LOADING_ERRORS = (
     OSError,
@@ -41,8 +42,46 @@ class Loaded:
     fresh: tuple[str, ...]
 
 
+def read_weights(
+    model_class: Any, path: Path, what: str, frozen: FrozenForm | None = None
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Read a model from safetensors, and what did not fit: kind of misfit -> names.
+
+    Args:
+        model_class: Class, or Auto class, of transformers.
+        path: Local folder.
+        what: For messages.
+        frozen: Form that weights take while they are read; by default they are as stored.
+
+    Raises:
+        CheckpointError: The folder holds no such model, or holds it in pickles.
+    """
+    if not path.is_dir():  # transformers would take it for the name of a model on a hub
+        raise CheckpointError(f"{path}: is no folder. Give the local folder of a {what}.")
+    _check_files(path, what)
+    form = {"quantization_config": frozen} if frozen is not None and frozen.changes_something else {}
+    try:
+        model, misfits = model_class.from_pretrained(
+            path,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # named and refused by who asks, which transformers does not
+            **form,
+        )
+    except LOADING_ERRORS as error:
+        raise CheckpointError(f"{path}: no {what} could be loaded: {first_line(error)}") from None
+    return model, misfits
+
+
 def load_strictly(
-    model_class: Any, path: Path, what: str, *, may_be_left: Sequence[str] = (), may_be_fresh: Sequence[str] = ()
+    model_class: Any,
+    path: Path,
+    what: str,
+    *,
+    may_be_left: Sequence[str] = (),
+    may_be_fresh: Sequence[str] = (),
+    frozen: FrozenForm | None = None,
 ) -> Loaded:
     """Load a model from safetensors; no weight may be missing, of another shape or left over without a rule.
 
@@ -52,23 +91,12 @@ def load_strictly(
         what: For messages: "vision tower", "language model".
         may_be_left: Starts of names of the file that belong to other parts of the same checkpoint.
         may_be_fresh: Starts of names of weights that nothing here reads and that the file may lack.
+        frozen: Form that weights take while they are read; by default they are as stored.
 
     Raises:
         CheckpointError: The folder holds no such model, holds it in pickles, or its weights do not fit.
     """
-    if not path.is_dir():  # transformers would take it for the name of a model on a hub
-        raise CheckpointError(f"{path}: is no folder. Give the local folder of a {what}.")
-    _check_files(path, what)
-    try:
-        model, info = model_class.from_pretrained(
-            path,
-            local_files_only=True,
-            use_safetensors=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # named and refused below, which transformers does not
-        )
-    except LOADING_ERRORS as error:
-        raise CheckpointError(f"{path}: no {what} could be loaded: {first_line(error)}") from None
+    model, info = read_weights(model_class, path, what, frozen)
     missing = sorted(name for name in info["missing_keys"] if not name.startswith(tuple(may_be_fresh)))
     extra = sorted(name for name in info["unexpected_keys"] if not name.startswith(tuple(may_be_left)))
     other = sorted(str(item[0] if isinstance(item, tuple) else item) for item in info["mismatched_keys"])

@@ -27,7 +27,8 @@ from radlet.core.runs import write_atomically
 from radlet.models.architectures import ARCHITECTURES
 from radlet.models.architectures.base import Architecture
 from radlet.models.encoders import token_layout
-from radlet.models.loading import LOADING_ERRORS, first_line
+from radlet.models.frozen_loading import FrozenForm
+from radlet.models.loading import LOADING_ERRORS, first_line, read_weights
 from radlet.models.prompts import PromptConfig, encode_prompt, encode_target
 from radlet.models.tokenizers import add_image_token
 
@@ -249,22 +250,26 @@ def read_card(folder: Path, kind: str) -> ModelCard:
     return card
 
 
-def load_report_model(folder: Path) -> ReportModel:
+def load_report_model(folder: Path, frozen: FrozenForm | None = None) -> ReportModel:
     """Read a checkpoint that `save_report_model` wrote; no weight may be missing or left over.
+
+    Args:
+        folder: The checkpoint.
+        frozen: Form that weights take while they are read; by default they are as stored.
 
     Raises:
         CheckpointError: The folder is no report model, or its weights do not fit its configuration.
     """
     card = read_card(folder, "report_model")
+    model, misfits = read_weights(ARCHITECTURES[card.architecture].model_class, folder, "report model", frozen)
     try:
-        model, loading = ARCHITECTURES[card.architecture].model_class.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True
-        )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except LOADING_ERRORS as error:
         raise CheckpointError(f"{folder}: no report model could be loaded: {first_line(error)}") from None
     wrong = [
-        f"{key.replace('_', ' ')}: {', '.join(map(str, sorted(names)[:3]))}" for key, names in loading.items() if names
+        f"{kind.replace('_', ' ')}: {', '.join(map(str, sorted(names)[:3]))}"
+        for kind, names in misfits.items()
+        if names
     ]
     if wrong:
         raise CheckpointError(

@@ -57,7 +57,7 @@ class Found:
     """What lies in the folder of one publication.
 
     Attributes:
-        state: "here" is complete without any digest to hold it against.
+        state: "here" is complete without any digest to hold it against; "changed" is another model too.
         detail: What is missing or changed; empty else.
     """
 
@@ -100,6 +100,8 @@ def look_up(folder: Path, name: str, recorded: Digests, *, verify: bool = False)
     absent += _absent_shards(own)
     if absent:
         return Found("incomplete", f"no {', no '.join(pattern.replace('|', ' or ') for pattern in absent)}")
+    if other := _other_model(own, record.family):
+        return Found("changed", other)
     digests = {**recorded.get(name, {}), **record.sha256}
     if not verify or not digests:
         return Found("here")
@@ -107,6 +109,21 @@ def look_up(folder: Path, name: str, recorded: Digests, *, verify: bool = False)
         file for file, digest in digests.items() if not (own / file).is_file() or sha256_file(own / file) != digest
     ]
     return Found("changed", ", ".join(sorted(wrong))) if wrong else Found("as recorded")
+
+
+def _other_model(folder: Path, family: str) -> str:
+    """Return how config.json tells of another kind of model, or nothing; open_clip's folders have none."""
+    path = folder / "config.json"
+    if not (family and path.is_file()):
+        return ""
+    try:
+        model_type = json.loads(path.read_text(encoding="utf-8")).get("model_type", family)
+    except (ValueError, AttributeError):
+        return "config.json cannot be read"
+    # A tower published by itself, and LLaVA in its authors' own layout, name themselves longer than their family.
+    if model_type in (family, f"{family}_vision_model", f"{family}_llama"):
+        return ""
+    return f"config.json is of a {model_type}, not a {family}"
 
 
 def _absent_shards(folder: Path) -> list[str]:

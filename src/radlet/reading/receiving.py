@@ -10,19 +10,28 @@ from radlet.reading.store.store import NewFilm, NewStudy, Store
 
 
 @dataclass(frozen=True)
-class ReadFilm:
-    """A film that can be read, and what was found of it.
+class OpenedFilm:
+    """A film that can be read.
 
     Attributes:
         content: The file, as it came.
         film: Its pixels.
         header: Of a DICOM object; else empty.
-        verdict: Of the input gate.
     """
 
     content: bytes
     film: Film
     header: FilmHeader
+
+
+@dataclass(frozen=True)
+class ReadFilm(OpenedFilm):
+    """A film that can be read, and what was found of it.
+
+    Attributes:
+        verdict: Of the input gate.
+    """
+
     verdict: GateVerdict
 
 
@@ -36,18 +45,34 @@ class Received:
     verdict: GateVerdict
 
 
+def open_film(content: bytes) -> OpenedFilm:
+    """Read a film.
+
+    Raises:
+        DataError: It is no film, or a damaged one.
+    """
+    return OpenedFilm(content, read_film_bytes(content), read_film_header(content) or FilmHeader())
+
+
 def read_received(content: bytes, gate: GateSettings) -> ReadFilm:
     """Read a film and let the gate judge it.
 
     Raises:
         DataError: It is no film, or a damaged one.
     """
-    film = read_film_bytes(content)
-    header = read_film_header(content) or FilmHeader()
-    return ReadFilm(content, film, header, judge_film(film, header.age_years, gate))
+    opened = open_film(content)
+    verdict = judge_film(opened.film, opened.header.age_years, gate)
+    return ReadFilm(content, opened.film, opened.header, verdict)
 
 
 def keep_film(store: Store, read: ReadFilm, actor: str, origin: str, indication: str | None = None) -> Received:
+    """Put a film that was judged into the store, as `store_film` does."""
+    return Received(*store_film(store, read, actor, origin, indication), read.verdict)
+
+
+def store_film(
+    store: Store, read: OpenedFilm, actor: str, origin: str, indication: str | None = None
+) -> tuple[str, str, bool]:
     """Put a film into the store, into the study that its header names.
 
     Args:
@@ -56,6 +81,9 @@ def keep_film(store: Store, read: ReadFilm, actor: str, origin: str, indication:
         actor: Who brought it.
         origin: How it came.
         indication: Why the study was made, where the header does not say.
+
+    Returns:
+        Identifier of the study, of the film, and whether it is new.
     """
     header, film = read.header, read.film
     study = NewStudy(
@@ -82,8 +110,7 @@ def keep_film(store: Store, read: ReadFilm, actor: str, origin: str, indication:
         view=film.view or header.view,
         spacing_mm=header.spacing_mm,
     )
-    study_id, image_id, is_new = store.add_film(study, new, actor)
-    return Received(study_id, image_id, is_new, read.verdict)
+    return store.add_film(study, new, actor)
 
 
 def _suffix(content: bytes) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import threading
 import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ from radlet.reading.evidence import Evidence, look_behind, sentences_of
 from radlet.reading.gate import GateSettings, GateVerdict, judge_film
 from radlet.reading.receiving import ReadFilm, Received, keep_film, read_received
 from radlet.reading.store.store import NotThereError, StateError, Store
-from radlet.reading.store.tables import DraftRow, ImageRow, StudyRow
+from radlet.reading.store.tables import DraftRow, ImageRow, OutboxRow, StudyRow
 
 if TYPE_CHECKING:
     from radlet.retrieval.lookup import StudyFinder
@@ -200,8 +201,15 @@ class ReadingRoom:
         request = DraftRequest((self.store.path_of(image),), study.indication)
         return Asked(study, image, verdicts[image.id], request)
 
-    def keep_draft(self, asked: Asked, text: str, drafter: Drafter, actor: str) -> DraftRow:
-        """Keep what a drafter wrote."""
+    def keep_draft(
+        self,
+        asked: Asked,
+        text: str,
+        drafter: Drafter,
+        actor: str,
+        deliveries: Callable[[DraftRow], Iterable[OutboxRow]] = lambda _: (),
+    ) -> DraftRow:
+        """Keep what a drafter wrote, and with it what is to be sent of it."""
         model = self._by_drafter[drafter]
         row = DraftRow(
             study_id=asked.study.id,
@@ -219,7 +227,7 @@ class ReadingRoom:
             sentences=[list(span) for span in sentences_of(text)],
             seconds=time.monotonic() - asked.began,
         )
-        return self.store.add_draft(row, actor)
+        return self.store.add_draft(row, actor, deliveries)
 
     def draft(self, study_id: str, actor: str) -> DraftRow:
         """Draft a report about a study, wait for it, and keep it.

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from radlet.reading.evidence import Evidence
 from radlet.reading.gate import GateVerdict
 from radlet.reading.room import ModelIdentity
-from radlet.reading.store.tables import DraftRow, EditRow, ImageRow, SignatureRow, StudyRow, StudyState
+from radlet.reading.store.tables import DraftRow, EditRow, ImageRow, Role, SignatureRow, StudyRow, StudyState
 
 FeedbackKind = Literal["wrong", "missing", "right", "other"]
 Text = str
@@ -18,6 +18,16 @@ class Form(BaseModel):
     """Base: unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Session(Form):
+    """Who calls."""
+
+    account: str
+    roles: list[Role]
+    csrf: str | None
+    """To be sent back as X-CSRF-Token with whatever changes something; none where no cookie came."""
+    ends_at: datetime | None
 
 
 class Report(Form):

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from radlet.reading.room import ReadingRoom
+from radlet.serving.access_log import method_of, route_of
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
@@ -75,8 +76,8 @@ class Timed:
 
         async def noted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                route = getattr(scope.get("route"), "path", "none")
-                self._times.labels(scope["method"], route, message["status"]).observe(time.perf_counter() - began)
+                labels = (method_of(scope), route_of(scope), message["status"])
+                self._times.labels(*labels).observe(time.perf_counter() - began)
             await send(message)
 
         await self._app(scope, receive, noted)

@@ -7,7 +7,9 @@ import uvicorn
 
 from radlet.core.errors import ConfigError
 from radlet.reading.room import ReadingRoom
+from radlet.serving.access_log import log_to_stderr
 from radlet.serving.app import create_app
+from radlet.serving.connections import uvicorn_settings
 from radlet.serving.settings import ServeConfig
 
 if TYPE_CHECKING:
@@ -40,14 +42,11 @@ def serve(room: ReadingRoom, config: ServeConfig, listening: socket.socket, cons
     address = f"{scheme}://{config.host}:{listening.getsockname()[1]}"
     settings = uvicorn.Config(
         create_app(room, config),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        # Whoever holds a connection without saying anything loses it.
-        timeout_keep_alive=10,
+        **uvicorn_settings(config.traffic),
         timeout_graceful_shutdown=int(config.drain_s) + 1,
         ssl_certfile=config.tls_certificate,
         ssl_keyfile=config.tls_key,
     )
+    log_to_stderr()
     console.print(f"[bold]The reading room is open:[/] [cyan]{address}[/]  (stop with Ctrl-C)", soft_wrap=True)
     uvicorn.Server(settings).run(sockets=[listening])

@@ -27,20 +27,19 @@ from radlet.data.manifests import read_examples
 from radlet.evaluation import TASKS
 from radlet.evaluation.artist import Artist
 from radlet.evaluation.calibration import Calibrator
-from radlet.evaluation.calibration_panel import calibration_line
 from radlet.evaluation.calibration_result import Calibration
 from radlet.evaluation.encoder_scores import EncoderScores, score_encoder
-from radlet.evaluation.finding_probabilities import FindingProbabilities, JudgedRows, training_wordings
+from radlet.evaluation.finding_probabilities import FindingProbabilities, JudgedRows, rows_to_fit_on, training_wordings
 from radlet.evaluation.grounding import Gaze, Grounder, GroundingSettings, describe_grounding
-from radlet.evaluation.grounding_panel import grounding_line
+from radlet.evaluation.headlines import headlines
 from radlet.evaluation.lineage import UpstreamRun, describe, upstream_runs
 from radlet.evaluation.looking import describe_looking
-from radlet.evaluation.page import looking_line, primary_metric, render_page
+from radlet.evaluation.page import render_page
 from radlet.evaluation.pictures import draw_rows
 from radlet.evaluation.probes import Probes, ProbeSettings
 from radlet.evaluation.readings import Readings, truth_observations
 from radlet.evaluation.runner import Draft, draft_all
-from radlet.evaluation.scorecard import ProbeResult, Scorecard, number_text
+from radlet.evaluation.scorecard import ProbeResult, Scorecard
 from radlet.evaluation.scorers.base import ScorerSettings
 from radlet.evaluation.scorers.loading import Scorers, listing_digest, weights_lineage
 from radlet.evaluation.scoring import (
@@ -190,8 +189,7 @@ def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
         bench = _set_up(config, progress, spread)
         answers = replace(_collect(run_, bench), readings=Readings(config.labeller, progress, scorers))
         card = _score(bench, answers, _look(run_, bench, answers))
-    upstream = upstream_runs(run_.path)
-    gazes = _ground(bench, answers)
+    upstream, gazes = upstream_runs(run_.path), _ground(bench, answers)
     added = {
         "lineage": describe(upstream) | weights_lineage(scorers),
         "grounding": describe_grounding(gazes, answers.patients, config.num_resamples, config.seed, config.interval),
@@ -200,7 +198,8 @@ def run(config: EvaluateConfig, console: "Console | None" = None) -> Path:
     card = card.model_copy(update=added)
     card.save(run_.path / "scorecard.json")
     write_atomically(run_.path / "scorecard.html", _draw(bench, answers, card, upstream, gazes))
-    _announce_score(progress.console, card)
+    for line in headlines(card):
+        progress.console.print(f"  {line}")
     run_.finish()
     return run_.path
 
@@ -364,7 +363,8 @@ def _calibrate(run_: Run, bench: _Bench, answers: Answers) -> Calibration | None
     if bench.task.reads != "reports" or not config.max_calibration_reports:
         return None
     wordings = training_wordings(bench.training, config.num_wordings)
-    split, fitted = _rows_to_fit_on(bench)
+    others: dict[Split, Sequence[Example]] = {"dev": bench.dev, "train": bench.training}
+    split, fitted = rows_to_fit_on(others, config.split, config.max_calibration_reports, config.seed)
     if not (wordings and fitted):
         return None
     chosen = draw_rows(range(len(judged)), config.max_calibration_reports, config.seed)
@@ -375,17 +375,6 @@ def _calibrate(run_: Run, bench: _Bench, answers: Answers) -> Calibration | None
     calibrator = Calibrator(evidence, PatientResampler(patients, config.num_resamples, config.seed, config.interval))
     write_atomically(run_.path / "probabilities.jsonl", calibrator.lines(rows.judged))
     return calibrator.describe(split, config.num_wordings)
-
-
-def _rows_to_fit_on(bench: _Bench) -> tuple[Split, list[Example]]:
-    """Return rows that are not judged, and their split: of dev where there are any, else of train; none of neither."""
-    config = bench.config
-    material: dict[Split, Sequence[Example]] = {"dev": bench.dev, "train": bench.training}
-    others = {split: rows for split, rows in material.items() if rows and split != config.split}
-    if not others:
-        return config.split, []
-    split, rows = next(iter(others.items()))
-    return split, draw_rows(rows, config.max_calibration_reports, config.seed)
 
 
 def _draw(
@@ -402,22 +391,9 @@ def _draw(
 
 def _trained_films(drafter: Drafter) -> Films:
     trained = drafter.card.films
-    for films in get_args(Films):
-        if films == trained:
-            return cast("Films", films)
+    if trained in get_args(Films):
+        return cast("Films", trained)
     raise CheckpointError(
         f"The checkpoint was tuned with films = '{trained}', so there is nothing to show it. Give the model tuned with "
         "films as `checkpoint`, and this one as `no_image_checkpoint`."
     )
-
-
-def _announce_score(console: "Console", card: Scorecard) -> None:
-    name = primary_metric(card)
-    systems = {MODEL: card.metrics} | card.baselines
-    for system, scores in systems.items():
-        score = scores[name]
-        value, low, high = (number_text(number) for number in (score.value, score.low, score.high))
-        console.print(f"  {name}  {value}  [dim]{low} to {high}[/]  {system}")
-    for line in (looking_line(card), grounding_line(card), calibration_line(card)):
-        if line:
-            console.print(f"  {line}")

@@ -7,7 +7,8 @@ finished run, so that `evaluate` takes it as its checkpoint. An export whose sco
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from radlet.core.config import load_config
 from radlet.core.console import Progress
 from radlet.core.errors import CheckpointError, ConfigError
+from radlet.core.locks import lock_file
 from radlet.core.records import Split
+from radlet.core.registry import nearest
 from radlet.core.runs import DONE, Run, run_digest, write_atomically
 from radlet.evaluation.export_gate import gate_examples, judge_export
 from radlet.inference.drafter import Drafter
@@ -74,6 +77,8 @@ def run(
         CheckpointError: The engine cannot serve the model, or the clinical score falls by more than the limit.
         ConfigError: An option is wrong, or the folder is taken.
     """
+    if engine not in EXPORTERS:
+        raise ConfigError(f"--engine {engine}: no engine of that name reads exports.{nearest(engine, list(EXPORTERS))}")
     exporter = load_config(EXPORTERS[engine], None, list(options))
     if is_export(checkpoint):
         raise CheckpointError(f"{checkpoint}: is an export already. Give the checkpoint that it was made from.")
@@ -81,10 +86,7 @@ def run(
     folder = checkpoint_folder(checkpoint)
     report_model = load_report_model(folder)
     examples = gate_examples(trial.examples, report_model.card, trial.split, trial.max_studies) if trial else []
-    writing = out.with_name(f".{out.name}.writing")
-    shutil.rmtree(writing, ignore_errors=True)  # of a killed export
-    writing.mkdir(parents=True)
-    try:
+    with _place_beside(out) as writing:
         exporter.write(report_model, writing, progress)
         write_frame(report_model, writing)
         export = Export(
@@ -106,8 +108,6 @@ def run(
         _finish(checkpoint, writing)
         shutil.rmtree(out, ignore_errors=True)  # empty, or an earlier rejection
         writing.replace(out)
-    finally:
-        shutil.rmtree(writing, ignore_errors=True)
     return out
 
 
@@ -124,6 +124,28 @@ def gate_table(gate: Gate) -> "Table":
     table.add_row("allowed", f"{-gate.limit:+.4f}")
     table.add_row("equal drafts", f"{gate.equal_drafts} of {gate.num_drafts}")
     return table
+
+
+@contextmanager
+def _place_beside(out: Path) -> Iterator[Path]:
+    """Give an empty folder that no other process writes into; what is left in it at the end is deleted.
+
+    Raises:
+        ConfigError: Another process is exporting to `out`.
+    """
+    writing, lock = out.with_name(f".{out.name}.writing"), out.with_name(f".{out.name}.lock")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as held:
+        if not lock_file(held.fileno(), wait=False):
+            raise ConfigError(f"--out {out}: another process is exporting to it. Wait for it, or give another name.")
+        try:
+            _check_free(out)  # by now another export may stand there
+            shutil.rmtree(writing, ignore_errors=True)  # of a killed export
+            writing.mkdir()
+            yield writing
+        finally:
+            shutil.rmtree(writing, ignore_errors=True)
+            lock.unlink(missing_ok=True)
 
 
 def _judge(report_model: ReportModel, folder: Path, examples: Sequence[Any], trial: Trial, progress: Progress) -> Gate:

@@ -23,10 +23,11 @@ from radlet.data.manifests import read_examples
 from radlet.inference.drafter import processor_options
 from radlet.inference.scoring import draft_score
 from radlet.models.adapters import save_adapter, weights_digest
-from radlet.models.freezing import count_by_part, set_trainable
+from radlet.models.freezing import PARTS, count_by_part, set_trainable
+from radlet.models.frozen_loading import FrozenForm
 from radlet.models.frozen_weights import WeightsDtype, hold_weights
 from radlet.models.prompts import PLAIN, PromptConfig
-from radlet.models.report_model import ReportModel, checkpoint_folder, load_report_model, save_report_model
+from radlet.models.report_model import ReportModel, checkpoint_folder, load_report_model, read_card, save_report_model
 from radlet.models.tunings import TUNINGS
 from radlet.models.tunings.base import Tuning
 from radlet.stages.announce import announce_finished, announce_start, announce_trainable
@@ -100,9 +101,9 @@ def run(config: FinetuneConfig, console: "Console | None" = None) -> Path:
     announce_start(progress.console, "finetune", run_.path)
     torch.manual_seed(config.seed)
     base_folder = checkpoint_folder(config.checkpoint)
-    base = load_report_model(base_folder)
+    base = load_report_model(base_folder, _frozen_form(config, tuning, read_card(base_folder, "report_model").films))
     lineage = {"align": run_digest(config.checkpoint), "build": run_digest(config.examples)}
-    films = base.card.films if config.films == "as_aligned" else config.films
+    films = _films(config, base.card.films)
     rows = ReportRows.of(_shown(read_examples(config.examples), films))
     parts = _parts(config, films)
     prompt = config.prompt or (PromptConfig() if base.card.prompt == PLAIN else base.card.prompt)
@@ -129,16 +130,31 @@ def run(config: FinetuneConfig, console: "Console | None" = None) -> Path:
     )
     if not world().leads:
         return run_.path
-    report_model.model.float().cpu()
+    report_model.model.cpu()
     if tuning.adapts and "language_model" in parts:
         save_adapter(report_model, tuning, weights_digest(base_folder), run_.path / "adapter")
     if config.deliver == "merged":
-        merged = ReportModel(tuning.merge(report_model.model), report_model.tokenizer, card)
+        merged = ReportModel(tuning.merge(report_model.model.float()), report_model.tokenizer, card)
         save_report_model(merged, run_.path / "checkpoint", processor_options(card))
     progress.console.print(f"  weights of step {best_step}")
     clear_states(run_)
     run_.finish()
     return run_.path
+
+
+def _films(config: FinetuneConfig, aligned: str) -> str:
+    return aligned if config.films == "as_aligned" else config.films
+
+
+def _frozen_form(config: FinetuneConfig, tuning: Tuning, aligned_films: str) -> FrozenForm:
+    """Return the form that what stays frozen is read in: a large base never has its full size in memory."""
+    parts = _parts(config, _films(config, aligned_films))
+    adapted = "language_model" in parts and tuning.adapts
+    frozen = set(PARTS) - parts | ({"language_model"} if adapted else set())
+    return FrozenForm(
+        tuning.base_quantisation if "language_model" in parts else None,
+        frozenset(frozen) if config.weights == "bf16" else frozenset(),
+    )
 
 
 def _parts(config: FinetuneConfig, films: str) -> set[str]:

@@ -1,9 +1,8 @@
 """Machines that `plan` knows: cards by the numbers of their data sheets, and this one by measuring it."""
 
+import math
 import os
 import re
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +12,14 @@ from radlet.core.config import Config, read_toml
 from radlet.core.errors import ConfigError
 from radlet.core.registry import nearest
 from radlet.models.costs import Cost
+from radlet.stages.machine_rates import (
+    draw_rate,
+    function_rate,
+    matmul_rate,
+    measure_process,
+    read_bandwidth,
+    stream_bandwidth,
+)
 from radlet.training.precision import Precision, autocast
 
 THIS = "this"
@@ -50,13 +57,17 @@ class Machine:
         memory_bytes: Of one device.
         half_flops: Matrix products of 16-bit numbers, operations a second and device.
         single_flops: The same of 32-bit numbers.
-        bandwidth: Bytes a second and device, of elementwise work on activations, which a CPU keeps in its caches.
-        weights_bandwidth: Bytes a second and device from main memory.
-        call_s: Time that calling one operation takes.
+        bandwidth: Bytes a second and device that elementwise work on activations reads and writes.
+        weights_bandwidth: Bytes a second and device read from main memory.
+        call_s: Time that calling one operation takes, of a CPU with the Python around it.
         overlaps: Whether calls go on while the device works.
         watts: Of one device.
         usd_per_hour: Of one device; None where there is no price.
         base_bytes: Memory of the process before any model is loaded.
+        function_rate: Numbers a second of which an exponential or the like is taken, or that a mask fills.
+        draw_rate: Random numbers a second.
+        kernel_s: Time of compiling the kernel of a 16-bit product of a new size.
+        kernel_bytes: Memory of such a kernel.
     """
 
     name: str
@@ -72,14 +83,19 @@ class Machine:
     watts: float
     usd_per_hour: float | None
     base_bytes: float
+    function_rate: float = math.inf
+    draw_rate: float = math.inf
+    kernel_s: float = 0.0
+    kernel_bytes: float = 0.0
 
     def seconds(self, cost: Cost) -> float:
-        """Return how long one device takes: each operation its products or its traffic, whichever is slower."""
+        """Return how long one device takes: each operation its arithmetic or its traffic, whichever is slower."""
         busy = 0.0
         for operation in cost.operations:
             rate = self.half_flops if operation.half else self.single_flops
             bandwidth = self.weights_bandwidth if operation.flops else self.bandwidth
-            busy += max(operation.flops / rate, operation.moved_bytes / bandwidth)
+            arithmetic_s = operation.functions / self.function_rate + operation.draws / self.draw_rate
+            busy += max(operation.flops / rate + arithmetic_s, operation.moved_bytes / bandwidth)
         calls = len(cost.operations) * self.call_s
         return max(busy, calls) if self.overlaps else busy + calls
 
@@ -120,25 +136,32 @@ def machine(name: str, precision: Precision) -> Machine:
 
 
 def measure_this(precision: Precision) -> Machine:
-    """Measure this machine at the sizes of a small model's step."""
+    """Measure this machine at the sizes of a small model's step.
+
+    Raises:
+        RadletError: The process whose memory is measured failed.
+    """
     with autocast(torch.device("cpu"), precision) as context:
         half = torch.bfloat16 if context._enabled else torch.float32
-    single = _matmul_rate(torch.float32)
-    cores = os.cpu_count() or 1
+    process = measure_process(precision)
     return Machine(
         name=THIS,
         title=f"this machine: {torch.get_num_threads()} threads",
         num_devices=1,
         memory_bytes=float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")),
-        half_flops=_matmul_rate(half),
-        single_flops=single,
-        bandwidth=_bandwidth(4 * 1024**2),
-        weights_bandwidth=_read_bandwidth(),
-        call_s=_call_time(),
+        half_flops=matmul_rate(half),
+        single_flops=matmul_rate(torch.float32),
+        bandwidth=stream_bandwidth(),
+        weights_bandwidth=read_bandwidth(),
+        call_s=process.call_s,
         overlaps=False,
-        watts=_WATTS_PER_CORE * cores,
+        watts=_WATTS_PER_CORE * (os.cpu_count() or 1),
         usd_per_hour=None,
-        base_bytes=float(_resident_bytes()),
+        base_bytes=process.base_bytes,
+        function_rate=function_rate(half),
+        draw_rate=draw_rate(),
+        kernel_s=process.kernel_s,
+        kernel_bytes=process.kernel_bytes,
     )
 
 
@@ -151,52 +174,3 @@ def with_prices(machine: Machine, usd_per_hour: float | None, watts: float | Non
 def _sheets() -> dict[str, _Sheet]:
     tables = read_toml(Path(__file__).with_name("machines.toml"))
     return {name: _Sheet.model_validate(table) for name, table in tables.items()}
-
-
-def _fastest(work: Callable[[], object], at_least_s: float = 0.25) -> float:
-    """Return the shortest time of a call, which other work on the machine disturbs least."""
-    work()
-    times: list[float] = []
-    while len(times) < 5 or sum(times) < at_least_s:
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def _matmul_rate(dtype: torch.dtype, rows: int = 1024, width: int = 512) -> float:
-    """Return operations a second of products of (rows, width) by (width, width): a small model's linear layer."""
-    left, right = torch.randn(rows, width).to(dtype), torch.randn(width, width).to(dtype)
-    return 2 * rows * width * width / _fastest(lambda: left @ right)
-
-
-def _read_bandwidth(num_bytes: int = 256 * 1024**2) -> float:
-    """Return bytes a second at which numbers that no cache holds are read."""
-    numbers = torch.ones(num_bytes // 4)
-    return num_bytes / _fastest(numbers.sum)
-
-
-def _bandwidth(num_bytes: int) -> float:
-    """Return bytes a second that an elementwise operation on a layer's activations reads and writes."""
-    left, right = torch.randn(num_bytes // 4), torch.randn(num_bytes // 4)
-    return 3 * num_bytes / _fastest(lambda: left + right)
-
-
-def _call_time(num_calls: int = 200) -> float:
-    """Return seconds that calling an operation takes, whatever its size."""
-    one = torch.ones(8)
-
-    def work() -> None:
-        for _ in range(num_calls):
-            one.add(1)
-
-    return _fastest(work) / num_calls
-
-
-def _resident_bytes() -> int:
-    """Return the memory that this process holds now, libraries included."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:  # no Linux
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")

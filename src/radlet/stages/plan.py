@@ -7,7 +7,7 @@ are read: of a pre-trained model its ``config.json`` is enough.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -26,9 +26,11 @@ from radlet.stages.align import AlignConfig
 from radlet.stages.finetune import FinetuneConfig
 from radlet.stages.machines import Machine
 from radlet.stages.plan_inputs import Recipes, Workload
+from radlet.stages.plan_results import ServingPlan, StagePlan
 from radlet.training.augmentation import AugmentationConfig
 from radlet.training.checkpointing import checkpoint_blocks
 from radlet.training.film_features import FilmFeatures
+from radlet.training.heap import StepMemory, heap_bytes
 from radlet.training.loop import LoopConfig
 from radlet.training.losses.language import token_cross_entropy
 from radlet.training.parallel import unit_names
@@ -38,99 +40,27 @@ ADAM_BYTES = 8
 """Two averages of 32 bits for each trainable number."""
 ADAM_MOVED_BYTES = 28
 """A step reads weight, gradient and both averages, and writes all but the gradient."""
+CLIP_MOVED_BYTES = 12
+"""Clipping reads the gradient for its norm, and reads and writes it to scale it."""
+KERNEL_CAPACITY = 1024
+"""Compiled kernels that oneDNN, PyTorch's library for products of 16-bit numbers on a CPU, keeps."""
+REPLAYED_BATCHES = 64
+"""Micro-batches whose memory is asked for again to see what the heap comes to; it hardly grows after them."""
 EMA_BYTES = 4
 """The averaged weights (`loop.ema_decay`), for each trainable number; a step reads them and the weight, and writes."""
 
 
-@dataclass(frozen=True)
-class StagePlan:
-    """What one stage takes.
-
-    Attributes:
-        stage: Its name.
-        parameters: (trainable, all).
-        num_steps: Optimiser steps.
-        step_s: Seconds of one of them.
-        once_s: Seconds of what is done once, as running a frozen encoder over every film.
-        memory: Bytes by part, on one device; their sum is the peak.
-        flops: Of the whole stage.
-        disk_bytes: Of what a frozen encoder sees, kept in the feature cache; 0 where it sees the films at every step.
-        machine: Where.
-    """
-
-    stage: str
-    parameters: tuple[int, int]
-    num_steps: int
-    step_s: float
-    once_s: float
-    memory: dict[str, float]
-    flops: float
-    disk_bytes: float
-    machine: Machine
-
-    @property
-    def total_s(self) -> float:
-        """Seconds of the whole stage; validations apart."""
-        return self.num_steps * self.step_s + self.once_s
-
-    @property
-    def peak_bytes(self) -> float:
-        """Memory of one device."""
-        return sum(self.memory.values())
-
-    @property
-    def fits(self) -> bool:
-        """Whether that is less than the device has."""
-        return self.peak_bytes < self.machine.memory_bytes
-
-    @property
-    def kwh(self) -> float:
-        """Energy of all devices."""
-        return self.machine.watts * self.machine.num_devices * self.total_s / 3.6e6
-
-    @property
-    def usd(self) -> float | None:
-        """Price of all devices."""
-        price = self.machine.usd_per_hour
-        return None if price is None else price * self.machine.num_devices * self.total_s / 3600
-
-
-@dataclass(frozen=True)
-class ServingPlan:
-    """What drafting takes, one film at a time.
-
-    Attributes:
-        memory: Bytes by part.
-        first_token_s: From the film to the first token.
-        token_s: Each token after it.
-        new_tokens: Tokens of a draft.
-        machine: Where; one device of it.
-    """
-
-    memory: dict[str, float]
-    first_token_s: float
-    token_s: float
-    new_tokens: int
-    machine: Machine
-
-    @property
-    def draft_s(self) -> float:
-        """Seconds of one draft."""
-        return self.first_token_s + self.token_s * (self.new_tokens - 1)
-
-
 def plan_stages(recipes: Recipes, workload: Workload, machine: Machine) -> list[StagePlan]:
-    """Return what each training stage takes.
+    """Return what each training stage takes that has a recipe.
 
     Raises:
         ConfigError: A model cannot be made from what the recipes say, or devices outnumber the rows they share.
         CheckpointError: A pre-trained encoder is not there.
+        RadletError: The memory of a step could not be replayed.
     """
-    return [
-        _plan_pretrain(recipes, workload, machine),
-        plan_reports("align", recipes, workload, machine),
-        plan_reports("finetune", recipes, workload, machine),
-    ]
+    first = [_plan_pretrain(recipes, workload, machine)] if "pretrain" in recipes.stages else []
+    reports: tuple[Literal["align", "finetune"], ...] = ("align", "finetune")
+    return first + [plan_reports(stage, recipes, workload, machine) for stage in reports if stage in recipes.stages]
 
 
 def plan_serving(recipes: Recipes, workload: Workload, machine: Machine) -> ServingPlan:
@@ -178,7 +108,8 @@ def _plan_pretrain(recipes: Recipes, workload: Workload, machine: Machine) -> St
             loss = loss + model.embed_texts(hidden, torch.ones_like(ids)).sum()
             loss = loss + language_model.get_output_embeddings()(hidden).float().sum()
             loss.backward()
-        return _stage_plan("pretrain", model, cost, _Steps(loop, workload.num_rows, 0, num_batches), machine)
+        steps = _Steps(loop, workload, num_batches, films_held=workload.num_rows * config.image.size_px**2)
+        return _stage_plan("pretrain", model, cost, steps, machine)
 
 
 def plan_reports(
@@ -200,20 +131,33 @@ def plan_reports(
         if disk_bytes and not (stage == "finetune" and _has_seen(recipes, model, num_films * workload.num_rows)):
             with counting() as once, torch.no_grad(), _precision(loop):
                 plan_models.encode_films(model, recipes, FilmFeatures.BATCH_SIZE)
-        with counting() as cost, _precision(loop):
-            if disk_bytes:
-                films = torch.empty(plan_models.features_shape(model, rows * num_films))
-            else:
-                with torch.set_grad_enabled(not part_is_frozen(model, "encoder")):
-                    films = plan_models.encode_films(model, recipes, rows * num_films)
-            hidden = plan_models.read_prompt(
-                model, films.reshape(rows, -1 if num_films else 0, films.shape[-1]), num_words
-            )
-            states = hidden[:, -workload.target_tokens :].flatten(0, 1)
-            targets = torch.ones(len(states), dtype=torch.long)
-            token_cross_entropy(states, targets, model.lm_head).backward()  # type: ignore[no-untyped-call]
-        steps = _Steps(loop, workload.num_rows, num_films * workload.num_rows, num_batches)
-        return _stage_plan(stage, model, cost, steps, machine, disk_bytes, once)
+        seen = not disk_bytes or once.operations
+        steps = _Steps(
+            loop,
+            workload,
+            num_batches,
+            num_films * workload.num_rows,
+            films_held=num_films * workload.num_rows * recipes.pretrain.image.size_px**2 if seen else 0,
+        )
+
+        def micro_batch(extra_words: int = 0) -> Cost:
+            with counting() as cost, _precision(loop):
+                if disk_bytes:
+                    films = torch.empty(plan_models.features_shape(model, rows * num_films))
+                else:
+                    with torch.set_grad_enabled(not part_is_frozen(model, "encoder")):
+                        films = plan_models.encode_films(model, recipes, rows * num_films)
+                films = films.reshape(rows, -1 if num_films else 0, films.shape[-1])
+                hidden = plan_models.read_rows(model, films, rows, num_words + extra_words)
+                states = hidden[:, -workload.target_tokens - extra_words :].flatten(0, 1)
+                targets = torch.ones(len(states), dtype=torch.long)
+                token_cross_entropy(states, targets, model.lm_head).backward()  # type: ignore[no-untyped-call]
+            return cost
+
+        cost = micro_batch()
+        # A batch of another length has products of other sizes; those of films stay.
+        kernels = len(micro_batch(1).half_products - cost.half_products) if machine.kernel_s else 0
+        return _stage_plan(stage, model, cost, replace(steps, kernels=kernels), machine, disk_bytes, once)
 
 
 def _prepare(model: LlavaForConditionalGeneration, config: AlignConfig | FinetuneConfig) -> None:
@@ -269,12 +213,28 @@ def _has_seen(recipes: Recipes, model: LlavaForConditionalGeneration, num_films:
 
 @dataclass(frozen=True)
 class _Steps:
-    """How a stage computes its rows: `num_batches` micro-batches to a step on each device."""
+    """How a stage computes its rows.
+
+    Attributes:
+        loop: Its loop.
+        workload: The rows.
+        num_batches: Micro-batches to a step on each device.
+        num_films: Films that a frozen encoder sees once.
+        films_held: Bytes of films in the memory of the host.
+        kernels: Kernels that a micro-batch of a length of its own needs compiled.
+    """
 
     loop: LoopConfig
-    num_rows: int
-    num_films: int
+    workload: Workload
     num_batches: int
+    num_films: int = 0
+    films_held: int = 0
+    kernels: int = 0
+
+    @property
+    def num_steps(self) -> int:
+        """Optimiser steps."""
+        return self.loop.num_steps(self.workload.num_rows)
 
 
 def _stage_plan(
@@ -300,14 +260,34 @@ def _stage_plan(
         # Films are encoded before there are gradients.
         "activations": max(0.0, cost.peak_bytes - gradients, once.peak_bytes - (gradients + optimizer_bytes) / parted),
     }
-    num_steps = loop.num_steps(steps.num_rows)
-    optimizer_s = trainable / parted * (ADAM_MOVED_BYTES + 3 * averaged) / machine.weights_bandwidth
-    step_s = machine.seconds(cost) * steps.num_batches + optimizer_s
+    if not machine.overlaps:
+        memory |= _host_memory(cost, steps, machine)
+    moved_bytes = ADAM_MOVED_BYTES + CLIP_MOVED_BYTES + 3 * averaged
+    optimizer_s = trainable / parted * moved_bytes / machine.weights_bandwidth
+    step_s = (machine.seconds(cost) + steps.kernels * machine.kernel_s) * steps.num_batches + optimizer_s
     # One process encodes the films, and the others wait for it.
     num_encodings = steps.num_films / FilmFeatures.BATCH_SIZE
-    flops = float(cost.flops) * steps.num_batches * num_devices * num_steps + once.flops * num_encodings
+    flops = float(cost.flops) * steps.num_batches * num_devices * steps.num_steps + once.flops * num_encodings
     once_s = machine.seconds(once) * num_encodings
-    return StagePlan(stage, (trainable, total), num_steps, step_s, once_s, memory, flops, disk_bytes, machine)
+    return StagePlan(stage, (trainable, total), steps.num_steps, step_s, once_s, memory, flops, disk_bytes, machine)
+
+
+def _host_memory(cost: Cost, steps: _Steps, machine: Machine) -> dict[str, float]:
+    """Return what a CPU's memory holds beside the model: a card has none of it."""
+    batches = steps.num_steps * steps.num_batches
+    different = len(cost.half_products) + steps.kernels * max(0, batches - 1)
+    kernels = min(KERNEL_CAPACITY, different) * machine.kernel_bytes
+    replayed = min(batches, REPLAYED_BATCHES)
+    # Rows of a step are sorted by length before they are shared among its micro-batches.
+    spread = steps.workload.spread / (math.sqrt(steps.loop.micro_batch_size) if steps.num_batches == 1 else 1)
+    heap = heap_bytes(StepMemory(cost.blocks, spread, steps.kernels, int(machine.kernel_bytes)), replayed)
+    averages = 2 * cost.live_bytes
+    alive = cost.peak_bytes + averages + steps.kernels * replayed * machine.kernel_bytes
+    return {
+        "rows": float(steps.workload.rows_bytes + steps.films_held),
+        "kernels": kernels,
+        "kept free": max(0.0, heap - alive),
+    }
 
 
 def _parted_bytes(model: nn.Module, num_devices: int) -> float:
@@ -335,11 +315,3 @@ def _width(model: LlavaForConditionalGeneration) -> int:
 
 def _bytes(parameters: Iterable[torch.Tensor]) -> float:
     return float(sum(parameter.numel() * parameter.element_size() for parameter in parameters))
-
-
-def reading(seconds: float) -> str:
-    """Return a time in the unit that people would use."""
-    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0)):
-        if seconds >= size * (2 if unit == "days" else 1):
-            return f"{seconds / size:.1f} {unit}"
-    return f"{1000 * seconds:.0f} ms" if math.isfinite(seconds) else "-"

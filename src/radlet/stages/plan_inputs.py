@@ -1,13 +1,15 @@
 """What `radlet plan` reckons with: the training recipes of a folder, and how much there is to read."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean, pstdev
 from typing import Any, Literal
 
 from pydantic import Field
 
-from radlet.core.config import Config
+from radlet.core.config import Config, StageConfig, load_config
 from radlet.core.errors import ConfigError
 from radlet.core.registry import nearest
 from radlet.data.examples import select_films
@@ -15,6 +17,7 @@ from radlet.data.manifests import read_examples
 from radlet.models.language import LanguageModelConfig
 from radlet.stages.align import AlignConfig
 from radlet.stages.finetune import FinetuneConfig
+from radlet.stages.machine_rates import resident_bytes
 from radlet.stages.pipeline import recipe_config, split_overrides
 from radlet.stages.pretrain import PretrainConfig
 
@@ -60,6 +63,11 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
 """Language models to plan with where not even their ``config.json`` is on disk; Vicuna-7B is llama-7b."""
 
 
+STAGES = ("pretrain", "align", "finetune")
+"""Stages that are planned, in their order."""
+_KINDS: dict[str, type[StageConfig]] = {"pretrain": PretrainConfig, "align": AlignConfig, "finetune": FinetuneConfig}
+_UPSTREAM = {"pretrain": "align.encoder", "align": "finetune.checkpoint"}
+_OPEN = Path("open")  # a run that is yet to be made
 _TOKENS_PER_WORD = 1.5
 
 
@@ -74,6 +82,15 @@ class Workload(Config):
     """Tokens of a report."""
     new_tokens: int = Field(default=100, ge=1)
     """Tokens of a draft, when serving."""
+    spread: float = Field(default=0.4, ge=0)
+    """Standard deviation of a row's words, over their mean."""
+    example_bytes: float = Field(default=20_000, ge=0)
+    """Memory of an example, as it is read from disk; found by reading them where there are some."""
+
+    @property
+    def rows_bytes(self) -> float:
+        """Memory of all examples that a stage reads; those for development and test are about a tenth more."""
+        return self.example_bytes * self.num_rows
 
     @classmethod
     def of(cls, examples: Path, films: Literal["frontal", "frontal_and_lateral"] = "frontal") -> "Workload":
@@ -82,7 +99,9 @@ class Workload(Config):
         Raises:
             DataError: There is no such run.
         """
+        before = resident_bytes()
         rows = [row for row in select_films(read_examples(examples), films) if row.target]
+        read_bytes = max(0.0, resident_bytes() - before)
         train = [row for row in rows if row.split == "train"]
 
         def mean_tokens(texts: Sequence[str]) -> int:
@@ -91,7 +110,18 @@ class Workload(Config):
 
         target = max(1, mean_tokens([row.target or "" for row in train]))
         prompt = mean_tokens([row.question or row.indication or "" for row in train]) + 8
-        return cls(num_rows=max(1, len(train)), prompt_tokens=prompt, target_tokens=target, new_tokens=target)
+        return cls(
+            num_rows=max(1, len(train)),
+            prompt_tokens=prompt,
+            target_tokens=target,
+            new_tokens=target,
+            spread=_spread([len(f"{row.question or row.indication or ''} {row.target}".split()) for row in train]),
+            example_bytes=read_bytes / max(1, len(train)),
+        )
+
+
+def _spread(lengths: Sequence[int]) -> float:
+    return pstdev(lengths) / mean(lengths) if lengths and sum(lengths) else 0.0
 
 
 @dataclass(frozen=True)
@@ -103,12 +133,14 @@ class Recipes:
         align: Which joins it with a language model.
         finetune: Which tunes both.
         language_model: Of the report model.
+        stages: Those that have a recipe.
     """
 
     pretrain: PretrainConfig
     align: AlignConfig
     finetune: FinetuneConfig
     language_model: LanguageModelConfig
+    stages: tuple[str, ...] = STAGES
 
     def num_films(self, stage: str) -> int:
         """Return the films of a row: two, where a lateral one is shown too, which not every study has."""
@@ -120,17 +152,29 @@ class Recipes:
     def of(cls, folder: Path, overrides: Sequence[str], shape: str | None) -> "Recipes":
         """Read them; `shape` stands for the language model of `align`.
 
+        A stage without a recipe is not planned. What a later one needs to know of it is told by the run that this one
+        names, and of a stage that nothing follows by the defaults.
+
         Raises:
-            ConfigError: One is missing or wrong, or the shape is unknown.
+            ConfigError: A recipe is wrong, there is none, a run is not there, or the shape is unknown.
         """
+        stages = tuple(stage for stage in STAGES if (folder / f"{stage}.toml").is_file())
+        if not stages:
+            raise ConfigError(f"{folder}: has no recipe to plan. Those of {', '.join(STAGES)} are planned.")
         by_recipe = split_overrides(overrides)
-        open_runs = {"examples": Path("examples"), "encoder": Path("encoder"), "checkpoint": Path("checkpoint")}
 
-        def read(stage: str, *fields: str) -> Any:
-            return recipe_config(stage, folder, Path(), by_recipe, {field: open_runs[field] for field in fields})
+        def read(stage: str, upstream: Path | None, **runs: Any) -> Any:
+            if stage in stages:
+                return recipe_config(stage, folder, Path(), by_recipe, {"examples": _OPEN} | runs)
+            kind = _KINDS[stage]
+            if upstream is None:
+                return load_config(kind, None, examples=_OPEN, **runs)
+            return _of_run(stage, upstream, folder)
 
-        pretrain: PretrainConfig = read("pretrain", "examples")
-        align: AlignConfig = read("align", "examples", "encoder")
+        finetune: FinetuneConfig = read("finetune", None, checkpoint=_OPEN)
+        align: AlignConfig = read("align", finetune.checkpoint if "finetune" in stages else None, encoder=_OPEN)
+        needed = "align" in stages or "finetune" in stages
+        pretrain: PretrainConfig = read("pretrain", align.encoder if needed else None)
         language_model = align.language_model or pretrain.language_model
         if shape is not None:
             if shape not in SHAPES:
@@ -138,4 +182,23 @@ class Recipes:
             model_type, options = SHAPES[shape]
             rest = {name: value for name, value in options.items() if name != "vocab_size"}
             language_model = LanguageModelConfig(model_type=model_type, options=rest, vocab_size=options["vocab_size"])
-        return cls(pretrain, align, read("finetune", "examples", "checkpoint"), language_model)
+        return cls(pretrain, align, finetune, language_model, stages)
+
+
+def _of_run(stage: str, run: Path, folder: Path) -> Any:
+    """Return the configuration of a finished run; of a later tuning of it, that of the run it began with.
+
+    Raises:
+        ConfigError: There is no such run.
+    """
+    field = _UPSTREAM[stage]
+    try:
+        told = json.loads((run / "config.json").read_bytes())
+    except (OSError, ValueError):
+        raise ConfigError(
+            f"{folder}: has no {stage}.toml, and {field} = {run} is no run of it either. Name the run that the recipes "
+            f"go on from: {field}=RUN."
+        ) from None
+    if stage == "align" and "checkpoint" in told:
+        return _of_run(stage, Path(told["checkpoint"]), folder)
+    return load_config(_KINDS[stage], None, **told)

@@ -9,6 +9,7 @@ from radlet.models.encoders import token_layout, tower_tokens
 from radlet.models.language import LanguageModelConfig
 from radlet.stages.machines import Machine
 from radlet.stages.plan_inputs import SHAPES, Recipes
+from radlet.training.packing import FAMILIES, packed_inputs
 
 
 def report_model(recipes: Recipes, machine: Machine) -> LlavaForConditionalGeneration:
@@ -87,6 +88,27 @@ def read_prompt(model: LlavaForConditionalGeneration, films: torch.Tensor, num_w
         inputs_embeds=embeds, attention_mask=mask, use_cache=False
     ).last_hidden_state
     return hidden
+
+
+def read_rows(model: LlavaForConditionalGeneration, films: torch.Tensor, num_rows: int, num_words: int) -> torch.Tensor:
+    """Return hidden states (rows, T, D) of equally long rows as training lays them out, given films (rows, N, D).
+
+    Families that training packs are read end to end; the others in rows.
+    """
+    projected = model.model.multi_modal_projector(films)
+    num_films = projected.shape[1] if len(projected) else 0
+    length = num_films + num_words
+    packed = model.config.text_config.model_type in FAMILIES
+    shape = (1, num_rows * length) if packed else (num_rows, length)
+    embeds = model.get_input_embeddings()(torch.ones(shape, dtype=torch.long))
+    if num_films:
+        at_films = torch.zeros(embeds.shape, dtype=torch.bool)
+        embeds = embeds.masked_scatter(at_films, projected.to(embeds.dtype))
+    told = {"attention_mask": torch.ones(shape, dtype=torch.long)}
+    if packed:
+        told = packed_inputs(model, [length] * num_rows, embeds.device)
+    hidden: torch.Tensor = model.model.language_model(inputs_embeds=embeds, **told, use_cache=False).last_hidden_state
+    return hidden.view(num_rows, length, -1)
 
 
 def num_image_tokens(model: LlavaForConditionalGeneration) -> int:

@@ -68,6 +68,26 @@ def open_room(served: Served, config: ServeConfig, progress: Progress) -> "Readi
     return room
 
 
+def check_accounts(config: ServeConfig) -> None:
+    """Refuse to begin where everybody must log in and nobody can.
+
+    Raises:
+        ConfigError: There is no account.
+        DataError: The store cannot be opened.
+    """
+    from radlet.reading.store.accounts import Accounts
+    from radlet.reading.store.store import Store
+
+    if not config.accounts or config.oidc:
+        return
+    with Store(config.data_dir, config.database) as store:
+        if not Accounts(store).all():
+            raise ConfigError(
+                "accounts = true, and there is none yet. Make the first: "
+                f"radlet account add NAME --role reader --data-dir {config.data_dir}"
+            )
+
+
 def fill_worklist(room: "ReadingRoom", examples: Path, count: int) -> None:
     """Put frontal films of a build run's test split on the worklist."""
     rows = [row for row in read_examples(examples) if row.split == "test"]
@@ -81,13 +101,17 @@ def run(served: Served, config: ServeConfig, console: "Console") -> None:
     """Serve until the process is told to stop; what is under way is finished first.
 
     Raises:
-        ConfigError: The port is taken.
+        ConfigError: The port is taken, or nobody could log in.
         DataError: The store cannot be opened.
     """
+    from radlet.reading.offline import stay_offline
     from radlet.serving.server import listen, serve
 
-    # Before the model is loaded: that the port is taken should be told at once.
+    # Before the model is loaded: what cannot be served should be told at once.
+    check_accounts(config)
     listening = listen(config)
+    # From here on nothing leaves this machine, whatever a library may try.
+    stay_offline(config.peers)
     room = open_room(served, config, Progress())
     try:
         serve(room, config, listening, console)

@@ -1,7 +1,6 @@
 """Activation checkpointing: the backward pass computes blocks anew instead of keeping what they saw (Chen 2016)."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -24,14 +23,6 @@ def checkpoint_blocks(model: nn.Module) -> int:
         # On the instance, not around it: the names of the parameters stay, and hooks run once.
         vars(block)["forward"] = partial(_forward, block.forward)
     return len(blocks)
-
-
-def keep_activations(model: nn.Module) -> None:
-    """Undo `checkpoint_blocks`."""
-    for stack in find_stacks(model):
-        for block in stack.blocks:
-            with suppress(KeyError):
-                del vars(block)["forward"]
 
 
 def _forward(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -3,8 +3,9 @@
     runs/cache/film_features/<encoder>/  <films>.safetensors ...   .lock
 
 The folder is named by everything that the numbers depend on beside the film: the encoder's weights, the layer read, the
-image path, precision and device. Each file holds some films under the digests of their bytes, is written whole or not
-at all, and is mapped into memory rather than read, so that the set need not fit there. Align, finetune and later runs
+image path, precision and device. Each file holds some films under the digests of their bytes, with a checksum of each
+film's features that is verified once a run; it is written whole or not at all, and is mapped into memory rather than
+read, so that the set need not fit there. Align, finetune and later runs
 share it; a process that needs films another one is encoding waits for it. Deleting the folder loses time only.
 """
 
@@ -12,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -54,7 +56,8 @@ class FilmFeatures:
         folder: Of this encoder under these settings, as `features_key` names it.
         digests: Of every film that will be asked for, by path, as `digest_films` finds them.
         encode: Encodes films that no file holds yet.
-        progress: Shown while encoding.
+        progress: Shown while encoding; told of files that were damaged.
+        verify: Hold what is asked for against its checksums; another object of this run has, where it is off.
 
     Raises:
         OSError: The folder cannot be written.
@@ -64,15 +67,21 @@ class FilmFeatures:
     BATCH_SIZE = 64
     FILMS_PER_FILE = 1024
 
-    def __init__(self, folder: Path, digests: Mapping[str, str], encode: Encode, progress: Progress) -> None:
+    def __init__(
+        self, folder: Path, digests: Mapping[str, str], encode: Encode, progress: Progress, verify: bool = True
+    ) -> None:
         self._digests = digests
         self._files: list[safe_open] = []
         self._slices: list[object] = []
         self._place: dict[str, tuple[int, int]] = {}
         self._folder = folder
         with _locked(folder):
-            for file in sorted(folder.glob("*.safetensors")):
-                self._open(file)
+            wanted = set(digests.values()) if verify else set()
+            damaged = [file for file in sorted(folder.glob("*.safetensors")) if not self._open(file, wanted)]
+            if damaged:
+                progress.console.print(
+                    f"  {len(damaged)} damaged files of kept features: their films are encoded again"
+                )
             missing = {digest: path for path, digest in self._digests.items() if digest not in self._place}
             self.num_encoded, self.num_found = len(missing), len(set(self._digests.values())) - len(missing)
             self._encode(missing, encode, progress)
@@ -105,24 +114,38 @@ class FilmFeatures:
         file = self._folder / f"{hashlib.sha256(''.join(digests).encode()).hexdigest()[:24]}.safetensors"
         temporary = file.with_suffix(".tmp")
         try:
-            save_file({"features": features.contiguous()}, temporary, {"films": json.dumps(digests)})
+            told = {"films": json.dumps(digests), "crc32": json.dumps([_checksum(row) for row in features])}
+            save_file({"features": features.contiguous()}, temporary, told)
             temporary.replace(file)
         finally:
             temporary.unlink(missing_ok=True)  # of a full disk
-        self._open(file)
+        self._open(file, set())
 
-    def _open(self, file: Path) -> None:
+    def _open(self, file: Path, wanted: set[str]) -> bool:
+        """Take a file's films; one that cannot be read, or holds other numbers for a wanted film, is deleted."""
         try:
             opened = safe_open(file, "pt")
             digests = _films_of(opened)
             rows = opened.get_slice("features")  # type: ignore[no-untyped-call]
+            sums: list[int] = json.loads(opened.metadata()["crc32"])  # type: ignore[no-untyped-call]
+            asked = [row for row, digest in enumerate(digests) if digest in wanted]
+            with ThreadPoolExecutor() as pool:
+                sound = all(pool.map(lambda row: _checksum(rows[row]) == sums[row], asked))
         except _DAMAGED:
+            sound = False
+        if not sound:
             file.unlink(missing_ok=True)  # damaged from outside; its films are encoded again
-            return
+            return False
         for row, digest in enumerate(digests):
             self._place[digest] = (len(self._files), row)
         self._files.append(opened)
         self._slices.append(rows)
+        return True
+
+
+def _checksum(features: torch.Tensor) -> int:
+    """Return the CRC-32 of one film's features: it tells a flipped bit, and costs about what reading does."""
+    return zlib.crc32(features.contiguous().view(torch.uint8).numpy().data)
 
 
 def _films_of(opened: safe_open) -> list[str]:

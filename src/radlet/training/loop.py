@@ -22,10 +22,12 @@ from radlet.core.config import Config
 from radlet.core.console import Progress
 from radlet.core.errors import ConfigError, DataError
 from radlet.core.runs import Run
+from radlet.models.blocks import restore_blocks
 from radlet.models.devices import pick_device
-from radlet.training.checkpointing import checkpoint_blocks, keep_activations
+from radlet.training.checkpointing import checkpoint_blocks
+from radlet.training.compilation import compile_blocks
 from radlet.training.ema import WeightAverage
-from radlet.training.optimizer import RateScales, build_optimizer, set_rate
+from radlet.training.optimizer import RateScales, build_optimizer, idle_rates, set_rate
 from radlet.training.parallel import Layout, Parallel, layout_of
 from radlet.training.precision import Precision, autocast, lay_out
 from radlet.training.state import StateStore, TrainingState
@@ -61,6 +63,9 @@ class LoopConfig(Config):
     """Validate and deliver a moving average of the weights that keeps this share of itself at each step, like 0.999."""
     checkpoint_activations: bool = False
     """Compute every block anew in the backward pass: less memory, the same numbers, about a third more time."""
+    compile: bool = False
+    """Compile the blocks: the same numbers but for rounding. A step of a small model takes a sixth (fp32) to a third
+    (bf16) less time, after about 20 s of processor time in the first one. Needs a C++ compiler, on a GPU Triton."""
     precision: Precision = "auto"
     """"bf16", "fp32", or "auto": bfloat16 where the hardware has it."""
     num_evals: int = Field(default=4, ge=1)
@@ -191,9 +196,13 @@ def train(
     everyone = world()
     _check_shares(config, everyone, objective.row_lengths() is None)
     model = lay_out(objective.model, pick_device())
+    if config.compile:
+        compile_blocks(model)
     if config.checkpoint_activations:
         checkpoint_blocks(model)
     layout = layout_of(config.parallel, model, everyone)
+    for idle in idle_rates(model, config.lr_scale, config.layer_decay):
+        progress.console.print(f"  [yellow]loop.{idle}[/]")
     optimizer = build_optimizer(model, config.lr, config.weight_decay, config.lr_scale, config.layer_decay)
     average = WeightAverage(optimizer, config.ema_decay)
     num_steps = config.num_steps(objective.num_rows)
@@ -224,7 +233,7 @@ def train(
     layout.restore()
     if config.keep == "best" and num_steps and everyone.leads:
         store.load_best()
-    keep_activations(model)
+    restore_blocks(model)
     model.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     return state.best_step if config.keep == "best" and num_steps else num_steps
 

@@ -64,6 +64,26 @@ def build_optimizer(
     )
 
 
+def idle_rates(model: nn.Module, scales: RateScales, layer_decay: float) -> list[str]:
+    """Say which settings of rates change nothing, because what they are of does not train.
+
+    Args:
+        model: What is trained.
+        scales: Of the parts.
+        layer_decay: Factor from a block to the one below it.
+    """
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    parts = {_part(name) for name in trained}
+    told = [
+        f"lr_scale.{part} = {getattr(scales, part):g} has no effect: nothing of the {part.replace('_', ' ')} trains"
+        for part in RateScales.model_fields
+        if getattr(scales, part) != 1 and part not in parts
+    ]
+    if layer_decay != 1 and not any(name in trained and depth for name, depth in _blocks_above(model)):
+        told.append(f"layer_decay = {layer_decay:g} has no effect: no part that has blocks trains")
+    return told
+
+
 def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Set the scheduled rate, each group's times its scale."""
     for group in optimizer.param_groups:

@@ -5,7 +5,7 @@ transformers under a name of its own: it lays queries, keys and values out as ro
 no row sees another, and rows of like length share one grid. The numbers are those of a padded batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own convention
 from torch import nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
-from transformers.masking_utils import eager_mask
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import eager_mask, sdpa_mask
 
 from radlet.models.report_model import ReportModel
 
 ATTENTION = "radlet_packed"
+FUSED_ATTENTION = "radlet_packed_fused"
+"""By PyTorch's fused kernel, which never forms the weights: transformers' choice on a card, and so ours there."""
 
 # Families whose attention is the plain one: softmax of scaled products, causal, within a window at most. Positions are
 # given, so that each row counts from 0.
@@ -76,10 +79,12 @@ def pack(sequences: Sequence[Sequence[int]]) -> torch.Tensor:
 def packed_inputs(model: PreTrainedModel, lengths: Sequence[int], device: torch.device) -> dict[str, Any]:
     """Return what the model's forward pass needs to know of a packed batch, beside its tokens.
 
-    The decoder attends by `packed_attention` from then on, which is the eager kind for batches that are not packed.
+    The decoder attends by the packed form of its kernel from then on, eager or fused, which is that kernel for batches
+    that are not packed.
     """
-    if model.model.language_model.config._attn_implementation != ATTENTION:
-        model.model.language_model.set_attn_implementation(ATTENTION)
+    kernel = model.model.language_model.config._attn_implementation
+    if kernel not in (ATTENTION, FUSED_ATTENTION):
+        model.model.language_model.set_attn_implementation(FUSED_ATTENTION if kernel == "sdpa" else ATTENTION)
     return {
         "position_ids": torch.cat([torch.arange(length) for length in lengths])[None].to(device),
         # One of four dimensions is taken as it is: without it a mask over all pairs of tokens would be made.
@@ -107,21 +112,75 @@ def packed_attention(
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     if packed_rows is None:
         return _attend(query, key, value, attention_mask, scaling, dropout)
+
+    def attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        mask = _causal_mask(queries.shape[2], sliding_window, query)
+        return _attend(queries, keys, values, mask, scaling, dropout)[0]
+
+    return _by_grid(attend, (query, key, value), packed_rows), None
+
+
+def fused_packed_attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    packed_rows: PackedRows | None = None,
+    sliding_window: int | None = None,
+    **rest: Any,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Attend as `packed_attention` does, by the fused kernel; without `packed_rows` as transformers does by it."""
+    if packed_rows is None:
+        attended: tuple[torch.Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **rest
+        )
+        return attended
+
+    def attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        # What pads a row of a grid stands behind it, where no token of the row looks: no mask is needed, and the
+        # kernel that needs none is the one of linear memory.
+        length = queries.shape[2]
+        windowed = sliding_window is not None and sliding_window < length
+        mask = _causal_mask(length, sliding_window, query) if windowed else None
+        grouped = queries.shape[1] != keys.shape[1]
+        heads = F.scaled_dot_product_attention(
+            queries, keys, values, mask, dropout, is_causal=not windowed, scale=scaling, enable_gqa=grouped
+        )
+        return heads.transpose(1, 2)
+
+    return _by_grid(attend, (query, key, value), packed_rows), None
+
+
+for _name, _function, _mask in (
+    (ATTENTION, packed_attention, eager_mask),
+    (FUSED_ATTENTION, fused_packed_attention, sdpa_mask),
+):
+    AttentionInterface.register(_name, _function)
+    AttentionMaskInterface.register(_name, _mask)
+
+
+def _by_grid(
+    attend: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
+    states: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    packed_rows: PackedRows,
+) -> torch.Tensor:
+    """Return what `attend` gives for the rows of each grid, (1, T, H, D), packed again.
+
+    Args:
+        attend: From queries (rows, H, longest, D), keys and values (rows, G, longest, D) to (rows, longest, H, D).
+        states: Queries (1, H, T, D), keys and values (1, G, T, D).
+        packed_rows: Where rows begin and end.
+    """
     flat, heads = packed_rows.flat, []
     sizes = [grid.numel() for grid in packed_rows.grids]
-    parts = [
-        torch.split(_rearranged(states.transpose(1, 2)[0], flat, packed_rows.places), sizes)
-        for states in (query, key, value)
-    ]
-    for grid, *states in zip(packed_rows.grids, *parts, strict=True):
-        mask = _causal_mask(grid.shape[1], sliding_window, query)
-        queries, keys, values = (part.unflatten(0, grid.shape).transpose(1, 2) for part in states)
-        heads.append(_attend(queries, keys, values, mask, scaling, dropout)[0].flatten(0, 1))
-    return _rearranged(torch.cat(heads), packed_rows.places, flat)[None], None
-
-
-AttentionInterface.register(ATTENTION, packed_attention)
-AttentionMaskInterface.register(ATTENTION, eager_mask)
+    parts = [torch.split(_rearranged(one.transpose(1, 2)[0], flat, packed_rows.places), sizes) for one in states]
+    for grid, *own in zip(packed_rows.grids, *parts, strict=True):
+        queries, keys, values = (part.unflatten(0, grid.shape).transpose(1, 2) for part in own)
+        heads.append(attend(queries, keys, values).flatten(0, 1))
+    return _rearranged(torch.cat(heads), packed_rows.places, flat)[None]
 
 
 def _attend(
@@ -142,7 +201,8 @@ def _attend(
     if mask is not None:
         scores = scores + mask
     weights = F.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
-    weights = F.dropout(weights, p=dropout, training=dropout > 0)
+    if dropout > 0:
+        weights = F.dropout(weights, p=dropout)
     grouped = weights.view(batch * num_groups, shared * num_queries, num_keys)
     output = torch.bmm(grouped, value.reshape(batch * num_groups, num_keys, -1))
     return output.view(batch, num_heads, num_queries, -1).transpose(1, 2), weights

@@ -1,18 +1,14 @@
 """Where and how exactly to compute: the device at hand, and bfloat16 where it pays."""
 
-import ctypes
-import sys
 from typing import Literal
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-Precision = Literal["auto", "fp32", "bf16"]
+from radlet.training.heap import keep_freed_memory
 
-# Numbers of glibc's malloc.h, for mallopt(3).
-_M_TRIM_THRESHOLD = -1
-_M_MMAP_MAX = -4
+Precision = Literal["auto", "fp32", "bf16"]
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
@@ -31,7 +27,7 @@ def lay_out(model: nn.Module, device: torch.device) -> nn.Module:
     few hundred tokens of a report; convolutions gain about a third from keeping channels last everywhere.
     """
     if device.type == "cpu":
-        _keep_freed_memory()
+        keep_freed_memory()
         for module in model.modules():
             if isinstance(module, PreTrainedModel):
                 module.set_attn_implementation("eager")
@@ -40,20 +36,6 @@ def lay_out(model: nn.Module, device: torch.device) -> nn.Module:
     # torch's own stubs do not know memory_format in Module.to.
     laid_out: nn.Module = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return laid_out
-
-
-def _keep_freed_memory() -> None:
-    """Ask glibc to keep what is freed: each step asks for the same large blocks again, and fresh pages are slow.
-
-    Without this the system zeroes every activation's pages anew, which takes a third of the time of a small encoder's
-    step. The process then keeps its largest size to its end. Other C libraries are left as they are.
-    """
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_MAX, 0)
-        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def _cpu_multiplies_bf16() -> bool:

@@ -193,7 +193,7 @@ def load_films(
             progress.console.print(f"  films are encoded at every step: {prepared}")
             return films_in_memory(paths, settings, progress)
         num_found, num_encoded = prepared
-        features = FilmFeatures(folder, digests, encode, progress)
+        features = FilmFeatures(folder, digests, encode, progress, verify=False)  # the preparing process has
     progress.console.print(
         f"  features of {num_found + num_encoded} films: {num_found} found, {num_encoded} encoded  [dim]{folder}[/]"
     )

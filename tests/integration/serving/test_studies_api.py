@@ -86,7 +86,7 @@ def test_the_film_is_what_the_model_reads(http: httpx2.Client, tiny_films: list[
     answer = http.get(f"/api/images/{image_id}/film.png")
     (tmp_path / "film.png").write_bytes(answer.content)
     assert np.array_equal(np.asarray(Image.open(tmp_path / "film.png")), read_film(tiny_films[2]).pixels)
-    assert answer.headers["cache-control"].startswith("private")
+    assert answer.headers["cache-control"] == "no-store"
 
 
 def test_one_request_tells_everything_of_a_film_and_keeps_nothing(

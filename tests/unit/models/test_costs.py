@@ -50,6 +50,33 @@ def test_what_is_freed_is_not_alive() -> None:
         assert cost.live_bytes == 0
 
 
+def test_memory_is_told_in_the_order_in_which_it_is_taken_and_given_back() -> None:
+    with without_storage(), counting() as cost:
+        first = torch.empty(10)
+        second = torch.empty(20)
+        del first
+    assert cost.blocks[:2] == [(0, 40), (1, 80)]
+    assert cost.blocks[2] == (0, 0)
+    del second
+
+
+def test_functions_and_random_numbers_are_told_from_plain_arithmetic() -> None:
+    with without_storage(), counting() as cost:
+        values = torch.empty(100)
+        torch.softmax(values + 1, 0)
+        values.bernoulli_(0.5)
+    assert sum(operation.functions for operation in cost.operations) == 100
+    assert sum(operation.draws for operation in cost.operations) == 100
+
+
+def test_products_of_one_size_share_a_kernel_and_those_of_32_bits_have_none() -> None:
+    with without_storage(torch.bfloat16), counting() as cost:
+        for rows in (4, 4, 5):
+            torch.empty(rows, 8) @ torch.empty(8, 8)
+        torch.empty(4, 8, dtype=torch.float32) @ torch.empty(8, 8, dtype=torch.float32)
+    assert len(cost.half_products) == 2
+
+
 def test_a_view_costs_nothing() -> None:
     with without_storage():
         rows = torch.empty(16, 8)

@@ -187,6 +187,17 @@ SPOILED = {
         settings("config.json", llama_settings(300) | {"mm_hidden_size": 24, "hidden_size": 4096}),
         "hidden_size is 4096, and 32 in the language model",
     ),
+    "another-base-of-positions": (
+        settings("config.json", llama_settings(300) | {"mm_hidden_size": 24, "rope_theta": 5e5}),
+        "rope_theta of the positions is 500000.0, and 10000.0 in the language model",
+    ),
+    "stretched-positions": (
+        settings(
+            "config.json",
+            llama_settings(300) | {"mm_hidden_size": 24, "rope_scaling": {"type": "linear", "factor": 2.0}},
+        ),
+        "factor of the positions is 2.0, and None in the language model",
+    ),
     "another-tower": (
         settings(
             "biomedclipcxr_518.json",

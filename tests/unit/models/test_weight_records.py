@@ -26,7 +26,7 @@ def weights(tmp_path):
     }.items():
         (tmp_path / name).mkdir()
         for file in files:
-            (tmp_path / name / file).write_text(file)
+            (tmp_path / name / file).write_text("{}" if file == "config.json" else file)
     return tmp_path
 
 
@@ -51,6 +51,20 @@ def test_what_is_here_missing_or_begun_is_told_apart(weights):
     assert look_up(weights, "biomedlm", {}).state == "missing"
     begun = look_up(weights, "vicuna-7b-v1.5", {})
     assert (begun.state, begun.detail.split(",")[0]) == ("incomplete", "no tokenizer.model or tokenizer.json")
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ('{"model_type": "llama"}', "config.json is of a llama, not a gpt2"),
+        ('{"model_type"', "config.json cannot be read"),
+        ('{"model_type": "gpt2"}', ""),
+    ],
+)
+def test_another_model_under_the_name_is_told(weights, config, told):
+    (weights / "gpt2" / "config.json").write_text(config)
+    found = look_up(weights, "gpt2", {})
+    assert (found.state, found.detail) == ("changed" if told else "here", told)
 
 
 def test_a_download_that_was_broken_off_is_not_complete(weights):

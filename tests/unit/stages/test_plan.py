@@ -19,13 +19,17 @@ from radlet.models.language import LanguageModelConfig
 from radlet.stages.align import AlignConfig
 from radlet.stages.finetune import FinetuneConfig
 from radlet.stages.machines import Machine, known_machines, machine, with_prices
-from radlet.stages.plan import StagePlan, plan_reports, plan_serving, plan_stages, reading
+from radlet.stages.plan import plan_reports, plan_serving, plan_stages
 from radlet.stages.plan_inputs import Recipes, Workload
+from radlet.stages.plan_results import StagePlan, reading
 from radlet.stages.pretrain import PretrainConfig
 from radlet.training.precision import Precision
 
 CARD = "l4-24gb"
 PRECISION: Precision = "fp32"
+
+
+CPU = Machine("x", "x", 1, 1e9, 200.0, 100.0, 10.0, 20.0, 0.5, False, 1.0, None, 0.0, 3.0, 2.0, 0.1, 1000.0)
 
 
 @cache
@@ -121,9 +125,43 @@ def test_averaged_and_parted_weights_and_text_alone_are_counted() -> None:
 
 
 def test_an_operation_takes_as_long_as_its_products_or_its_traffic() -> None:
-    place = Machine("x", "x", 1, 1e9, 200.0, 100.0, 10.0, 20.0, 0.5, False, 1.0, None, 0.0)
-    cost = Cost([Operation(400, True, 1), Operation(400, False, 1), Operation(1, True, 100), Operation(0, False, 100)])
-    assert place.seconds(cost) == pytest.approx(400 / 200 + 400 / 100 + 100 / 20 + 100 / 10 + 4 * 0.5)
+    products = [Operation(400, True, 1), Operation(400, False, 1), Operation(1, True, 100)]
+    others = [Operation(0, False, 100), Operation(0, False, 1, functions=30), Operation(0, False, 1, draws=8)]
+    spent = 400 / 200 + 400 / 100 + 100 / 20 + 100 / 10 + 30 / 3 + 8 / 2
+    assert CPU.seconds(Cost(products + others)) == pytest.approx(spent + 6 * 0.5)
+
+
+def test_a_cpu_also_holds_rows_kernels_and_what_no_longer_fits() -> None:
+    rows = Workload(num_rows=50, example_bytes=1000)
+    loop = {"micro_batch_size": 4, "precision": "bf16"}
+    recipes = tiny_recipes(training={"loop": loop})
+    planned = plan_reports("finetune", recipes, rows, CPU)
+    assert {"rows", "kernels", "kept free"} <= set(planned.memory)
+    assert planned.memory["rows"] == 50 * (1000 + recipes.pretrain.image.size_px**2)
+    assert planned.memory["kernels"] > 20 * CPU.kernel_bytes
+    few = tiny_recipes(training={"loop": loop | {"max_steps": 2}})
+    short = plan_reports("finetune", few, rows, replace(CPU, kernel_s=0.0))
+    assert short.memory["kernels"] < planned.memory["kernels"]
+    assert short.step_s < planned.step_s
+    assert "kernels" not in finetune_plan().memory  # a card has them compiled
+
+
+def test_stages_without_a_recipe_are_not_planned_and_the_run_they_go_on_from_is_read(tmp_path: Path) -> None:
+    folder, align, pretrain = (tmp_path / name for name in ("recipes", "align", "pretrain"))
+    for made in (folder, align, pretrain):
+        made.mkdir()
+    (folder / "finetune.toml").write_text('name = "x"\n')
+    told = tiny_recipes()
+    (pretrain / "config.json").write_text(told.pretrain.model_dump_json())
+    (align / "config.json").write_text(told.align.model_copy(update={"encoder": pretrain}).model_dump_json())
+    with pytest.raises(ConfigError, match=r"has no align\.toml.*finetune\.checkpoint=RUN"):
+        Recipes.of(folder, [], None)
+    recipes = Recipes.of(folder, [f"finetune.checkpoint={align}"], None)
+    assert recipes.stages == ("finetune",)
+    assert recipes.pretrain.image == told.pretrain.image
+    assert [stage.stage for stage in plan_stages(recipes, Workload(), machine(CARD, PRECISION))] == ["finetune"]
+    with pytest.raises(ConfigError, match="no recipe to plan"):
+        Recipes.of(align, [], None)
 
 
 def test_a_model_that_does_not_fit_is_said() -> None:

@@ -3,9 +3,10 @@ import torch
 from tests.fixtures.tiny import make_report_model
 from tests.fixtures.tuned import inputs_for, tuned
 
+from radlet.models.blocks import restore_blocks
 from radlet.models.freezing import is_frozen, set_trainable
 from radlet.models.report_model import ReportModel
-from radlet.training.checkpointing import checkpoint_blocks, keep_activations
+from radlet.training.checkpointing import checkpoint_blocks
 
 
 def aligning() -> ReportModel:
@@ -51,5 +52,5 @@ def test_it_leaves_no_trace() -> None:
     before = {id(m): set(vars(m)) for m in report_model.model.modules()}
     checkpoint_blocks(report_model.model)
     assert {id(m): set(vars(m)) for m in report_model.model.modules()} != before
-    keep_activations(report_model.model)
+    restore_blocks(report_model.model)
     assert {id(m): set(vars(m)) for m in report_model.model.modules()} == before

@@ -258,6 +258,21 @@ def test_a_damaged_file_is_made_again(tiny_films: list[Path], tmp_path: Path) ->
     assert features_of(tmp_path / "k", paths, encode).num_encoded == 8
 
 
+def test_a_flipped_bit_is_noticed_and_told(
+    tiny_films: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths, encode = list(map(str, tiny_films)), Encoder()
+    expected = features_of(tmp_path / "k", paths, encode).of(paths).clone()
+    (file,) = (tmp_path / "k").glob("*.safetensors")
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    again = FilmFeatures(tmp_path / "k", digest_films(paths), encode, Progress())
+    assert "1 damaged files of kept features" in capsys.readouterr().err
+    assert again.num_encoded == 8
+    assert torch.equal(again.of(paths), expected)
+
+
 def test_two_processes_share_one_encoding(tiny_films: list[Path], tmp_path: Path) -> None:
     paths, encode = list(map(str, tiny_films)), Encoder()
     with ThreadPoolExecutor(2) as pool:

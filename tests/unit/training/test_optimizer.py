@@ -3,8 +3,8 @@ import torch
 from tests.fixtures.tiny import make_pair, make_report_model
 
 from radlet.models.blocks import find_stacks
-from radlet.models.freezing import part_of
-from radlet.training.optimizer import RateScales, build_optimizer, set_rate
+from radlet.models.freezing import part_of, set_trainable
+from radlet.training.optimizer import RateScales, build_optimizer, idle_rates, set_rate
 
 
 def scale_of(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, float]:
@@ -65,3 +65,15 @@ def test_frozen_weights_have_no_place() -> None:
     model.lm_head.weight.requires_grad_(True)
     groups = build_optimizer(model, 1.0, 0.0, layer_decay=0.9).param_groups
     assert [parameter is model.lm_head.weight for group in groups for parameter in group["params"]] == [True]
+
+
+def test_settings_of_what_does_not_train_are_told() -> None:
+    model = make_report_model().model
+    scales = RateScales(encoder=0.1, projector=0.5)
+    assert idle_rates(model, scales, 0.8) == []
+    set_trainable(model, {"projector"})
+    assert idle_rates(model, RateScales(projector=0.5), 1.0) == []
+    assert idle_rates(model, scales, 0.8) == [
+        "lr_scale.encoder = 0.1 has no effect: nothing of the encoder trains",
+        "layer_decay = 0.8 has no effect: no part that has blocks trains",
+    ]

@@ -15,7 +15,7 @@ from radlet.models.report_model import ReportModel, assemble
 from radlet.training.augmentation import AugmentationConfig
 from radlet.training.films import FilmStore
 from radlet.training.loop import Batch
-from radlet.training.packing import ATTENTION, FAMILIES, PackedRows
+from radlet.training.packing import ATTENTION, FAMILIES, FUSED_ATTENTION, PackedRows
 from radlet.training.reports import ReportObjective, ReportRowsConfig
 
 # What differs from the tiny Llama; grouped heads and windows where the family has them.
@@ -53,12 +53,13 @@ def step(objective: ReportObjective, batch: Batch) -> tuple[float, dict[str, tor
     return loss.item(), {n: p.grad.clone() for n, p in objective.model.named_parameters() if p.grad is not None}
 
 
+@pytest.mark.parametrize(("kernel", "packed_kernel"), [("eager", ATTENTION), ("sdpa", FUSED_ATTENTION)])
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_packed_rows_give_the_loss_and_gradients_of_padded_ones(
-    family: str, tiny_examples: list[Example], monkeypatch: pytest.MonkeyPatch
+    family: str, kernel: str, packed_kernel: str, tiny_examples: list[Example], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report_model = report_model_of(family)
-    report_model.model.set_attn_implementation("eager")
+    report_model.model.model.language_model.set_attn_implementation(kernel)
     set_trainable(report_model.model, {"projector", "language_model"})
     # More rows than one grid holds; a row without films and one of a film twice among them.
     twice = tiny_examples[2].model_copy(update={"image_paths": tiny_examples[2].image_paths * 2, "views": ("PA", "PA")})
@@ -72,7 +73,7 @@ def test_packed_rows_give_the_loss_and_gradients_of_padded_ones(
     assert batch["input_ids"].shape == (1, expected_batch["attention_mask"].sum())
     expected_loss, expected = step(padded, expected_batch)
     loss, gradients = step(packed, batch)
-    assert report_model.model.model.language_model.config._attn_implementation == ATTENTION
+    assert report_model.model.model.language_model.config._attn_implementation == packed_kernel
     assert loss == pytest.approx(expected_loss, rel=1e-5)
     largest = max(gradient.abs().max() for gradient in expected.values())
     torch.testing.assert_close(gradients, expected, atol=1e-5 * float(largest), rtol=1e-4)

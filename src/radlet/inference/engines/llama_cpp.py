@@ -108,11 +108,12 @@ class _SequenceReader:
 
     def __init__(self, decoder: Decoder, rounds: Sequence[Sequence[Run]], lengths: Sequence[int], first: int) -> None:
         self._decoder, self._rounds, self._first = decoder, rounds, first
-        self._places = [(first + row, length) for row, length in enumerate(lengths)]
+        self._sequences = np.arange(first, first + len(lengths), dtype=np.int32)
+        self._positions = np.array(lengths, np.int32)
 
     def read(self) -> torch.Tensor:
         """Read the prompts; return the logits (B, V) of what follows each."""
-        logits = torch.empty(len(self._places), self._decoder.vocab_size)
+        logits = torch.empty(len(self._sequences), self._decoder.vocab_size)
         for runs in self._rounds:
             # Ids and features are read in calls of their own, so those of a kind stand together.
             ordered = sorted(runs, key=lambda run: run.ids is None)
@@ -122,14 +123,13 @@ class _SequenceReader:
 
     def step(self, tokens: torch.Tensor) -> torch.Tensor:
         """Read one token of each row, (B,); return the logits (B, V) of what follows."""
-        ids = tokens.to(torch.int32).numpy()
-        runs = [Run(sequence, start, ids[row : row + 1]) for row, (sequence, start) in enumerate(self._places)]
-        self._places = [(sequence, start + 1) for sequence, start in self._places]
-        return torch.from_numpy(self._decoder.read(runs))
+        logits = self._decoder.step(self._sequences, self._positions, tokens.numpy())
+        self._positions += 1
+        return torch.from_numpy(logits)
 
     def keep(self, rows: torch.Tensor) -> None:
         """Forget every row but these."""
-        self._places = [self._places[row] for row in rows.tolist()]
+        self._sequences, self._positions = self._sequences[rows.numpy()], self._positions[rows.numpy()]
 
 
 def _likelihood(logits: Logits, ids: NDArray[np.int32]) -> float:

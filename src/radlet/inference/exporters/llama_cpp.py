@@ -1,4 +1,7 @@
-"""Export for llama.cpp: the language model as GGUF, encoder and projector as they are."""
+"""Export for llama.cpp: the language model as GGUF, encoder and projector as they are.
+
+``language_model.gguf``, ``encoder/``, and ``mmproj.gguf`` for llama.cpp's own programs where those know the tower.
+"""
 
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -8,6 +11,7 @@ from radlet.core.console import Progress
 from radlet.core.errors import CheckpointError
 from radlet.inference.engines.llama_cpp import ENCODER, LANGUAGE_MODEL
 from radlet.inference.llama_cpp.files import write_language_model
+from radlet.inference.llama_cpp.projector import PROJECTOR, problem_with_projector, write_projector
 from radlet.models.film_encoder import save_film_encoder
 from radlet.models.report_model import ReportModel
 
@@ -32,3 +36,11 @@ class LlamaCppExport(Config):
             )
         write_language_model(report_model, folder / LANGUAGE_MODEL, self.quantization, progress)
         save_film_encoder(report_model, folder / ENCODER)
+        problem = problem_with_projector(report_model)
+        if problem is None:
+            write_projector(report_model, folder / PROJECTOR, self.quantization, progress)
+        else:
+            progress.console.print(
+                f"No {PROJECTOR} is written, because llama.cpp's own code cannot compute tower and projector: "
+                f"{problem}. radlet needs none: it computes both and gives llama.cpp the films as embeddings."
+            )

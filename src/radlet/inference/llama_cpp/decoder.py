@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,7 @@ class Decoder:
         self._context: int | None = None
         self._free_context: weakref.finalize[..., Decoder] | None = None
         self._room = (0, 0)
+        self._step: _Step | None = None
 
     def make_room(self, num_sequences: int, length: int) -> None:
         """Forget all sequences, and have room for so many of `length` tokens each.
@@ -100,6 +102,25 @@ class Decoder:
         found = [np.zeros((0, self.vocab_size), np.float32)]
         found += [self._decode(together) for together in _parts([run for run in runs if len(run)])]
         return np.concatenate(found) if len(found) > 2 else found[-1]
+
+    def step(self, sequences: NDArray[np.int32], positions: NDArray[np.int32], ids: NDArray[np.integer[Any]]) -> Logits:
+        """Append one token (B,) to each of some sequences at its position; return the logits (B, V) of what follows.
+
+        Does what `read` does with runs of one token, in a tenth of the time that a small model takes for a token.
+        """
+        step = self._step
+        if step is None or len(step.ids) != len(ids):
+            step = self._step = _Step(len(ids))
+        step.ids[:], step.sequences[:], step.positions[:] = ids, sequences, positions
+        if self._library.llama_decode(self._context, step.batch):
+            raise CheckpointError(f"llama.cpp could not read {len(ids)} tokens. Take a smaller batch_size.")
+        return self._logits(len(ids))
+
+    def _logits(self, num_rows: int) -> Logits:
+        """Copy the logits of the last call, for llama.cpp writes the next ones into the same place."""
+        rows = np.empty((num_rows, self.vocab_size), np.float32)
+        ctypes.memmove(rows.ctypes.data, self._library.llama_get_logits(self._context), rows.nbytes)
+        return rows
 
     def _open(self, num_sequences: int, length: int) -> None:
         if self._free_context is not None:
@@ -143,8 +164,25 @@ class Decoder:
         num_wanted = int(wanted.sum())
         if not num_wanted:
             return np.zeros((0, self.vocab_size), np.float32)
-        rows = np.ctypeslib.as_array(self._library.llama_get_logits(self._context), (num_wanted, self.vocab_size))
-        return rows.copy()  # llama.cpp writes the next ones into the same place
+        return self._logits(num_wanted)
+
+
+class _Step:
+    """Memory of a batch of one token for each of some sequences, which llama.cpp is given again and again."""
+
+    def __init__(self, num_rows: int) -> None:
+        self.ids, self.positions, self.sequences = (np.zeros(num_rows, np.int32) for _ in range(3))
+        self._ones, self._wanted = np.ones(num_rows, np.int32), np.ones(num_rows, np.int8)
+        starts = np.arange(num_rows, dtype=np.uintp)
+        self._addresses = self.sequences.ctypes.data + self.sequences.itemsize * starts
+        self.batch = Batch(
+            n_tokens=num_rows,
+            token=_pointer(self.ids, ctypes.c_int32),
+            pos=_pointer(self.positions, ctypes.c_int32),
+            n_seq_id=_pointer(self._ones, ctypes.c_int32),
+            seq_id=_pointer(self._addresses, ctypes.c_void_p),
+            logits=_pointer(self._wanted, ctypes.c_int8),
+        )
 
 
 def _wanted(run: Run) -> NDArray[np.int8]:

@@ -1,7 +1,7 @@
 """Write the language model of a report model as one GGUF file."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from radlet.models.report_model import ReportModel
 
 
 @dataclass(frozen=True)
-class _Tensor:
+class Tensor:
     """A weight under its name in GGUF, not yet in its format."""
 
     name: str
@@ -27,7 +27,7 @@ class _Tensor:
 
 
 def write_language_model(report_model: ReportModel, path: Path, quantization: Quantization, progress: Progress) -> None:
-    """Write configuration, tokenizer and weights, one weight in memory at a time.
+    """Write configuration, tokenizer and weights.
 
     Raises:
         CheckpointError: llama.cpp does not know the architecture or the tokenizer.
@@ -42,6 +42,11 @@ def write_language_model(report_model: ReportModel, path: Path, quantization: Qu
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     rows = report_model.model.get_input_embeddings().num_embeddings
     write_vocabulary(writer, report_model.tokenizer, rows)
+    write_tensors(writer, tensors, progress)
+
+
+def write_tensors(writer: gguf.GGUFWriter, tensors: Sequence[Tensor], progress: Progress) -> None:
+    """Write what the writer was told and these weights, one weight in memory at a time, and close the file."""
     for tensor in tensors:
         shape = tuple(tensor.weight.shape)
         # The element type counts here, not the array's: it tells how many elements a row of bytes holds.
@@ -54,7 +59,7 @@ def write_language_model(report_model: ReportModel, path: Path, quantization: Qu
     writer.close()
 
 
-def _tensors(report_model: ReportModel, quantization: Quantization) -> Iterator[_Tensor]:
+def _tensors(report_model: ReportModel, quantization: Quantization) -> Iterator[Tensor]:
     config = report_model.model.config.text_config
     architecture = find_architecture(config)
     names = gguf.get_tensor_name_map(architecture.kind, config.num_hidden_layers)
@@ -65,7 +70,7 @@ def _tensors(report_model: ReportModel, quantization: Quantization) -> Iterator[
         weights["lm_head.weight"] = output
     factors = rope_factors(config)
     if factors is not None:
-        yield _Tensor("rope_freqs.weight", factors, gguf.GGMLQuantizationType.F32)
+        yield Tensor("rope_freqs.weight", factors, gguf.GGMLQuantizationType.F32)
     for name, weight in weights.items():
         found = names.get_name(name, try_suffixes=(".weight", ".bias")) or names.get_name(
             name.removeprefix("model."), try_suffixes=(".weight", ".bias")
@@ -74,7 +79,7 @@ def _tensors(report_model: ReportModel, quantization: Quantization) -> Iterator[
             raise CheckpointError(f"llama.cpp has no place for the weight '{name}' of this language model.")
         rewritten = architecture.rewrite(name, weight, config)
         kind = choose_type(found, tuple(rewritten.shape), quantization, config.num_hidden_layers, tied)
-        yield _Tensor(found, rewritten, kind)
+        yield Tensor(found, rewritten, kind)
 
 
 def _decoder_weights(report_model: ReportModel) -> Iterator[tuple[str, torch.Tensor]]:

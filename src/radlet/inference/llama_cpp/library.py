@@ -118,7 +118,7 @@ _FUNCTIONS = {
     "llama_init_from_model": (c_void_p, [c_void_p, ContextParams]),
     "llama_free": (None, [c_void_p]),
     "llama_decode": (c_int32, [c_void_p, Batch]),
-    "llama_get_logits": (POINTER(c_float), [c_void_p]),
+    "llama_get_logits": (c_void_p, [c_void_p]),
     "llama_get_memory": (c_void_p, [c_void_p]),
     "llama_memory_clear": (None, [c_void_p, c_bool]),
     "llama_memory_seq_cp": (None, [c_void_p, c_int32, c_int32, c_int32, c_int32]),

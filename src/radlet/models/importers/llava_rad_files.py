@@ -202,7 +202,23 @@ def _check_config(path: Path, published: dict[str, Any], text_config: LlamaConfi
         for name in _SAME
         if name in published and published[name] != getattr(text_config, name)
     ]
+    problems += [
+        f"{name} of the positions is {said!r}, and {own!r} in the language model"
+        for name, said, own in _rope_differences(published, text_config)
+    ]
     refuse(path, problems, _REMEDY)
+
+
+def _rope_differences(published: dict[str, Any], text_config: LlamaConfig) -> list[tuple[str, Any, Any]]:
+    """Return what the two say otherwise of rotary positions; what neither tells is Llama's default."""
+    told = {name: published[name] for name in ("rope_theta", "rope_scaling", "rope_parameters") if name in published}
+    try:
+        said = LlamaConfig(**told).rope_parameters or {}
+    except LOADING_ERRORS:
+        return [("setting", told, text_config.rope_parameters)]
+    own = text_config.rope_parameters or {}
+    names = sorted((said.keys() | own.keys()) - {"type"})  # the older name of rope_type, kept beside it
+    return [(name, said.get(name), own.get(name)) for name in names if said.get(name) != own.get(name)]
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -17,9 +17,10 @@ class Tuning(Config):
     kind: str
     """Name of the method in the registry."""
 
-    def prepare(self, model: PreTrainedModel) -> PreTrainedModel:
-        """Put the language model's weights, in place, into the form that the method stands on; `apply` does so."""
-        return model
+    @property
+    def base_quantisation(self) -> str | None:
+        """Form that the method stands on of the linear layers in the language model's blocks; None: as stored."""
+        return None
 
     @abstractmethod
     def apply(self, model: PreTrainedModel) -> PreTrainedModel:

@@ -47,7 +47,6 @@ class LowRankTuning(Tuning):
 
     def apply(self, model: PreTrainedModel) -> PreTrainedModel:
         """Add the updates, without effect at first, and freeze every other weight of the language model."""
-        self.prepare(model)
         config = self.peft_config(model)
         trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
         inject_adapter_in_model(config, model)

@@ -31,14 +31,19 @@ class QLoraTuning(LowRankTuning):
             raise ValueError(f"is no quantisation.{nearest(quantisation, list(QUANTISATIONS))}")
         return quantisation
 
-    def prepare(self, model: PreTrainedModel) -> PreTrainedModel:
-        """Quantise the blocks of the language model.
+    @property
+    def base_quantisation(self) -> str | None:
+        """The form that was chosen."""
+        return self.quantisation
+
+    def apply(self, model: PreTrainedModel) -> PreTrainedModel:
+        """Quantise what was not quantised while it was read, and add the updates.
 
         Raises:
             ConfigError: bitsandbytes is asked for and not installed.
         """
         quantise_blocks(model, self.quantisation)
-        return model
+        return super().apply(model)
 
     def merge(self, model: PreTrainedModel) -> PreTrainedModel:
         """Put plain layers back: what the quantised weights stand for, plus the updates."""

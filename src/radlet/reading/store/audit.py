@@ -31,11 +31,13 @@ class Verdict:
         num_lines: Lines that were read.
         broken_at: Number of the first line that does not fit, if any.
         last: Hash of the last line.
+        expected_found: Whether the line that must be there is.
     """
 
     num_lines: int
     broken_at: int | None
     last: str
+    expected_found: bool = True
 
 
 def append(session: Session, actor: str, action: str, subject: str, **detail: Any) -> AuditRow:
@@ -74,16 +76,18 @@ def line_hash(row: AuditRow) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
 
-def verify(rows: Iterable[AuditRow]) -> Verdict:
+def verify(rows: Iterable[AuditRow], expect: str | None = None) -> Verdict:
     """Check the chain from its first line on.
 
     Args:
         rows: All lines, by number.
+        expect: How the hash of a line begins that must be among them.
     """
-    previous, count = FIRST, 0
+    previous, count, found = FIRST, 0, not expect
     for number, row in enumerate(rows, 1):
         count = number
         if row.number != number or row.previous != previous or row.sha256 != line_hash(row):
-            return Verdict(count, number, previous)
+            return Verdict(count, number, previous, found)
         previous = row.sha256
-    return Verdict(count, None, previous)
+        found = found or bool(expect and previous.startswith(expect))
+    return Verdict(count, None, previous, found)

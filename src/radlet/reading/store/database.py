@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -35,21 +35,17 @@ def open_database(url: str) -> Engine:
         ConfigError: The URL names neither.
         DataError: The database cannot be opened, or a newer radlet has written it.
     """
-    try:
-        address = make_url(url)
-    except ArgumentError:
-        raise ConfigError(
-            "database: is no URL. Give sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME."
-        ) from None
+    address = _parse(url)
     backend = address.get_backend_name()
     if backend not in ("sqlite", "postgresql"):
         raise ConfigError(f"database: '{backend}' is not supported. Give a URL of sqlite or postgresql+psycopg.")
+    # The parameters of a statement are patients' data: no error of the database's may quote them.
     if backend == "sqlite":
-        engine = create_engine(address, connect_args={"timeout": BUSY_TIMEOUT_S})
+        engine = create_engine(address, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
-        engine = create_engine(address.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        engine = create_engine(address.set(drivername="postgresql+psycopg"), pool_pre_ping=True, hide_parameters=True)
     try:
         upgrade(engine)
     except CommandError:
@@ -62,6 +58,24 @@ def open_database(url: str) -> Engine:
             f"The database cannot be opened ({type(error).__name__}). Check its URL and that it runs."
         ) from None
     return engine
+
+
+def database_host(url: str) -> str | None:
+    """Return the machine that a URL names, if it names one.
+
+    Raises:
+        ConfigError: It is no URL.
+    """
+    return _parse(url).host
+
+
+def _parse(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ArgumentError:
+        raise ConfigError(
+            "database: is no URL. Give sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME."
+        ) from None
 
 
 def upgrade(engine: Engine) -> None:

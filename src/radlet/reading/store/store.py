@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +22,7 @@ from radlet.reading.store.tables import (
     EditRow,
     FeedbackRow,
     ImageRow,
+    OutboxRow,
     SignatureRow,
     StudyRow,
     StudyState,
@@ -243,14 +244,23 @@ class Store:
         """Return the file of a film."""
         return self.data_dir / image.path
 
-    def add_draft(self, draft: DraftRow, actor: str) -> DraftRow:
-        """Keep a draft; a study that nobody has edited is then drafted, or refused by the gate."""
+    def add_draft(
+        self, draft: DraftRow, actor: str, deliveries: Callable[[DraftRow], Iterable[OutboxRow]] = lambda _: ()
+    ) -> DraftRow:
+        """Keep a draft; a study that nobody has edited is then drafted.
+
+        Args:
+            draft: To keep.
+            actor: Who had it written.
+            deliveries: What is to be sent of it; kept with it or not at all.
+        """
         with self.writing() as session:
             study = _get(session, draft.study_id)
             session.add(draft)
             if study.state in ("new", "refused", "drafted"):
                 study.state = "drafted"
             session.flush()
+            session.add_all(deliveries(draft))
             audit.append(session, actor, "draft.add", draft.id, study=study.id, checkpoint=draft.checkpoint_digest)
         return draft
 

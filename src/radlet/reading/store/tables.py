@@ -84,7 +84,7 @@ class StudyRow(Base):
     scanner: Mapped[str | None] = mapped_column(String(160))
     """Maker and model of what took the first film."""
     origin: Mapped[str] = mapped_column(String(64))
-    """How it came: upload, dicom, demo."""
+    """How it came: upload, dicom, prior (an earlier study that was asked for), demo."""
     state: Mapped[StudyState] = mapped_column(String(16), default="new", index=True)
     received_at: Mapped[datetime] = mapped_column(default=now, index=True)
 
@@ -116,6 +116,7 @@ class ImageRow(Base):
     width_px: Mapped[int]
     spacing_mm: Mapped[list[Any] | None]
     """Distance between rows, and between columns, where the header tells it."""
+    received_at: Mapped[datetime] = mapped_column(default=now)
 
     study: Mapped[StudyRow] = relationship(back_populates="images")
 
@@ -253,10 +254,13 @@ class OutboxRow(Base):
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     study_id: Mapped[str] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), index=True)
+    draft_id: Mapped[str | None] = mapped_column(ForeignKey("drafts.id", ondelete="CASCADE"))
+    """What is delivered."""
     kind: Mapped[str] = mapped_column(String(32))
+    """As what it is delivered."""
     destination: Mapped[str] = mapped_column(String(64))
     path: Mapped[str] = mapped_column(Text)
-    """Relative to the data folder."""
+    """Relative to the data folder; the file is written before it is first sent."""
     sop_instance_uid: Mapped[str | None] = mapped_column(String(64))
     state: Mapped[OutboxState] = mapped_column(String(16), default="waiting", index=True)
     attempts: Mapped[int] = mapped_column(default=0)

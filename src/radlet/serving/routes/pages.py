@@ -1,4 +1,4 @@
-"""The pages of the reading room: one document, and the files of ``serving/static`` that it asks for. Nothing is built."""
+"""The page of the reading room: one document, and the files of ``serving/static`` that it asks for, unbuilt."""
 
 import hashlib
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Query, Response, UploadFile
+from fastapi import APIRouter, File, Form, HTTPException, Query, Request, Response, UploadFile
 from fastapi import Path as Path_
 from fastapi.responses import StreamingResponse
 from PIL import Image as Pixels
@@ -23,13 +23,13 @@ from radlet.reading.room import ReadingRoom, written_by
 from radlet.reading.store.store import NotThereError
 from radlet.reading.store.tables import StudyState
 from radlet.serving import forms
+from radlet.serving.access import Calling
+from radlet.serving.looks import Looking
 from radlet.serving.routes.openai import Room
 from radlet.serving.telling import Hearing, server_sent
 
 router = APIRouter(prefix="/api", tags=["Reading room"])
 
-LOCAL_READER = "local"
-"""Who acts where nobody has to log in."""
 Films = Annotated[list[UploadFile], File(description="DICOM, PNG or JPEG files.")]
 
 
@@ -55,12 +55,19 @@ def worklist(
 
 @router.post("/studies", status_code=201)
 def add_films(
-    room: Room, films: Films, indication: Annotated[str | None, Form(max_length=2_000)] = None
+    request: Request,
+    room: Room,
+    caller: Calling,
+    films: Films,
+    indication: Annotated[str | None, Form(max_length=2_000)] = None,
 ) -> list[forms.ReceivedFilm]:
     """Put films on the worklist; those without a header become a study each. All are read before any is kept."""
+    most = request.app.state.config.uploads.max_films
+    if len(films) > most:
+        raise HTTPException(413, f"The request holds {len(films)} films; at most {most} are taken at once.")
     contents = [film.file.read() for film in films]
     read = [room.read(content) for content in contents]
-    received = [room.keep(one, LOCAL_READER, "upload", _storable(indication)) for one in read]
+    received = [room.keep(one, caller.name, "upload", _storable(indication)) for one in read]
     return [
         forms.ReceivedFilm(study_id=one.study_id, image_id=one.image_id, new=one.new, gate=one.verdict)
         for one in received
@@ -68,10 +75,12 @@ def add_films(
 
 
 @router.get("/studies/{study_id}")
-def study(study_id: str, room: Room) -> forms.Study:
+def study(study_id: str, room: Room, caller: Calling, looks: Looking) -> forms.Study:
     """Return a study with all that belongs to it."""
     row = room.store.study(study_id)
-    return forms.Study.of(row, room.store.priors(row), room.identity.notice)
+    priors = room.store.priors(row)
+    looks.note(caller, study_id, priors)
+    return forms.Study.of(row, priors, room.identity.notice)
 
 
 @router.get("/studies/{study_id}/gate")
@@ -81,9 +90,9 @@ def gate(study_id: str, room: Room) -> dict[str, GateVerdict]:
 
 
 @router.post("/studies/{study_id}/draft", response_class=StreamingResponse)
-async def draft(study_id: str, room: Room) -> StreamingResponse:
+async def draft(study_id: str, room: Room, caller: Calling) -> StreamingResponse:
     """Draft a report: server-sent events with new ``text``, then the whole ``draft``, or an ``error``."""
-    asked = await to_thread(room.ask, study_id, LOCAL_READER)
+    asked = await to_thread(room.ask, study_id, caller.name)
     hearing = Hearing(room.queue, asked.request, None)
     await hearing.__aenter__()
 
@@ -96,7 +105,7 @@ async def draft(study_id: str, room: Room) -> StreamingResponse:
                     yield server_sent({"text": told.text})
                 if told.ended:
                     drafter = written_by(told)
-                    row = await to_thread(room.keep_draft, asked, "".join(parts), drafter, LOCAL_READER)
+                    row = await to_thread(room.keep_draft, asked, "".join(parts), drafter, caller.name)
                     yield server_sent({"draft": forms.Draft.of(row, room.identity.notice).model_dump(mode="json")})
         except RadletError as error:
             yield server_sent({"error": str(error)})
@@ -107,9 +116,10 @@ async def draft(study_id: str, room: Room) -> StreamingResponse:
 
 
 @router.post("/studies/{study_id}/question")
-def question(study_id: str, asked: forms.Question, room: Room) -> forms.Answer:
+def question(study_id: str, asked: forms.Question, room: Room, caller: Calling, looks: Looking) -> forms.Answer:
     """Ask the model something about the film that drafts are written from."""
-    found = room.ask(study_id, LOCAL_READER)
+    found = room.ask(study_id, caller.name)
+    looks.note(caller, study_id)
     text, _ = room.write(replace(found.request, question=asked.question), None)
     return forms.Answer(question=asked.question, answer=text, notice=room.identity.notice)
 
@@ -131,13 +141,19 @@ def retrieve(asked: forms.Search, room: Room) -> list[forms.Similar]:
 
 @router.get("/studies/{study_id}/drafts/{draft_id}/sentences/{number}")
 def evidence(
-    study_id: str, draft_id: str, number: Annotated[int, Path_(ge=0, le=1000)], room: Room
+    study_id: str,
+    draft_id: str,
+    number: Annotated[int, Path_(ge=0, le=1000)],
+    room: Room,
+    caller: Calling,
+    looks: Looking,
 ) -> forms.EvidenceTold:
     """Return where the model looked while it wrote a sentence, and how faithful that map is."""
     row = room.store.study(study_id)
     found = next((draft for draft in row.drafts if draft.id == draft_id), None)
     if found is None:
         raise NotThereError("The study has no such draft.")
+    looks.note(caller, study_id)
     shown = room.evidence(row, found, number)
     image = next(image for image in row.images if image.id == found.image_id)
     start, end = found.sentences[number]
@@ -145,36 +161,38 @@ def evidence(
 
 
 @router.put("/studies/{study_id}/report")
-def save_report(study_id: str, report: forms.Report, room: Room) -> forms.Edit:
+def save_report(study_id: str, report: forms.Report, room: Room, caller: Calling) -> forms.Edit:
     """Save a reader's text."""
-    return forms.Edit.of(room.store.save_edit(study_id, _text(report.text), LOCAL_READER, report.reading_s))
+    return forms.Edit.of(room.store.save_edit(study_id, _text(report.text), caller.name, report.reading_s))
 
 
 @router.post("/studies/{study_id}/signature", status_code=201)
-def sign(study_id: str, report: forms.Report, room: Room) -> forms.Signature:
+def sign(study_id: str, report: forms.Report, room: Room, caller: Calling) -> forms.Signature:
     """Sign a text as the report: from now on a person answers for it."""
-    return forms.Signature.of(room.store.sign(study_id, _text(report.text), LOCAL_READER, report.reading_s))
+    return forms.Signature.of(room.store.sign(study_id, _text(report.text), caller.name, report.reading_s))
 
 
 @router.post("/studies/{study_id}/reopen", status_code=204)
-def reopen(study_id: str, room: Room) -> None:
+def reopen(study_id: str, room: Room, caller: Calling) -> None:
     """Let a signed report be edited again."""
-    room.store.reopen(study_id, LOCAL_READER)
+    room.store.reopen(study_id, caller.name)
 
 
 @router.post("/drafts/{draft_id}/feedback", status_code=204)
-def feedback(draft_id: str, said: forms.Feedback, room: Room) -> None:
+def feedback(draft_id: str, said: forms.Feedback, room: Room, caller: Calling) -> None:
     """Say what is wrong, missing or right about a draft."""
-    room.store.add_feedback(draft_id, said.kind, _text(said.note), LOCAL_READER)
+    room.store.add_feedback(draft_id, said.kind, _text(said.note), caller.name)
 
 
 @router.get("/images/{image_id}/film.png", response_class=Response)
-def film(image_id: str, room: Room) -> Response:
+def film(image_id: str, room: Room, caller: Calling, looks: Looking) -> Response:
     """Return a film in display grey, upright, as the model's own path reads it."""
-    pixels = read_film(room.store.path_of(room.store.image(image_id))).pixels
+    row = room.store.image(image_id)
+    looks.note(caller, row.study_id)
+    pixels = read_film(room.store.path_of(row)).pixels
     content = BytesIO()
     Pixels.fromarray(pixels).save(content, "PNG", compress_level=1)
-    return Response(content.getvalue(), media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+    return Response(content.getvalue(), media_type="image/png")
 
 
 @router.post("/drafts")

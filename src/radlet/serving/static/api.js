@@ -19,10 +19,23 @@ export class Problem extends Error {
   }
 }
 
-/** Return the value that shows the server that a request comes from its own page; none where nobody logs in. */
-function crossSiteToken() {
-  const found = document.cookie.split("; ").find((one) => one.startsWith("radlet_csrf="));
-  return found ? { "X-CSRF-Token": decodeURIComponent(found.slice("radlet_csrf=".length)) } : {};
+let session = null;
+
+/** Return who one is; asked once, and anew after a problem with it. */
+export function whoAmI() {
+  session ??= fetch("/api/session", { redirect: "error" })
+    .then((answer) => (answer.ok ? answer.json() : { account: null, csrf: null }))
+    .catch(() => {
+      session = null;
+      return { account: null, csrf: null };
+    });
+  return session;
+}
+
+/** Return the header that shows the server that a change was meant by its own page; none where nobody logs in. */
+async function crossSiteToken() {
+  const { csrf } = await whoAmI();
+  return csrf ? { "X-CSRF-Token": csrf } : {};
 }
 
 async function problemOf(answer) {
@@ -37,7 +50,7 @@ async function problemOf(answer) {
 }
 
 async function ask(path, { method = "GET", json = null, body = null, signal = null } = {}) {
-  const headers = method === "GET" ? {} : crossSiteToken();
+  const headers = method === "GET" ? {} : await crossSiteToken();
   if (json !== null) headers["Content-Type"] = "application/json";
   let answer;
   try {
@@ -46,6 +59,7 @@ async function ask(path, { method = "GET", json = null, body = null, signal = nu
     if (error.name === "AbortError") throw error;
     throw new Problem(LOST, 0);
   }
+  if (answer.status === 401 || answer.status === 403) session = null;
   if (!answer.ok) throw await problemOf(answer);
   return answer;
 }
