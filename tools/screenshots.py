@@ -1,8 +1,8 @@
-"""Take the pictures of ``docs/reading-room.md``: opens a running reading room in Chromium, reads a study, and photographs it.
+"""Take the pictures of ``docs/reading-room.md``: opens a running room in Chromium, reads a study, and photographs it.
 
 Only for a room of synthetic films with a model trained on synthetic studies, whose data folder nobody needs any more::
 
-    radlet synthesize num_patients=12 identifiers=true layout=dicom --out /tmp/films
+    radlet synthesize num_patients=3 --form dicom --out /tmp/films
     radlet serve demo/ --port 8199 --data-dir /tmp/room
     python tools/screenshots.py http://127.0.0.1:8199 /tmp/films
 """
@@ -76,7 +76,8 @@ def with_priors(page: Page) -> None:
     page.wait_for_selector("#draft .head")
     chosen = page.evaluate(
         """async () => { const { studies } = await (await fetch("/api/studies?limit=200")).json();
-        const several = studies.filter((one) => one.patient_id && studies.filter((other) => other.patient_id === one.patient_id).length > 1);
+        const known = studies.filter((one) => one.patient_id);
+        const several = known.filter((one) => known.filter((other) => other.patient_id === one.patient_id).length > 1);
         return several.sort((a, b) => (a.study_date < b.study_date ? 1 : -1))[0].id; }"""
     )
     page.evaluate("(id) => { location.hash = `study=${id}`; }", chosen)
