@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
@@ -53,13 +54,26 @@ def keep(picture: bytes, name: str) -> None:
     image = Image.open(io.BytesIO(picture)).convert("RGB")
     for num_colours in (256, 128, 64, 32):
         content = io.BytesIO()
-        image.quantize(num_colours, dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
+        reduce(image, num_colours).save(content, "PNG", optimize=True)
         if content.tell() <= MOST_BYTES:
             break
     else:
         sys.exit(f"{name} takes {content.tell()} bytes; at most {MOST_BYTES} are kept.")
     (FOLDER / f"reading-room-{name}.png").write_bytes(content.getvalue())
-    print(f"{name}: {content.tell() // 1000} kB, {num_colours} colours")
+    print(f"{name}: {content.tell() // 1000} kB, {num_colours} colours", flush=True)
+
+
+def reduce(image: Image.Image, num_colours: int) -> Image.Image:
+    """Return a picture with few colours, half of them for what is coloured: or a film's greys would take them all."""
+    pixels = np.asarray(image).reshape(1, -1, 3)
+    coloured = np.ptp(pixels.astype(np.int16), axis=2)[0] > 40
+    shown: list[int] = []
+    for part in (pixels[:, coloured], pixels[:, ~coloured]):
+        if part.size:
+            shown += (Image.fromarray(part).quantize(num_colours // 2).getpalette() or [])[: num_colours // 2 * 3]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(shown)
+    return image.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def add(page: Page, films: list[Path]) -> None:
