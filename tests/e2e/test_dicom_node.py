@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -115,7 +115,7 @@ def _answers(url: str) -> bool:
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = make_report_model()
-    model.card = model.card.model_copy(update={"max_new_tokens": 16})
+    model = replace(model, card=model.card.model_copy(update={"max_new_tokens": 16}))
     folder = tmp_path_factory.mktemp("checkpoint")
     save_report_model(model, folder, processor_options(model.card))
     return folder
