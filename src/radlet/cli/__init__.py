@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from radlet import __version__
-from radlet.cli import catalogue, exporting, importers, judging, models, pipelines, planning, serving
+from radlet.cli import catalogue, exporting, feedback, importers, judging, models, pipelines, planning, serving
 from radlet.cli.launching import check_command, one_of_several, speaks
 from radlet.core.console import make_console
 from radlet.core.errors import RadletError
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 for _group in (pipelines, planning, models, exporting, serving, judging, catalogue):
     app.add_typer(_group.commands)
+app.add_typer(feedback.commands, rich_help_panel="Use a model")
 app.add_typer(importers.commands, rich_help_panel="Use a model")
 
 _EXTRAS = {
