@@ -131,7 +131,7 @@ def test_callers_on_loopback_are_let_in_without_a_list() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"host": "0.0.0.0"}, "calling_ae_titles and addresses"),
+        ({"host": "0.0.0.0"}, "calling_ae_titles and addresses"),  # noqa: S104
         ({"addresses": ["nowhere"]}, "no address and no network"),
         ({"tls_certificate": "a.pem"}, "go together"),
         ({"deliveries": [{"to": "pacs"}]}, "add \\[peers.pacs\\]"),
