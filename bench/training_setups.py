@@ -67,6 +67,7 @@ SIZES = {
         HybridEncoderConfig(widths=(32, 64, 128, 256), depths=(1, 1, 1, 1), hidden_size=256, num_layers=2),
         llama(512, 1408, 9, 8),
         2048,
+        compiled=False,
     ),
     # What a laptop trains: the tower of BiomedCLIP (ViT-B/16 at 224 px, 86M, 196 patches) before a model of the shape
     # of SmolLM2-135M. Every patch becomes a token of the decoder, so that the tower is a small part of a step; the

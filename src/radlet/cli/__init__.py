@@ -12,6 +12,7 @@ from radlet.cli import (
     catalogue,
     delivering,
     exporting,
+    feedback,
     importers,
     judging,
     models,
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 for _group in (pipelines, planning, models, exporting, serving, delivering, judging, catalogue):
     app.add_typer(_group.commands)
+app.add_typer(feedback.commands, rich_help_panel="Use a model")
 app.add_typer(importers.commands, rich_help_panel="Use a model")
 for _commands in (trust.accounts, trust.keys, trust.log):
     app.add_typer(_commands, rich_help_panel="The reading room")

@@ -8,7 +8,9 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from radlet.core.errors import ConfigError
 from radlet.inference.decoding import Answer, Writing, answers_of
@@ -28,27 +30,48 @@ class Prepared:
         blind: Those of the prompt without films, where the model is guided.
         pixel_values: Its films, (films, 3, S, S), or None.
         sampling: How its tokens are chosen.
+        whole: Its text is told at its end alone, which saves turning its tokens into words at every step.
     """
 
     prompt: list[int]
     blind: list[int] | None
     pixel_values: torch.Tensor | None
     sampling: Sampling
+    whole: bool = False
 
 
-def prepare(drafter: Drafter, request: DraftRequest, sampling: Sampling) -> Prepared:
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of a stream.
+
+    Attributes:
+        request: What the draft is to be written from.
+        sampling: How.
+        films: The request's films, (H, W) uint8 each, where they have been read already.
+        whole: See `Prepared`.
+    """
+
+    request: DraftRequest
+    sampling: Sampling
+    films: tuple[NDArray[np.uint8], ...] | None = None
+    whole: bool = False
+
+
+def prepare(drafter: Drafter, wanted: Wanted) -> Prepared:
     """Read the films and render the prompts of a request; any thread may.
 
     Raises:
         ConfigError: The engine cannot choose tokens in this way, or other guidance than the checkpoint's is asked for.
         DataError: A film cannot be read.
     """
+    request, sampling = wanted.request, wanted.sampling
     check_served(drafter.engine_name, drafter.engine.features, sampling)
     own = drafter.card.guidance
     if sampling.guidance != own:
         raise ConfigError(f"Drafts that are written together have the checkpoint's guidance, {own:g}.")
     blind = drafter.prompt_ids(request.without_films()) if own != 1 else None
-    return Prepared(drafter.prompt_ids(request), blind, drafter.pixel_values([request]), sampling)
+    films = drafter.pixel_values([request]) if wanted.films is None else drafter.shown(wanted.films)
+    return Prepared(drafter.prompt_ids(request), blind, films, sampling, wanted.whole)
 
 
 @dataclass(frozen=True)
@@ -81,7 +104,8 @@ class DraftStream:
         self._engine = cast("SteppingEngine", drafter.engine)
         self._steps = "steps" in drafter.engine.features
         self._writing = Writing(self._engine.ends) if self._steps else Writing(())
-        self._told: dict[Hashable, str] = {}
+        self._told: dict[Hashable, str | None] = {}
+        """What was told of each draft; None where it is told at its end alone."""
         self._whole: list[Piece] = []
 
     def __len__(self) -> int:
@@ -115,7 +139,7 @@ class DraftStream:
         # Seeds are the request's own: what is drawn for it does not depend on its company.
         written = [answers_of([key], one.sampling, logits.device)[0] for key, one in requests.items()]
         self._writing.join(reader, logits, written)
-        self._told.update(dict.fromkeys(requests, ""))
+        self._told.update({key: None if one.whole else "" for key, one in requests.items()})
 
     @torch.inference_mode()
     def step(self) -> list[Piece]:
@@ -132,15 +156,19 @@ class DraftStream:
             self._told.pop(key, None)
 
     def _piece(self, answer: Answer) -> Piece:
+        told = self._told[answer.key]
+        if told is None and not answer.ended:
+            return Piece(answer.key, "", len(answer.tokens), None)
+        told = told or ""
         text = self._drafter.text_of(answer.tokens)
         if not answer.ended:
             text = text.rstrip(_UNFINISHED).rstrip()
-        told = self._told[answer.key]
         # A tokenizer may yet change its last word; what was told stands.
         new = text[len(told) :] if text.startswith(told) else ""
-        self._told[answer.key] = told + new
         ended: Literal["stop", "length"] | None = None
-        if answer.ended:
+        if not answer.ended:
+            self._told[answer.key] = told + new
+        else:
             del self._told[answer.key]
             ended = "length" if len(answer.tokens) == answer.sampling.max_new_tokens else "stop"
         return Piece(answer.key, new, len(answer.tokens), ended)

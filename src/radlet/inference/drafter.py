@@ -18,6 +18,8 @@ from radlet.data.images import (
     hf_image_processor_config,
     load_pixel_values,
     read_film,
+    resize_film,
+    to_pixel_values,
 )
 from radlet.inference.attention import AttentionMaps, Span, attend
 from radlet.inference.engines import ENGINES
@@ -228,6 +230,12 @@ class Drafter:
             )
         ]
         return torch.from_numpy(np.stack(films)) if films else None
+
+    def shown(self, films: Sequence[NDArray[np.uint8]]) -> torch.Tensor | None:
+        """Return films that have been read, (H, W) each, as `pixel_values` does."""
+        settings = self.image_settings
+        values = [to_pixel_values(resize_film(film, settings), settings) for film in films]
+        return torch.from_numpy(np.stack(values)) if values else None
 
 
 def _by_length(prompts: Sequence[list[int]], batch_size: int) -> list[list[int]]:

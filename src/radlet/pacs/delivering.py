@@ -113,6 +113,6 @@ def output_of(store: Store, row: OutboxRow, look: Look | None) -> bytes:
 
 def _uids(store: Store, row: OutboxRow) -> ObjectUids:
     study = store.study(row.study_id)
-    if not (study.study_uid and row.draft_id and row.sop_instance_uid):
+    if not (study.study_uid and row.sop_instance_uid):
         raise DataError("The delivery does not say what it delivers.")
-    return ObjectUids(study.study_uid, uid_of(row.draft_id, row.kind, "series"), row.sop_instance_uid)
+    return ObjectUids(study.study_uid, uid_of(row.draft_id or "", row.kind, "series"), row.sop_instance_uid)

@@ -6,15 +6,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Literal, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from radlet.core.config import Config
 from radlet.core.errors import RadletError
-from radlet.inference.draft_stream import DraftStream, Prepared, prepare
+from radlet.inference.draft_stream import DraftStream, Prepared, Wanted, prepare
 from radlet.inference.drafter import Drafter, DraftRequest
 from radlet.inference.engines.base import Sampling
 
@@ -73,8 +75,7 @@ class Ticket:
         num_prompt_tokens: Tokens of the prompt, image tokens counted.
     """
 
-    request: DraftRequest
-    sampling: Sampling
+    wanted: Wanted
     listener: Callable[[Told], None]
     prepared: Prepared
     by: Drafter
@@ -147,7 +148,15 @@ class DraftQueue:
         """Whether the thread that writes is at work."""
         return self._thread.is_alive()
 
-    def submit(self, request: DraftRequest, sampling: Sampling | None, listener: Callable[[Told], None]) -> Ticket:
+    def submit(
+        self,
+        request: DraftRequest,
+        sampling: Sampling | None,
+        listener: Callable[[Told], None],
+        films: tuple[NDArray[np.uint8], ...] | None = None,
+        *,
+        whole: bool = False,
+    ) -> Ticket:
         """Get in line.
 
         Args:
@@ -155,6 +164,8 @@ class DraftQueue:
             sampling: How; None is the checkpoint's own way. The guidance is the checkpoint's in any case.
             listener: Is called with all news, the last of which has `ended`, by the thread that writes: it must not
                 wait for anything.
+            films: Those of the request, where they have been read already.
+            whole: Tell the text at its end alone.
 
         Raises:
             ClosedError: The service is stopping.
@@ -165,9 +176,11 @@ class DraftQueue:
         self._check_room()
         drafter = self.drafter
         sampling = _guided(sampling or drafter.own_sampling, drafter)
-        prepared = prepare(drafter, request, sampling)
+        wanted = Wanted(request, sampling, films, whole)
+        prepared = prepare(drafter, wanted)
         deadline = time.monotonic() + self._settings.time_limit_s
-        ticket = Ticket(request, sampling, listener, prepared, drafter, deadline)
+        # What waits holds no films in full size: should another model come, they are read again.
+        ticket = Ticket(replace(wanted, films=None), listener, prepared, drafter, deadline)
         with self._change:
             self._check_room()
             self._waiting.append(ticket)
@@ -289,7 +302,8 @@ class DraftQueue:
         for key, ticket in keys.items():
             try:
                 if ticket.by is not model.drafter:  # another model has come since it got in line
-                    ticket.prepared = prepare(model.drafter, ticket.request, _guided(ticket.sampling, model.drafter))
+                    own = _guided(ticket.wanted.sampling, model.drafter)
+                    ticket.prepared = prepare(model.drafter, replace(ticket.wanted, sampling=own))
                     ticket.by = model.drafter
                 ready[key] = ticket.prepared
             except Exception as error:  # noqa: BLE001 - one request must not stop the others; its listener is told
@@ -322,7 +336,7 @@ class DraftQueue:
             if piece.ended:
                 self._seconds_each += 0.2 * (time.monotonic() - ticket.began - self._seconds_each)
                 self._end(ticket, told)
-            else:
+            elif piece.text:
                 ticket.listener(told)
 
     def _fail(self, model: _Under, keys: list[Hashable], error: Exception) -> None:

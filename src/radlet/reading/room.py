@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from radlet import __version__
@@ -134,6 +136,28 @@ class Asked:
     began: float = field(default_factory=time.monotonic)
 
 
+class _Verdicts:
+    """The gate's latest verdicts: a film that is kept does not change, so it is judged once."""
+
+    _MOST = 4096
+
+    def __init__(self) -> None:
+        self._known: dict[str, GateVerdict] = {}
+        self._lock = threading.Lock()
+
+    def get(self, image_id: str) -> GateVerdict | None:
+        """Return what was said of a film, if it is still known."""
+        with self._lock:
+            return self._known.get(image_id)
+
+    def put(self, image_id: str, verdict: GateVerdict) -> None:
+        """Remember what was said of a film, and forget the oldest."""
+        with self._lock:
+            self._known[image_id] = verdict
+            if len(self._known) > self._MOST:
+                del self._known[next(iter(self._known))]
+
+
 class ReadingRoom:
     """Receive films, draft reports, and say what they rest on.
 
@@ -153,6 +177,7 @@ class ReadingRoom:
         self.queue = DraftQueue(model.drafter, settings.queue)
         self._labeller = RuleLabeller()
         self._finding = threading.Lock()
+        self._verdicts = _Verdicts()
 
     @property
     def identity(self) -> ModelIdentity:
@@ -178,7 +203,9 @@ class ReadingRoom:
 
     def keep(self, read: ReadFilm, actor: str, origin: str, indication: str | None = None) -> Received:
         """Put a film into the store, into the study that its header names."""
-        return keep_film(self.store, read, actor, origin, indication)
+        received = keep_film(self.store, read, actor, origin, indication)
+        self._verdicts.put(received.image_id, read.verdict)
+        return received
 
     def judge(self, study: StudyRow) -> dict[str, GateVerdict]:
         """Return what the gate says of each film of a study, by its identifier."""
@@ -243,8 +270,18 @@ class ReadingRoom:
         text, drafter = self.write(asked.request, None)
         return self.keep_draft(asked, text, drafter, actor)
 
-    def write(self, request: DraftRequest, sampling: Sampling | None) -> tuple[str, Drafter]:
+    def write(
+        self,
+        request: DraftRequest,
+        sampling: Sampling | None,
+        films: tuple[NDArray[np.uint8], ...] | None = None,
+    ) -> tuple[str, Drafter]:
         """Let the model write; return the whole text and who wrote it.
+
+        Args:
+            request: What it is written from.
+            sampling: How; None is the checkpoint's own way.
+            films: Those of the request, where they have been read already.
 
         Raises:
             ClosedError: The service is stopping.
@@ -261,7 +298,7 @@ class ReadingRoom:
             if told.ended:
                 last.set_result(told)
 
-        self.queue.submit(request, sampling, hear)
+        self.queue.submit(request, sampling, hear, films, whole=True)
         drafter = written_by(last.result())
         return "".join(parts), drafter
 
@@ -317,8 +354,12 @@ class ReadingRoom:
         return self.queue.close(wait_s)
 
     def _judge(self, image: ImageRow, study: StudyRow) -> GateVerdict:
-        film = read_film(self.store.path_of(image))
-        return judge_film(film, _age_years(study), self.settings.gate)
+        known = self._verdicts.get(image.id)
+        if known is None:
+            film = read_film(self.store.path_of(image))
+            known = judge_film(film, _age_years(study), self.settings.gate)
+            self._verdicts.put(image.id, known)
+        return known
 
     def _image_of(self, study: StudyRow, draft: DraftRow) -> ImageRow:
         return next(image for image in study.images if image.id == draft.image_id)

@@ -300,3 +300,19 @@ class Answer(Form):
     question: str
     answer: Text
     notice: str
+
+
+class DayOfModel(Form):
+    """What readers made of a model's drafts on one day (UTC)."""
+
+    day: str
+    model: str
+    checkpoint_digest: str
+    num_signed: int
+    num_unchanged: int
+    edit_distance_mean: float
+    """Words changed over the length of the longer text, 0..1."""
+    edit_distance_median: float
+    num_timed: int
+    """Signatures for which the page told how long the study was open."""
+    reading_s_median: float | None

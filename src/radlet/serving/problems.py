@@ -11,9 +11,12 @@ from radlet.core.errors import CheckpointError, ConfigError, DataError, RadletEr
 from radlet.reading.draft_queue import ClosedError, QueueFullError
 from radlet.reading.room import EndedError, NoFilmError
 from radlet.reading.store.store import NotThereError, StateError
+from radlet.reading.store.troubles import BusyError, FullError
 
 _STATUS: tuple[tuple[type[RadletError], int], ...] = (
     (QueueFullError, 429),
+    (BusyError, 503),
+    (FullError, 507),
     (ClosedError, 503),
     (NotThereError, 404),
     (UnknownNameError, 404),
@@ -41,7 +44,7 @@ def add_handlers(app: FastAPI) -> None:
     @app.exception_handler(RadletError)
     async def _(_: Request, error: RadletError) -> JSONResponse:
         status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-        headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, QueueFullError) else {}
+        headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, (QueueFullError, BusyError)) else {}
         return problem(status, str(error), headers)
 
     @app.exception_handler(HTTPException)

@@ -2,12 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from radlet.inference.drafter import DraftRequest
 from radlet.inference.engines.base import Sampling
 from radlet.reading.draft_queue import DraftQueue, Ticket, Told
+
+_LOOK_AFTER_S = 1.0
+"""How often it is asked whether the client is still there."""
 
 
 class Hearing:
@@ -17,10 +23,22 @@ class Hearing:
         queue: Of the room.
         request: What is asked.
         sampling: How; None is the checkpoint's own way.
+        films: Those of the request, where they have been read already.
+        whole: Hear the text at its end alone.
     """
 
-    def __init__(self, queue: DraftQueue, request: DraftRequest, sampling: Sampling | None) -> None:
-        self._queue, self._request, self._sampling = queue, request, sampling
+    def __init__(
+        self,
+        queue: DraftQueue,
+        request: DraftRequest,
+        sampling: Sampling | None,
+        films: tuple[NDArray[np.uint8], ...] | None = None,
+        *,
+        whole: bool = False,
+    ) -> None:
+        self._queue, self._whole = queue, whole
+        self._asked = (request, sampling)
+        self._films = films
         self._news: asyncio.Queue[Told] = asyncio.Queue()
         self._ended = False
 
@@ -38,7 +56,9 @@ class Hearing:
         def hear(told: Told) -> None:
             loop.call_soon_threadsafe(self._news.put_nowait, told)
 
-        self._ticket = await asyncio.to_thread(self._queue.submit, self._request, self._sampling, hear)
+        # Films in full size are let go of as soon as the line has what it needs of them.
+        films, self._films = self._films, None
+        self._ticket = await asyncio.to_thread(self._queue.submit, *self._asked, hear, films, whole=self._whole)
         return self._ticket
 
     async def __aexit__(self, *_: object) -> None:
@@ -51,6 +71,18 @@ class Hearing:
             told = await self._news.get()
             self._ended = told.ended is not None
             yield told
+
+    async def end(self, gone: Callable[[], Awaitable[bool]]) -> Told | None:
+        """Wait for a text that is told whole; None when `gone` says that nobody waits for it any more."""
+        while True:
+            try:
+                told = await asyncio.wait_for(self._news.get(), _LOOK_AFTER_S)
+            except TimeoutError:
+                if await gone():
+                    return None
+                continue
+            self._ended = True
+            return told
 
 
 def server_sent(event: Mapping[str, Any]) -> str:

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from radlet.core.errors import ConfigError, DataError
-from radlet.inference.draft_stream import DraftStream, Prepared, prepare
+from radlet.data.images import read_film
+from radlet.inference.draft_stream import DraftStream, Prepared, Wanted, prepare
 from radlet.inference.drafter import Drafter, DraftRequest
 from radlet.inference.engines.base import Sampling
 from radlet.models.report_model import ReportModel
@@ -32,7 +33,7 @@ def asked(drafter: Drafter, films: list[Path]) -> dict[Hashable, tuple[DraftRequ
 def ready(
     drafter: Drafter, requests: dict[Hashable, tuple[DraftRequest, Sampling]], *keys: Hashable
 ) -> dict[Hashable, Prepared]:
-    return {key: prepare(drafter, *requests[key]) for key in keys}
+    return {key: prepare(drafter, Wanted(*requests[key])) for key in keys}
 
 
 def take(stream: DraftStream, texts: dict[Hashable, str], steps: int = 1000) -> None:
@@ -60,7 +61,7 @@ def test_a_long_service_does_not_grow(drafter: Drafter, tiny_films: list[Path]) 
     for number in range(40):
         request, _ = requests[number % 8]
         stream.admit(
-            {number: prepare(drafter, request, drafter.own_sampling.model_copy(update={"max_new_tokens": 12}))}
+            {number: prepare(drafter, Wanted(request, drafter.own_sampling.model_copy(update={"max_new_tokens": 12})))}
         )
         take(stream, {}, 6)
         reader = stream._writing._reader
@@ -86,15 +87,17 @@ def test_a_dropped_draft_leaves_the_others_alone(drafter: Drafter, tiny_films: l
 def test_it_says_why_a_draft_ended(drafter: Drafter, tiny_films: list[Path]) -> None:
     request = DraftRequest((tiny_films[0],))
     stream = DraftStream(drafter, max_rows=4)
-    stream.admit({"cut": prepare(drafter, request, drafter.own_sampling.model_copy(update={"max_new_tokens": 3}))})
+    stream.admit(
+        {"cut": prepare(drafter, Wanted(request, drafter.own_sampling.model_copy(update={"max_new_tokens": 3})))}
+    )
     assert [piece.ended for _ in range(3) for piece in stream.step()] == [None, None, "length"]
 
 
 def test_an_unreadable_film_and_other_guidance_are_refused(drafter: Drafter, tmp_path: Path) -> None:
     with pytest.raises(DataError):
-        prepare(drafter, DraftRequest((tmp_path / "none.png",)), drafter.own_sampling)
+        prepare(drafter, Wanted(DraftRequest((tmp_path / "none.png",)), drafter.own_sampling))
     with pytest.raises(ConfigError, match="guidance"):
-        prepare(drafter, DraftRequest(()), Sampling(guidance=7.0))
+        prepare(drafter, Wanted(DraftRequest(()), Sampling(guidance=7.0)))
 
 
 def test_an_engine_that_takes_no_joiners_is_full_while_it_writes(
@@ -119,3 +122,19 @@ def test_an_engine_that_writes_whole_answers_is_told_whole(
     assert (len(stream), stream.room) == (1, 0)
     take(stream, texts)
     assert texts == {0: expected}
+
+
+def test_a_text_that_is_told_whole_comes_with_its_last_token(drafter: Drafter, tiny_films: list[Path]) -> None:
+    request = DraftRequest((tiny_films[0],))
+    films = (read_film(tiny_films[0]).pixels,)
+    sampling = drafter.own_sampling.model_copy(update={"max_new_tokens": 9})
+    stream = DraftStream(drafter, max_rows=2)
+    stream.admit({"whole": prepare(drafter, Wanted(request.without_films(), sampling, whole=True))})
+    pieces = [piece for _ in range(9) for piece in stream.step()]
+    assert {piece.text for piece in pieces[:-1]} <= {""}
+    assert pieces[-1].text == drafter.draft([request.without_films()], sampling)[0]
+    # Films that were read already are what the request's files would have been.
+    given, read = (prepare(drafter, Wanted(request, sampling, shown)).pixel_values for shown in (films, None))
+    assert given is not None
+    assert read is not None
+    assert given.equal(read)

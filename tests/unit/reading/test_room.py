@@ -99,3 +99,16 @@ def test_a_model_is_known_by_its_files(tmp_path: Path) -> None:
     readme = tmp_path / "checkpoint" / "generation_config.json"
     readme.write_text(readme.read_text() + "\n")
     assert ServedModel.load(tmp_path / "checkpoint").identity.checkpoint_digest != first.checkpoint_digest
+
+
+def test_a_film_that_is_kept_is_judged_once(
+    tmp_path: Path, tiny_films: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = open_room(tmp_path)
+    try:
+        received = room.keep(room.read(tiny_films[0].read_bytes()), "someone", "upload")
+        monkeypatch.setattr("radlet.reading.room.judge_film", None)
+        assert room.ask(received.study_id, "someone").verdict == received.verdict
+    finally:
+        room.close(0)
+        room.store.close()

@@ -117,6 +117,11 @@ class Frame:
         moment = self.facts.draft.created_at
         made.InstanceCreationDate = moment.strftime("%Y%m%d")
         made.InstanceCreationTime = moment.strftime("%H%M%S")
+        for equipment in made.get("ContributingEquipmentSequence", ()):
+            equipment.ContributionDateTime = moment.strftime("%Y%m%d%H%M%S")
+        if "TimeOfSecondaryCapture" in made:
+            made.DateOfSecondaryCapture = made.InstanceCreationDate
+            made.TimeOfSecondaryCapture = made.InstanceCreationTime
         return made
 
 

@@ -29,6 +29,7 @@ from radlet.reading.store.tables import (
     new_id,
     now,
 )
+from radlet.reading.store.troubles import BusyError, troubles_told
 
 FILMS = "films"
 
@@ -115,13 +116,13 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Look at a consistent state; changes are not kept."""
-        with Session(self._reading, expire_on_commit=False) as session:
+        with troubles_told(), Session(self._reading, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """Change something: all of it, with its lines in the audit log, or nothing."""
-        with Session(self._engine, expire_on_commit=False) as session, session.begin():
+        with troubles_told(), Session(self._engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def add_film(self, study: NewStudy, film: NewFilm, actor: str) -> tuple[str, str, bool]:
@@ -137,7 +138,8 @@ class Store:
             return *known, False
         image_id = new_id()
         path = Path(FILMS) / image_id[:2] / f"{image_id}{film.suffix}"
-        write_durably(self.data_dir / path, film.content)
+        with troubles_told():
+            write_durably(self.data_dir / path, film.content)
         try:
             with self.writing() as session:
                 row = self._study_of(session, study)
@@ -215,7 +217,7 @@ class Store:
         try:
             with self.reading() as session:
                 session.execute(select(1))
-        except SQLAlchemyError:
+        except (SQLAlchemyError, BusyError):
             return False
         return True
 

@@ -4,21 +4,21 @@ import base64
 import binascii
 import time
 import uuid
+from asyncio import to_thread
 from collections.abc import AsyncIterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from radlet.core.errors import ConfigError, DataError, UnknownNameError
-from radlet.data.images import read_film_bytes
 from radlet.inference.drafter import DraftRequest
 from radlet.inference.engines.base import Sampling
-from radlet.reading.draft_queue import Told
-from radlet.reading.gate import judge_film
 from radlet.reading.room import EndedError, ModelIdentity, ReadingRoom
 from radlet.serving.telling import Hearing, server_sent
 
@@ -113,9 +113,12 @@ async def complete(asked: ChatRequest, room: Room, request: Request) -> dict[str
     folder = TemporaryDirectory(prefix="radlet-")
     try:
         words = _question(asked)
-        films = _films(asked, Path(folder.name), room, report=not words)
+        # Off the loop: reading and judging a film takes long enough to hold everybody else up.
+        paths, films = await to_thread(_films, asked, Path(folder.name), room, report=not words)
         sampling = _sampling(asked, room)
-        hearing = Hearing(room.queue, DraftRequest(films, None, words or None), sampling)
+        request_ = DraftRequest(paths, None, words or None)
+        hearing = Hearing(room.queue, request_, sampling, films, whole=not asked.stream)
+        del films
         ticket = await hearing.__aenter__()
     except BaseException:
         folder.cleanup()
@@ -131,28 +134,24 @@ async def complete(asked: ChatRequest, room: Room, request: Request) -> dict[str
         events = _events(hearing, head, ticket.num_prompt_tokens, usage, folder)
         return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
     try:
-        parts: list[str] = []
-        told = None
-        async for told in hearing:
-            parts.append(told.text)
-            if await request.is_disconnected():
-                break
+        told = await hearing.end(request.is_disconnected)
     finally:
         await hearing.__aexit__()
         folder.cleanup()
-    reason = _finish_reason(told)
+    if told is None or told.ended not in ("stop", "length"):
+        raise EndedError((told and told.ended) or "cancelled")
     return {
         **head,
         "object": "chat.completion",
         "choices": [
             {
                 "index": 0,
-                "message": {"role": "assistant", "content": "".join(parts), "refusal": None},
+                "message": {"role": "assistant", "content": told.text, "refusal": None},
                 "logprobs": None,
-                "finish_reason": reason,
+                "finish_reason": told.ended,
             }
         ],
-        "usage": _usage(ticket.num_prompt_tokens, told.num_tokens if told else 0),
+        "usage": _usage(ticket.num_prompt_tokens, told.num_tokens),
         "notice": room.identity.notice,
     }
 
@@ -181,12 +180,6 @@ async def _events(
     finally:
         await hearing.__aexit__()
         folder.cleanup()
-
-
-def _finish_reason(told: Told | None) -> str:
-    if told is None or told.ended not in ("stop", "length"):
-        raise EndedError((told and told.ended) or "cancelled")
-    return told.ended
 
 
 def _usage(prompt: int, completion: int) -> dict[str, int]:
@@ -232,8 +225,10 @@ def _question(asked: ChatRequest) -> str:
     return " ".join(part.text for part in last.content if isinstance(part, TextPart)).strip()
 
 
-def _films(asked: ChatRequest, folder: Path, room: ReadingRoom, *, report: bool) -> tuple[Path, ...]:
-    """Write the films of all turns into a folder, past the input gate."""
+def _films(
+    asked: ChatRequest, folder: Path, room: ReadingRoom, *, report: bool
+) -> tuple[tuple[Path, ...], tuple[NDArray[np.uint8], ...]]:
+    """Write the films of all turns into a folder, past the input gate; return their files and pixels."""
     urls = [
         part.image_url.url
         for message in asked.messages
@@ -245,17 +240,19 @@ def _films(asked: ChatRequest, folder: Path, room: ReadingRoom, *, report: bool)
         raise DataError("A report needs a film: give an image_url with a data URL, or ask a question in words.")
     if len(urls) > 1:
         raise DataError(f"This model looks at one film at a time; the messages hold {len(urls)}.")
-    paths = []
+    paths: list[Path] = []
+    films: list[NDArray[np.uint8]] = []
     for number, url in enumerate(urls):
         content = _content(url)
-        verdict = judge_film(read_film_bytes(content), None, room.settings.gate)
-        if not verdict.passed:
-            said = " ".join(reason.words for reason in verdict.reasons if reason.action == "refuse")
+        read = room.read(content)
+        if not read.verdict.passed:
+            said = " ".join(reason.words for reason in read.verdict.reasons if reason.action == "refuse")
             raise DataError(f"The input gate refused the film: {said}")
         path = folder / f"film-{number}"
         path.write_bytes(content)
         paths.append(path)
-    return tuple(paths)
+        films.append(read.film.pixels)
+    return tuple(paths), tuple(films)
 
 
 def _content(url: str) -> bytes:

@@ -4,6 +4,7 @@ import time
 from asyncio import to_thread
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,10 +19,11 @@ from radlet.core.errors import RadletError
 from radlet.data.images import read_film, shown_part
 from radlet.inference.drafter import DraftRequest
 from radlet.reading.evidence import sentences_of
+from radlet.reading.feedback import signed_drafts, statistics
 from radlet.reading.gate import GateVerdict
 from radlet.reading.room import ReadingRoom, written_by
 from radlet.reading.store.store import NotThereError
-from radlet.reading.store.tables import StudyState
+from radlet.reading.store.tables import StudyState, now
 from radlet.serving import forms
 from radlet.serving.access import Calling
 from radlet.serving.looks import Looking
@@ -184,6 +186,15 @@ def feedback(draft_id: str, said: forms.Feedback, room: Room, caller: Calling) -
     room.store.add_feedback(draft_id, said.kind, _text(said.note), caller.name)
 
 
+@router.get("/statistics")
+def told_statistics(
+    room: Room, days: Annotated[int, Query(ge=1, le=3650, description="Looks back so many days.")] = 90
+) -> list[forms.DayOfModel]:
+    """Return what readers made of drafts, by day and model: how many were signed, changed by how much, how fast."""
+    signed, _ = signed_drafts(room.store, now() - timedelta(days=days))
+    return [forms.DayOfModel(**day) for day in statistics(signed)]
+
+
 @router.get("/images/{image_id}/film.png", response_class=Response)
 def film(image_id: str, room: Room, caller: Calling, looks: Looking) -> Response:
     """Return a film in display grey, upright, as the model's own path reads it."""
@@ -212,7 +223,7 @@ def draft_film(
             return forms.WholeDraft(gate=read.verdict, draft=None, evidence=[], similar=near)
         request = DraftRequest((path,), read.header.indication or indication)
         began = time.monotonic()
-        text, drafter = room.write(request, None)
+        text, drafter = room.write(request, None, (read.film.pixels,))
         seconds = time.monotonic() - began
         spans = sentences_of(text)
         part = _part(room, read.film.pixels.shape)

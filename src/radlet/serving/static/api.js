@@ -76,6 +76,7 @@ export const evidence = (id, draftId, number) => told(`${at(id)}/drafts/${encode
 export const save = (id, text, readingS) => told(`${at(id)}/report`, { method: "PUT", json: { text, reading_s: readingS } });
 export const sign = (id, text, readingS) => told(`${at(id)}/signature`, { method: "POST", json: { text, reading_s: readingS } });
 export const reopen = (id) => ask(`${at(id)}/reopen`, { method: "POST" });
+export const logOut = () => ask("/logout", { method: "POST" });
 export const feedback = (draftId, kind, note) =>
   ask(`/api/drafts/${encodeURIComponent(draftId)}/feedback`, { method: "POST", json: { kind, note } });
 export const film = async (imageId) => (await ask(`/api/images/${encodeURIComponent(imageId)}/film.png`)).blob();

@@ -27,8 +27,8 @@ export function begin() {
     ["one", "1:1", "1", oneToOne],
     ["invert", "Invert", "i", invert],
     ["reset", "Reset", "r", resetWindow],
-    ["erase", "Measures off", "Delete", clearMeasures],
-  ].map(([sign, words, key, click]) => button(words, { sign, key, on: { click } }));
+    ["erase", "Erase", "Delete", clearMeasures],
+  ].map(([sign, words, key, click]) => button(words, { sign, key, title: words === "Erase" ? "Take the measures off" : words, on: { click } }));
   find("#film-tools").append(
     make("div", { class: "group", role: "group", "aria-label": "What dragging does" }, tools),
     make("div", { class: "group" }, acts),

@@ -15,6 +15,15 @@ export const forgetUnsaved = (studyId) => sessionStorage.removeItem(text(studyId
 /** Whether any text of the tab is not saved yet. */
 export const anyUnsaved = () => Object.keys(sessionStorage).some((key) => key.startsWith(text("")));
 
+/** Say who reads in this tab: what another account left in it is not theirs to see. */
+export function belongTo(account) {
+  if (account !== (sessionStorage.getItem("radlet.account") ?? account)) sessionStorage.clear();
+  sessionStorage.setItem("radlet.account", account);
+}
+
+/** Forget all that the tab keeps. */
+export const forgetAll = () => sessionStorage.clear();
+
 /** Return a liking, such as the theme. */
 export const liking = (name) => localStorage.getItem(`radlet.${name}`);
 

@@ -1,13 +1,13 @@
 // The reading room's page: puts the parts together and gives them their keys.
 
 import * as api from "./api.js";
-import { find, icon, make } from "./dom.js";
+import { button, find, icon, make } from "./dom.js";
 import * as draftView from "./draft_view.js";
 import * as editor from "./editor.js";
 import * as evidence from "./evidence.js";
 import * as films from "./films.js";
 import * as keys from "./keys.js";
-import { keepLiking } from "./kept.js";
+import { anyUnsaved, belongTo, forgetAll, keepLiking } from "./kept.js";
 import { putAway, warn } from "./notices.js";
 import * as panels from "./panels.js";
 import * as printing from "./printing.js";
@@ -43,6 +43,25 @@ function tellTheme() {
   const words = document.documentElement.dataset.theme === "dark" ? "Light" : "Dark";
   find("#theme").replaceChildren(icon(words === "Light" ? "sun" : "moon"), make("span", { text: words }));
   find("#theme").title = `${words} room (t)`;
+}
+
+/** Tell who reads; nothing is told where nobody logs in. */
+async function tellAccount() {
+  const { account, csrf } = await api.whoAmI();
+  if (!csrf) return;
+  belongTo(account);
+  find("#account").replaceChildren(make("span", { class: "quiet", text: account }), button("Log out", { class: "bare", on: { click: logOut } }));
+}
+
+async function logOut() {
+  if (anyUnsaved() && !window.confirm("Some text is not saved. Log out and lose it?")) return;
+  try {
+    await api.logOut();
+  } catch (problem) {
+    return warn(problem.message, logOut);
+  }
+  forgetAll();
+  location.assign("/login");
 }
 
 /** Leave one thing at a time, the nearest first. */
@@ -104,6 +123,7 @@ async function begin() {
     event.preventDefault();
     event.clipboardData.setData("text/plain", `${words}\n[AI draft — not verified]`);
   });
+  await tellAccount();
   try {
     const { name, engine, checkpoint_digest: digest } = await api.model();
     find("#model").textContent = `Model ${name} · ${digest.slice(0, 8)} · ${engine}`;
