@@ -27,6 +27,8 @@ def guarded_protocol(limits: TrafficLimits) -> type[H11Protocol]:
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             """Count the connection, and wait for its first request."""
             super().connection_made(transport)
+            # Its lines would hold paths as they were typed, wherever a library sends logs; `Logged` writes ours.
+            self.access_log = False
             self._address = str(self.client[0]) if self.client else "unknown"
             open_by_address[self._address] += 1
             if (

@@ -176,7 +176,7 @@ class Issuer:
         return told
 
     def _ask(self, client: Any, url: str) -> Any:
-        answer = client.get(url, withhold_token=True)
+        answer = client.request("GET", url, withhold_token=True)
         answer.raise_for_status()
         return answer.json()
 

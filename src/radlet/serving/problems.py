@@ -53,6 +53,9 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _(_: Request, error: RequestValidationError) -> JSONResponse:
-        # Where and why, without the value: it may be a patient's.
-        said = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        # Where and why, without the value: it may be a patient's, as may a name that the caller has made up.
+        places = [item["loc"][:-1] if item["type"] == "extra_forbidden" else item["loc"] for item in error.errors()]
+        said = "; ".join(
+            f"{'.'.join(map(str, place))}: {item['msg']}" for place, item in zip(places, error.errors(), strict=True)
+        )
         return problem(422, said)
