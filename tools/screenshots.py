@@ -95,7 +95,9 @@ def with_priors(page: Page) -> None:
         return several.sort((a, b) => (a.study_date < b.study_date ? 1 : -1))[0].id; }"""
     )
     page.evaluate("(id) => { location.hash = `study=${id}`; }", chosen)
-    page.wait_for_selector("#comparing button")
+    # Not before: keys would go to the study that was open until now.
+    page.wait_for_selector(f'.study[data-study="{chosen}"][aria-current=true]')
+    page.wait_for_selector("#draft .head")
     if page.query_selector(".sentence, .signature") is None:
         page.keyboard.press("d")
         page.wait_for_selector(".sentence")
