@@ -178,7 +178,7 @@ def test_what_is_not_saved_survives_a_reload_and_a_failed_save(reader: Reader, t
     page.wait_for_selector("#text-state[data-state=trouble]")
     assert "Nothing you wrote is lost" in page.inner_text("#warnings")
     page.unroute("**/report")
-    page.click("text=Try again")
+    page.click("#warnings button >> text=Try again")
     page.wait_for_selector("#text-state[data-state=saved]")
     page.reload()
     page.wait_for_selector("#text-state[data-state=saved]")
@@ -192,7 +192,7 @@ def test_a_full_line_is_waited_for(reader: Reader, tiny_films: list[Path]) -> No
     full = {"status": 429, "headers": {"Retry-After": "1"}, "json": {"error": {"message": "The line is full."}}}
     page.route("**/draft", lambda route: route.fulfill(**full), times=1)
     page.keyboard.press("d")
-    page.wait_for_selector("text=Trying again in 1 s")
+    page.wait_for_selector(".going >> text=Trying again in 1 s")
     page.wait_for_selector(".sentence")
 
 
