@@ -12,6 +12,7 @@ import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -162,7 +163,7 @@ def keys(page: Page) -> None:
     page.wait_for_selector("#key-help")
 
 
-TOUR: tuple[tuple[str, int, int, str, Callable[[Page], None]], ...] = (
+TOUR: tuple[tuple[str, int, int, Literal["dark", "light"], Callable[[Page], None]], ...] = (
     ("draft", 1440, 900, "dark", with_priors),
     ("evidence", 1440, 900, "dark", first_sentence),
     ("prior", 1440, 900, "dark", comparison),
