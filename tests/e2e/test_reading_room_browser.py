@@ -282,7 +282,7 @@ def test_a_diff_leads_from_one_text_to_the_other(reader: Reader) -> None:
         assert "".join(part["text"] for part in way if part["kind"] != "added") == before
         assert "".join(part["text"] for part in way if part["kind"] != "removed") == after
     way = next(way for before, after, way in parts if (before, after) == (texts[1], texts[2]))
-    assert [part["text"] for part in way if part["kind"] == "added"] == ["not ", " Clear lungs."]
+    assert [part["text"] for part in way if part["kind"] == "added"] == ["not ", ". Clear lungs"]
 
 
 CONTRASTS = """() => {
