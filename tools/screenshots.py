@@ -12,6 +12,7 @@ import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -95,7 +96,9 @@ def with_priors(page: Page) -> None:
         return several.sort((a, b) => (a.study_date < b.study_date ? 1 : -1))[0].id; }"""
     )
     page.evaluate("(id) => { location.hash = `study=${id}`; }", chosen)
-    page.wait_for_selector("#comparing button")
+    # Not before: keys would go to the study that was open until now.
+    page.wait_for_selector(f'.study[data-study="{chosen}"][aria-current=true]')
+    page.wait_for_selector("#draft .head")
     if page.query_selector(".sentence, .signature") is None:
         page.keyboard.press("d")
         page.wait_for_selector(".sentence")
@@ -160,7 +163,7 @@ def keys(page: Page) -> None:
     page.wait_for_selector("#key-help")
 
 
-TOUR: tuple[tuple[str, int, int, str, Callable[[Page], None]], ...] = (
+TOUR: tuple[tuple[str, int, int, Literal["dark", "light"], Callable[[Page], None]], ...] = (
     ("draft", 1440, 900, "dark", with_priors),
     ("evidence", 1440, 900, "dark", first_sentence),
     ("prior", 1440, 900, "dark", comparison),

@@ -61,7 +61,8 @@ export function ask(films = []) {
       const received = await api.upload(films, indication.value.trim());
       speak("worklist");
       await open(received[0].study_id);
-      tell(`${counted(received.filter((one) => one.new).length, "new film")} on the worklist.`);
+      const added = received.filter((one) => one.new).length;
+      tell(added ? `${counted(added, "new film")} on the worklist.` : "Nothing new: these films were on the worklist already.");
       if (received.every((one) => one.gate.passed && !one.gate.reasons.length && one.new)) return dialog.close();
       fields.hidden = true;
       send.hidden = true;
