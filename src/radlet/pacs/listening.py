@@ -59,6 +59,13 @@ class _GuardedSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is 
             raise OSError("More than the node takes")
         return bytearray(super().recv(nr_bytes))
 
+    def _shutdown_socket(self) -> None:
+        # The library closes nothing where the caller has hung up first.
+        held = self.socket
+        super()._shutdown_socket()
+        if held is not None:
+            held.close()
+
 
 class _Handler(RequestHandler):  # type: ignore[misc]
     server: "NodeServer"
