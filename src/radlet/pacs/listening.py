@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 import time
+from socketserver import BaseServer
 from typing import Any, cast
 
 from pynetdicom import AE
@@ -57,6 +58,13 @@ class _GuardedSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is 
             self.close()
             raise OSError("More than the node takes")
         return bytearray(super().recv(nr_bytes))
+
+    def _shutdown_socket(self) -> None:
+        # The library closes nothing where the caller has hung up first.
+        held = self.socket
+        super()._shutdown_socket()
+        if held is not None:
+            held.close()
 
 
 class _Handler(RequestHandler):  # type: ignore[misc]
@@ -121,6 +129,11 @@ class NodeServer(ThreadedAssociationServer):  # type: ignore[misc]
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver's
         """Note that a caller was lost before the association began."""
         _LOG.warning("a connection failed before its association began")
+
+    def shutdown(self) -> None:
+        """Stop listening; the library's own way expects a server that the library started."""
+        BaseServer.shutdown(self)
+        self.server_close()
 
     def drop_overdue(self) -> None:
         """End the associations that have lasted too long."""

@@ -6,12 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 from tests.fixtures.dicom_files import PLANTED, truncate
 from tests.fixtures.dicom_node import film, open_room, send, until
 
-from radlet.pacs.listening import CallerRules
 from radlet.pacs.node import DicomNode
 from radlet.pacs.settings import PacsConfig
 from radlet.pacs.storing import FilmReceiver
@@ -117,26 +115,3 @@ def test_a_quiet_study_is_drafted_by_the_running_node(room: ReadingRoom, tmp_pat
     with running(room, complete_after_s=0) as node:
         statuses(node.port, film(tmp_path, 1))
         assert until(lambda: [row.state for row in room.store.worklist(limit=9)[0]] == ["drafted"])
-
-
-def test_callers_on_loopback_are_let_in_without_a_list() -> None:
-    rules = CallerRules(PacsConfig())
-    assert rules.allow("127.0.0.1")
-    assert not rules.allow("10.0.0.1")
-    listed = CallerRules(PacsConfig(addresses=("10.1.0.0/16",)))
-    assert listed.allow("::ffff:10.1.2.3")
-    assert not listed.allow("127.0.0.1")
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"host": "0.0.0.0"}, "calling_ae_titles and addresses"),  # noqa: S104
-        ({"addresses": ["nowhere"]}, "no address and no network"),
-        ({"tls_certificate": "a.pem"}, "go together"),
-        ({"deliveries": [{"to": "pacs"}]}, "add \\[peers.pacs\\]"),
-    ],
-)
-def test_settings_that_do_not_go_together_are_refused(settings: dict[str, object], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
-        PacsConfig.model_validate(settings)

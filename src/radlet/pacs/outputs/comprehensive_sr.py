@@ -32,11 +32,23 @@ def comprehensive_sr(facts: DraftFacts) -> Dataset:
     report = hd.sr.MeasurementReport(
         observation_context=observer(facts.draft),
         procedure_reported=codes.SCT.PlainRadiography,
-        imaging_measurements=groups or None,
+        imaging_measurements=groups or [_whole_film(frame)],
     )
     report[0].ContentSequence.append(findings(frame))
     made = hd.sr.ComprehensiveSR(evidence=[frame.source], content=report[0], **frame.series(SERIES_NUMBER))
     return frame.finish(made)
+
+
+def _whole_film(frame: Frame) -> hd.sr.MeasurementsAndQualitativeEvaluations:
+    """Return a group about the film as a whole, for a draft without regions: TID 1500 needs one."""
+    draft = frame.facts.draft
+    return hd.sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=hd.sr.TrackingIdentifier(
+            uid=uid_of(draft.id, KIND, "whole film"), identifier="The whole film: the draft has no regions"
+        ),
+        source_images=[hd.sr.SourceImageForMeasurementGroup.from_source_image(frame.source)],
+        algorithm_id=algorithm(draft),
+    )
 
 
 def _group(

@@ -80,7 +80,11 @@ class Frame:
             "instance_number": 1,
             "manufacturer": MANUFACTURER,
             "manufacturer_model_name": draft.model[:_LONG_STRING],
-            "software_versions": (f"radlet {draft.radlet_version}"[:_LONG_STRING], draft.checkpoint_digest[:64]),
+            # The digest fills its value: as the last it could be padded beyond what the value may hold.
+            "software_versions": (
+                draft.checkpoint_digest[:_LONG_STRING],
+                f"radlet {draft.radlet_version}"[:_LONG_STRING],
+            ),
             "series_description": NOTICE,
             "series_date": moment.date(),
             "series_time": moment.time(),
