@@ -1,6 +1,6 @@
 """What the input gate of the reading room says of real films: true frontals that it stops, others that it lets pass.
 
-    python bench/input_gate.py ../shared/data [--films 1000] [--half report] [--json FILE]
+    python bench/input_gate.py ../shared/data [--films 1000] [--half report] [--curves] [--json FILE]
 
 Films come without a header, as an upload of a picture does; DICOM objects come with theirs. Patients are cut in two
 halves by a hash of their id: limits may be chosen on ``tune``, figures are given of ``report``. Prints, for each group
@@ -17,6 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from radlet.core.errors import DataError
+from radlet.core.records import ImageRecord
+from radlet.data.images import read_film_bytes
+from radlet.data.quality.reduced import reduce_film
 from radlet.reading.gate import GateSettings
 from radlet.reading.receiving import read_received
 
@@ -56,6 +59,36 @@ def said(content, settings):
     return ("warn" if verdict.reasons else "pass"), tuple(reason.code for reason in verdict.reasons)
 
 
+def shares(pixels):
+    """Return probabilities of a film in display grey (H, W): no chest film, turned, lateral, inverted."""
+    one = reduce_film(ImageRecord(image_id="x", path=""), np.ascontiguousarray(pixels))
+    return 1 - one.shares.chest, one.shares.turned, one.shares.lateral, one.inverted
+
+
+def curves(data, most):
+    """Print what each limit would refuse, on the half that limits may be chosen on."""
+    right, laterals, others, turned, inverted = [], [], [], [], []
+    for name in SETS:
+        for row in rows_of(data, name, "tune", most):
+            pixels = read_film_bytes((data / name / row["image"]).read_bytes()).pixels
+            group, found = group_of(name, row), shares(pixels)
+            if group.endswith("frontal"):
+                right.append(found)
+                turned.append(shares(np.rot90(pixels, 1 + len(right) % 3)))
+                inverted.append(shares(255 - pixels))
+            elif group.endswith("lateral"):
+                laterals.append(found)
+            elif group == "roco, other":
+                others.append(found)
+    print(f"tune: {len(right)} frontal, {len(laterals)} lateral films, {len(others)} others")
+    faults = {"not_chest": others, "turned": turned, "lateral": laterals, "inverted": inverted}
+    for place, (reason, films) in enumerate(faults.items()):
+        print(f"\n{reason}: limit, frontal films refused, {reason} films found")
+        for limit in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999):
+            false, found = (np.mean(np.array(rows)[:, place] > limit) for rows in (right, films))
+            print(f"  {limit:<7} {100 * false:6.2f} % {100 * found:6.1f} %")
+
+
 def interval(count, total, z=1.96):
     """Return the Wilson interval of a share."""
     share = count / total
@@ -75,7 +108,11 @@ def main():
     parser.add_argument("--films", type=int, default=10_000, help="most films of a set")
     parser.add_argument("--half", choices=("tune", "report", "both"), default="report")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--curves", action="store_true", help="what each limit would refuse, on the half `tune`")
     given = parser.parse_args()
+    if given.curves:
+        curves(given.data, given.films)
+        return
     settings = GateSettings()
     outcomes, reasons, totals = Counter(), Counter(), Counter()
     for name in SETS:

@@ -4,6 +4,7 @@ Only studies that are signed now count, each with its newest signature and the d
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ PREFERENCES = "preferences.jsonl"
 CORRECTIONS = "corrections.jsonl"
 REPORT = "report.json"
 _FILMS = "images"
+_NAME_PARTS = re.compile(r"[\^=,\s]+")
+"""What stands between the parts of a Person Name (PS3.5 6.2)."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,17 @@ def export_feedback(store: Store, out: Path, pseudonyms: Pseudonyms, since: date
     return report
 
 
+def _text(text: str, study: StudyRow) -> str:
+    """Return a text without identifiers: the patient's own, which the room knows, and what the rules find."""
+    names = _NAME_PARTS.split(study.patient_name or "")
+    own = {word for word in (*names, study.patient_id, study.accession_number) if word and len(word) > 1}
+    if own:
+        # The longest first: a name may begin with another one. `radlet.data.cleaning` knows the mark.
+        listed = "|".join(re.escape(word) for word in sorted(own, key=len, reverse=True))
+        text = re.sub(rf"(?<!\w)(?:{listed})(?!\w)", "XXXX", text, flags=re.IGNORECASE)
+    return remove_identifiers(text)
+
+
 def _correction(one: SignedDraft, pseudonyms: Pseudonyms) -> dict[str, Any]:
     study, image = one.study, next(image for image in one.study.images if image.id == one.draft.image_id)
     image_id = pseudonyms.of("image", image.id)
@@ -165,17 +179,17 @@ def _correction(one: SignedDraft, pseudonyms: Pseudonyms) -> dict[str, Any]:
         "patient_id": pseudonyms.of("patient", study.patient_id or study.id),
         "image": f"{_FILMS}/{image_id}.png",
         "view": image.view,
-        "indication": remove_identifiers(study.indication) if study.indication else None,
-        "findings": remove_identifiers(one.signature.text),
+        "indication": _text(study.indication, study) if study.indication else None,
+        "findings": _text(one.signature.text, study),
     }
 
 
 def _preference(one: SignedDraft, correction: dict[str, Any]) -> dict[str, Any]:
     return {
         **{key: correction[key] for key in ("id", "study_id", "patient_id", "image", "indication")},
-        "prompt": remove_identifiers(one.draft.prompt),
+        "prompt": _text(one.draft.prompt, one.study),
         "chosen": correction["findings"],
-        "rejected": remove_identifiers(one.draft.text),
+        "rejected": _text(one.draft.text, one.study),
         "model": one.draft.model,
         "checkpoint_digest": one.draft.checkpoint_digest,
         "edit_distance": round(one.edit_distance, 4),

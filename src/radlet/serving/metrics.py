@@ -2,13 +2,17 @@
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
+from statistics import fmean
 
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from radlet.reading.feedback import signed_drafts
 from radlet.reading.room import ReadingRoom
+from radlet.reading.store.tables import now
 from radlet.serving.access_log import method_of, route_of
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
@@ -40,6 +44,22 @@ class RoomCollector(Collector):
         for name, count in self._room.store.counts().items():
             studies.add_metric([name], count)
         yield studies
+        yield from self._signed()
+
+    def _signed(self) -> Iterator[Metric]:
+        changed = GaugeMetricFamily(
+            "radlet_edit_distance", "Words changed in drafts before they were signed, 0..1, 30 days.", labels=["model"]
+        )
+        count = GaugeMetricFamily("radlet_signed_drafts", "Drafts that were signed, 30 days.", labels=["model"])
+        distances: dict[str, list[float]] = {}
+        signed, _ = signed_drafts(self._room.store, now() - timedelta(days=30))
+        for one in signed:
+            distances.setdefault(one.draft.model, []).append(one.edit_distance)
+        for model, found in distances.items():
+            changed.add_metric([model], fmean(found))
+            count.add_metric([model], len(found))
+        yield changed
+        yield count
 
 
 def make_registry(room: ReadingRoom) -> tuple[CollectorRegistry, Histogram]:
