@@ -132,7 +132,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     folder = tmp_path_factory.mktemp("fuzz")
     picture = BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 40), np.uint8)).save(picture, "PNG")
-    odd = {"ViewPosition": "LL", "PatientAge": "999X", "StudyDate": "notadate", "Modality": "CT"}
+    odd = {"ViewPosition": "LL", "PatientAge": "003D", "Modality": "CT"}
     return [film(1, folder), write_film(folder / "odd.dcm", 2, 32, **odd).read_bytes(), picture.getvalue()]
 
 
