@@ -6,6 +6,7 @@ finished run, so that `evaluate` takes it as its checkpoint. An export whose sco
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -136,7 +137,8 @@ def _place_beside(out: Path) -> Iterator[Path]:
     writing, lock = out.with_name(f".{out.name}.writing"), out.with_name(f".{out.name}.lock")
     out.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as held:
-        if not lock_file(held.fileno(), wait=False):
+        # Where another export ended just now, what is locked here may be its file, which is gone.
+        if not (lock_file(held.fileno(), wait=False) and _still_there(lock, held.fileno())):
             raise ConfigError(f"--out {out}: another process is exporting to it. Wait for it, or give another name.")
         try:
             _check_free(out)  # by now another export may stand there
@@ -146,6 +148,14 @@ def _place_beside(out: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(writing, ignore_errors=True)
             lock.unlink(missing_ok=True)
+
+
+def _still_there(path: Path, number: int) -> bool:
+    """Say whether a path names the open file of that number."""
+    try:
+        return path.stat().st_ino == os.fstat(number).st_ino
+    except FileNotFoundError:
+        return False
 
 
 def _judge(report_model: ReportModel, folder: Path, examples: Sequence[Any], trial: Trial, progress: Progress) -> Gate:

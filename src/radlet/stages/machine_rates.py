@@ -44,6 +44,10 @@ class Process:
     kernel_bytes: float
 
 
+_TIMED_S = 0.04
+"""Shortest interval that is timed."""
+
+
 def measure_process(precision: Precision) -> Process:
     """Measure a fresh process, which has read nothing else.
 
@@ -100,16 +104,22 @@ def draw_rate(num_values: int = 2**16) -> float:
 def _fastest(work: Callable[[], object], at_least_s: float = 0.25) -> float:
     """Return the shortest time of a call, which other work on the machine disturbs least.
 
-    One thread's processor time is its time without the others; of several threads it would be a sum.
+    One thread's processor time is its time without the others; of several threads it would be a sum. The clock may go
+    in ticks of 4 ms, as it does under a limit on processor time: so many calls are timed that a tick is a small part.
     """
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     work()
-    times: list[float] = []
+    calls, times = 1, list[float]()
     while len(times) < 5 or sum(times) < at_least_s:
         start = clock()
-        work()
-        times.append(clock() - start)
-    return min(times)
+        for _ in range(calls):
+            work()
+        took = clock() - start
+        if took < _TIMED_S:
+            calls *= 2
+        else:
+            times.append(took)
+    return min(times) / calls
 
 
 def resident_bytes() -> float:

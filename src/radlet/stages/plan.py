@@ -156,7 +156,8 @@ def plan_reports(
 
         cost = micro_batch()
         # A batch of another length has products of other sizes; those of films stay.
-        kernels = len(micro_batch(1).half_products - cost.half_products) if machine.kernel_s else 0
+        compiles = machine.kernel_s or machine.kernel_bytes
+        kernels = len(micro_batch(1).half_products - cost.half_products) if compiles else 0
         return _stage_plan(stage, model, cost, replace(steps, kernels=kernels), machine, disk_bytes, once)
 
 

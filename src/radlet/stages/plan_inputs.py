@@ -169,7 +169,7 @@ class Recipes:
             kind = _KINDS[stage]
             if upstream is None:
                 return load_config(kind, None, examples=_OPEN, **runs)
-            return _of_run(stage, upstream, folder)
+            return _of_run(stage, upstream, folder, by_recipe[stage])
 
         finetune: FinetuneConfig = read("finetune", None, checkpoint=_OPEN)
         align: AlignConfig = read("align", finetune.checkpoint if "finetune" in stages else None, encoder=_OPEN)
@@ -185,8 +185,14 @@ class Recipes:
         return cls(pretrain, align, finetune, language_model, stages)
 
 
-def _of_run(stage: str, run: Path, folder: Path) -> Any:
+def _of_run(stage: str, run: Path, folder: Path, overrides: Sequence[str]) -> Any:
     """Return the configuration of a finished run; of a later tuning of it, that of the run it began with.
+
+    Args:
+        stage: Whose configuration is asked for.
+        run: What the recipes go on from.
+        folder: Of the recipes, for messages.
+        overrides: Of the stage, without its name.
 
     Raises:
         ConfigError: There is no such run.
@@ -194,11 +200,15 @@ def _of_run(stage: str, run: Path, folder: Path) -> Any:
     field = _UPSTREAM[stage]
     try:
         told = json.loads((run / "config.json").read_bytes())
+        # A checkpoint's own file of that name tells of a model, not of a run.
+        is_run = isinstance(told, dict) and "model_type" not in told
     except (OSError, ValueError):
+        is_run = False
+    if not is_run:
         raise ConfigError(
             f"{folder}: has no {stage}.toml, and {field} = {run} is no run of it either. Name the run that the recipes "
             f"go on from: {field}=RUN."
-        ) from None
+        )
     if stage == "align" and "checkpoint" in told:
-        return _of_run(stage, Path(told["checkpoint"]), folder)
-    return load_config(_KINDS[stage], None, **told)
+        return _of_run(stage, Path(told["checkpoint"]), folder, overrides)
+    return load_config(_KINDS[stage], None, list(overrides), **told)

@@ -41,13 +41,16 @@ def keep_freed_memory() -> None:
 def heap_bytes(step: "StepMemory", num_batches: int) -> float:
     """Return by how many bytes the heap grows in so many micro-batches; 0 where the C library does not tell.
 
+    It is 0 too where there is not so much memory to be asked for: then the step does not fit in any case.
+
     Raises:
         RadletError: The process that asks for the memory failed.
     """
     command = [sys.executable, "-m", __name__, str(num_batches)]
     ended = subprocess.run(command, input=json.dumps(asdict(step)), capture_output=True, text=True, check=False)
     if ended.returncode:
-        raise RadletError("The memory of a step could not be replayed. Plan for a named machine: --machine NAME.")
+        last = "".join(ended.stderr.strip().splitlines()[-1:])
+        raise RadletError(f"The memory of a step could not be replayed ({last}). Plan for a named machine: --machine.")
     return float(ended.stdout)
 
 
@@ -130,7 +133,11 @@ def _replay(step: StepMemory, num_batches: int) -> int:
 
 def _main() -> None:
     step = StepMemory(**json.load(sys.stdin))
-    sys.stdout.write(f"{_replay(step, int(sys.argv[1]))}\n")
+    try:
+        found = _replay(step, int(sys.argv[1]))
+    except MemoryError:
+        found = 0
+    sys.stdout.write(f"{found}\n")
 
 
 if __name__ == "__main__":

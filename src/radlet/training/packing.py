@@ -21,7 +21,7 @@ from radlet.models.report_model import ReportModel
 
 ATTENTION = "radlet_packed"
 FUSED_ATTENTION = "radlet_packed_fused"
-"""By PyTorch's fused kernel, which never forms the weights: transformers' choice on a card, and so ours there."""
+"""By PyTorch's fused kernel, which does not form the weights where it can: transformers' choice on a card, so ours."""
 
 # Families whose attention is the plain one: softmax of scaled products, causal, within a window at most. Positions are
 # given, so that each row counts from 0.
@@ -145,6 +145,9 @@ def fused_packed_attention(
         length = queries.shape[2]
         windowed = sliding_window is not None and sliding_window < length
         mask = _causal_mask(length, sliding_window, query) if windowed else None
+        shared = queries.shape[1] // keys.shape[1]
+        if shared > 1 and windowed:  # beside a mask, only the kernel that forms the weights lets heads share keys
+            keys, values = (part.repeat_interleave(shared, dim=1) for part in (keys, values))
         grouped = queries.shape[1] != keys.shape[1]
         heads = F.scaled_dot_product_attention(
             queries, keys, values, mask, dropout, is_causal=not windowed, scale=scaling, enable_gqa=grouped

@@ -162,6 +162,20 @@ def test_stages_without_a_recipe_are_not_planned_and_the_run_they_go_on_from_is_
     assert [stage.stage for stage in plan_stages(recipes, Workload(), machine(CARD, PRECISION))] == ["finetune"]
     with pytest.raises(ConfigError, match="no recipe to plan"):
         Recipes.of(align, [], None)
+    # The remedy that is named when a run has moved is taken.
+    (align / "config.json").write_text(told.align.model_copy(update={"encoder": tmp_path / "gone"}).model_dump_json())
+    with pytest.raises(ConfigError, match=r"align\.encoder=RUN"):
+        Recipes.of(folder, [f"finetune.checkpoint={align}"], None)
+    moved = Recipes.of(folder, [f"finetune.checkpoint={align}", f"align.encoder={pretrain}"], None)
+    assert moved.pretrain.image == told.pretrain.image
+
+
+@pytest.mark.parametrize("told", ['{"model_type": "llava"}', "[1]"], ids=["checkpoint", "no table"])
+def test_a_folder_that_is_no_run_is_refused_with_the_way_out(tmp_path: Path, told: str) -> None:
+    (tmp_path / "finetune.toml").write_text('name = "x"\n')
+    (tmp_path / "config.json").write_text(told)
+    with pytest.raises(ConfigError, match=r"is no run of it either.*finetune\.checkpoint=RUN"):
+        Recipes.of(tmp_path, [f"finetune.checkpoint={tmp_path}"], None)
 
 
 def test_a_model_that_does_not_fit_is_said() -> None:

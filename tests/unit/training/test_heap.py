@@ -26,3 +26,7 @@ def test_averages_stay_and_so_do_kernels() -> None:
     assert one < many
     assert compiled >= 17 * MB + 4 * 8 * MB
     assert compiled > many
+
+
+def test_more_than_there_is_ends_in_no_error() -> None:
+    assert heap_bytes(StepMemory([(0, 2**60), (0, 0)], 0.0, 0, 0), 1) == 0

@@ -118,8 +118,9 @@ def test_grids_hold_every_token_once(lengths: list[int]) -> None:
     assert [len(row[row >= 0]) for grid in rows.grids for row in grid] == lengths
 
 
+@pytest.mark.parametrize("kernel", [ATTENTION, FUSED_ATTENTION])
 def test_generation_is_the_same_under_either_attention(
-    tiny_report_model: ReportModel, tiny_examples: list[Example]
+    kernel: str, tiny_report_model: ReportModel, tiny_examples: list[Example]
 ) -> None:
     model: PreTrainedModel = tiny_report_model.model
     ids = torch.tensor([[7, 8, 9, 10], [7, 8, 11, 12]])
@@ -128,5 +129,5 @@ def test_generation_is_the_same_under_either_attention(
         input_ids=ids, attention_mask=mask, max_new_tokens=6, do_sample=False
     )
     expected = write()
-    model.model.language_model.set_attn_implementation(ATTENTION)
+    model.model.language_model.set_attn_implementation(kernel)
     assert torch.equal(write(), expected)
