@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from radlet.models.report_model import ReportModel
-from radlet.training import precision
+from radlet.training import heap
 from radlet.training.precision import lay_out
 
 
@@ -26,7 +26,7 @@ def test_freed_memory_is_kept_where_the_c_library_can(
 ) -> None:
     asked: set[tuple[int, int]] = set()
     library = SimpleNamespace(mallopt=lambda option, value: asked.add((option, value)))
-    monkeypatch.setattr(precision, "ctypes", SimpleNamespace(CDLL=lambda _: library))
+    monkeypatch.setattr(heap, "ctypes", SimpleNamespace(CDLL=lambda _: library))
     monkeypatch.setattr(sys, "platform", platform)
     lay_out(torch.nn.Linear(2, 2), torch.device("cpu"))
     assert asked == expected
