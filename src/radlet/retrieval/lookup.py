@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,12 @@ class StudyFinder:
         if not self._rows:
             raise DataError(f"{examples}: split '{split}' holds no film.")
         self.embedder = Embedder.load(encoder)
-        self._index = _index(self.embedder, _index_folder(encoder, examples, split), self._rows, progress)
+        self._folder, self._progress = _index_folder(encoder, examples, split), progress
+
+    @cached_property
+    def index(self) -> Index:
+        """The films' embeddings; the first time is long where they are not kept from before."""
+        return _index(self.embedder, self._folder, self._rows, self._progress)
 
     def nearest(self, query: Path | str, k: int) -> list[dict[str, Any]]:
         """Return the k films nearest to a film (a path) or to words, with their reports.
@@ -60,7 +66,7 @@ class StudyFinder:
         """
         embed = self.embedder
         asked = embed.embed_images([query]) if isinstance(query, Path) else embed.embed_texts([query])
-        similarities, found = self._index.search(asked, k)
+        similarities, found = self.index.search(asked, k)
         return [
             {
                 "similarity": float(similarity),
