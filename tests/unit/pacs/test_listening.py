@@ -16,12 +16,7 @@ from radlet.pacs.storing import FilmReceiver
 from radlet.reading.room import ReadingRoom
 from radlet.reading.store.store import Store
 
-pytestmark = [
-    pytest.mark.enable_socket,
-    pytest.mark.allow_hosts(["127.0.0.1"]),
-    # pynetdicom's caller leaves its socket to the garbage collector where the node has hung up on it.
-    pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [pytest.mark.enable_socket, pytest.mark.allow_hosts(["127.0.0.1"])]
 
 
 @pytest.fixture
