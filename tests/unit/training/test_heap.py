@@ -24,8 +24,8 @@ def test_averages_stay_and_so_do_kernels() -> None:
 
     one, many, compiled = grown(0, 1), grown(0, 8), grown(4, 8)
     assert one < many
+    # How scattered the rest is differs from run to run, so that no more is sure than what is held.
     assert compiled >= 17 * MB + 4 * 8 * MB
-    assert compiled > many
 
 
 def test_more_than_there_is_ends_in_no_error() -> None:
