@@ -14,6 +14,8 @@ const TYPING_MS = 120;
 /** Which study and state the editor shows. */
 let drawn = null;
 let typing = 0;
+/** The study whose text could not be saved and why; it is told until the reader types or saves. */
+let refused = { id: null, why: null };
 
 /** Wire the editor. */
 export function begin() {
@@ -70,6 +72,7 @@ function fill() {
 function typed() {
   const { id } = study();
   keepUnsaved(id, field().value);
+  refused = { id: null, why: null };
   clearTimeout(typing);
   typing = setTimeout(() => {
     tellState();
@@ -79,10 +82,10 @@ function typed() {
 }
 
 /** Tell how the text stands towards the draft and towards what is saved. */
-function tellState(trouble = null) {
+function tellState() {
   const [kept, last, now] = [unsaved(study().id), study().edits.at(-1), draft()];
   const states = [
-    [trouble, `Not saved: ${trouble} Your text is kept in this tab.`, "trouble"],
+    [kept !== null && refused.id === study().id, `Not saved: ${refused.why} Your text is kept in this tab.`, "trouble"],
     [kept !== null, "Not saved yet; kept in this tab.", "waiting"],
     [last, last && `Saved by ${last.author}, ${moment(last.created_at)}.`, "saved"],
     [now, "The draft as the model wrote it.", "none"],
@@ -124,11 +127,13 @@ export async function save() {
   try {
     await api.save(id, text, time.seconds);
   } catch (problem) {
-    if (study().id === id) tellState(problem.message);
+    refused = { id, why: problem.message };
+    if (study().id === id) tellState();
     return warn(problem.message, save);
   }
   // What was typed while it was being saved is not saved.
   if (unsaved(id) === text) forgetUnsaved(id);
+  refused = { id: null, why: null };
   tell("Saved.");
   await refresh(id);
 }
