@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write the figures")
     options = parser.parse_args()
     runs = {stage: next((options.demo / "runs" / stage).glob("tiny-*")) for stage in ("build", "pretrain", "align")}
+    os.environ["OMP_NUM_THREADS"] = "1"  # also of the processes that measure the machine and train
     torch.set_num_threads(1)
     workload = Workload.of(runs["build"])
     rows = []

@@ -57,7 +57,7 @@ def training(found: dict[str, Any]) -> str:
     ]
     return f"""## Training
 
-`python bench/training.py`: {found["threads"]} thread(s). The Trainer has its best settings: length groups, the faster of two attention kernels, autocast, a fused optimiser, films in memory. Of each side the faster counts, compiled or not. In `align` and `finetune` the encoder is
+`python bench/training.py`: {found["threads"]} thread(s). The Trainer has its best settings: length groups, the faster of two attention kernels, autocast, a fused optimiser, films in memory. Of each side the faster counts, compiled or not (30M: as written only). In `align` and `finetune` the encoder is
 frozen; radlet keeps what it sees, the Trainer cannot.
 
 {table(names, rows)}
