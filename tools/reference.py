@@ -25,6 +25,7 @@ from radlet.metrics.base import Metric
 from radlet.models.language_families import language_families
 from radlet.models.templates import prompt_templates
 from radlet.models.weight_records import weight_records
+from radlet.serving.settings import ServeConfig
 from radlet.stages.check import stage_config, stage_names
 from radlet.stages.grid import GridConfig
 
@@ -68,6 +69,10 @@ def make_pages() -> Iterator[tuple[str, str]]:
     for kind, registry in sorted(find_registries().items()):
         yield f"{kind}.md", f"# {kind.capitalize()}\n\n" + "\n".join(registry_entries(registry))
     yield "grid.md", f"# Grid of `ablate`\n\n{first_paragraph(GridConfig)}\n\n" + "\n".join(config_tables(GridConfig))
+    yield (
+        "serve.md",
+        f"# Recipe of `serve`\n\n{first_paragraph(ServeConfig)}\n\n" + "\n".join(config_tables(ServeConfig)),
+    )
     yield "models.md", f"# Published models\n\n{published_models()}"
     yield "cli.md", command_line()
 

@@ -8,7 +8,19 @@ from typing import Annotated, NoReturn
 import typer
 
 from radlet import __version__
-from radlet.cli import catalogue, exporting, importers, judging, models, pipelines, planning
+from radlet.cli import (
+    catalogue,
+    delivering,
+    exporting,
+    feedback,
+    importers,
+    judging,
+    models,
+    pipelines,
+    planning,
+    serving,
+    trust,
+)
 from radlet.cli.launching import check_command, one_of_several, speaks
 from radlet.core.console import make_console
 from radlet.core.errors import RadletError
@@ -23,13 +35,18 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _group in (pipelines, planning, models, exporting, judging, catalogue):
+for _group in (pipelines, planning, models, exporting, serving, delivering, judging, catalogue):
     app.add_typer(_group.commands)
+app.add_typer(feedback.commands, rich_help_panel="Use a model")
 app.add_typer(importers.commands, rich_help_panel="Use a model")
+for _commands in (trust.accounts, trust.keys, trust.log):
+    app.add_typer(_commands, rich_help_panel="The reading room")
 
 _EXTRAS = {
     **dict.fromkeys(("torch", "transformers", "tokenizers", "accelerate", "peft", "safetensors"), "models"),
     **dict.fromkeys(("openai", "httpx2"), "llm"),
+    **dict.fromkeys(("fastapi", "uvicorn", "sqlalchemy", "alembic", "prometheus_client", "argon2"), "serve"),
+    **dict.fromkeys(("pynetdicom", "highdicom", "dicomweb_client", "fhir", "hl7apy", "fpdf"), "pacs"),
     **dict.fromkeys(("xllamacpp", "gguf"), "llama-cpp"),
     **dict.fromkeys(("bert_score", "sentence_transformers"), "scorers"),
 }

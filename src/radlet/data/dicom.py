@@ -29,12 +29,13 @@ from pydicom.uid import (
 )
 
 from radlet.core.errors import DicomError
-from radlet.core.records import View
+from radlet.data.deflated import refuse_bombs
 from radlet.data.dicom_grey import to_display_grey
-from radlet.data.dicom_tags import body_part, laterality, number, orientation, text, view
+from radlet.data.dicom_tags import body_part, laterality, number, text, view
 from radlet.data.film import Film, check_size
 from radlet.data.quiet import quiet_libraries
 from radlet.data.refusal import refusing
+from radlet.data.source_grid import facing
 
 MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
@@ -53,7 +54,6 @@ _FASTEST = {
 """Plugins tried first. Of these syntaxes alone every plugin gives the same values, as the standards demand."""
 _END_OF_IMAGE = b"\xff\xd9"
 _MAX_TAIL_BYTES = 64
-_CHEST = ("CHEST", "THORAX")
 
 
 def looks_like_dicom(head: bytes) -> bool:
@@ -76,7 +76,7 @@ def read_dicom(file: bytes | BinaryIO) -> Film:
         grey = _square_pixels(_display_grey(header), header)
         projection = view(header)
         return Film(
-            pixels=np.ascontiguousarray(_face_viewer(grey, header, projection)),
+            pixels=np.ascontiguousarray(facing(header, projection).turn(grey)),
             view=projection,
             laterality=laterality(header),
             modality=text(header, "Modality") or None,
@@ -89,10 +89,11 @@ def parse_dicom(file: bytes | BinaryIO) -> Dataset:
     """Parse an image object, its bytes or its open file, with its transfer syntax known.
 
     Raises:
-        DicomError: It has no Pixel Data.
+        DicomError: It has no Pixel Data, or unpacks to far more than a film.
     """
     # Of an open file the Pixel Data is read once; of bytes it is copied.
     opened = BytesIO(file) if isinstance(file, bytes) else file
+    refuse_bombs(opened)
     header = dcmread(opened, force=True)
     if "PixelData" not in header:
         _refuse_without_pixels(opened)
@@ -254,19 +255,3 @@ def _pixel_aspect(header: Dataset) -> float:
         if vertical and horizontal and vertical > 0 and horizontal > 0:
             return vertical / horizontal
     return 1.0
-
-
-def _face_viewer(grey: NDArray[np.uint8], header: Dataset, projection: View | None) -> NDArray[np.uint8]:
-    """Turn a frontal chest so that the head is up and the patient's left is on the viewer's right.
-
-    Only what Patient Orientation (PS3.3 C.7.6.1.1.1) states is undone; without it the film stays as stored.
-    """
-    directions = orientation(header)
-    if directions is None or projection == "LATERAL" or body_part(header) not in _CHEST:
-        return grey
-    row, column = directions
-    if row in "HF" and column in "LR":
-        grey, row, column = grey.T, column, row
-    if row not in "LR" or column not in "HF":
-        return grey
-    return grey[:: -1 if column == "H" else 1, :: -1 if row == "R" else 1]

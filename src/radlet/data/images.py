@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal, Self
 
@@ -29,6 +30,7 @@ __all__ = [
     "hf_image_processor_config",
     "load_pixel_values",
     "read_film",
+    "read_film_bytes",
     "read_run_film",
     "resize_film",
     "shown_part",
@@ -105,6 +107,16 @@ def read_film(path: Path) -> Film:
             return _read_open(file, path.stat().st_size)
     except OSError as error:
         raise DataError(f"The file cannot be read ({type(error).__name__}). Check that it exists.") from None
+
+
+def read_film_bytes(content: bytes) -> Film:
+    """Read the bytes of a DICOM, PNG or JPEG file as `read_film` does.
+
+    Raises:
+        DataError: They are none of the three, or damaged.
+        DicomError: They are a DICOM object that cannot be turned into a film.
+    """
+    return _read_open(BytesIO(content), len(content))
 
 
 def resize_film(pixels: NDArray[np.uint8], settings: ImageSettings) -> NDArray[np.uint8]:

@@ -18,6 +18,8 @@ from radlet.data.images import (
     hf_image_processor_config,
     load_pixel_values,
     read_film,
+    resize_film,
+    to_pixel_values,
 )
 from radlet.inference.attention import AttentionMaps, Span, attend
 from radlet.inference.engines import ENGINES
@@ -63,8 +65,8 @@ class Drafter:
         self.card = model.card
         self.image_settings = checkpoint_image_settings(self.card.image, self.card.image_digest)
         self._model = model
-        self._engine_name = model.export.engine if isinstance(model, ExportedModel) else "transformers"
-        self._engine: Engine = _open_engine(self._engine_name, model)
+        self.engine_name = model.export.engine if isinstance(model, ExportedModel) else "transformers"
+        self.engine: Engine = _open_engine(self.engine_name, model)
 
     @classmethod
     def load(cls, checkpoint: Path) -> Self:
@@ -92,6 +94,15 @@ class Drafter:
         report_model.model.to(pick_device())
         return report_model
 
+    @property
+    def own_sampling(self) -> Sampling:
+        """The checkpoint's own way: greedily, with its guidance and length."""
+        return Sampling(guidance=self.card.guidance, max_new_tokens=self.card.max_new_tokens)
+
+    def text_of(self, answer: Sequence[int]) -> str:
+        """Return the text of an answer's token ids."""
+        return str(self._model.tokenizer.decode(answer, skip_special_tokens=True)).strip()
+
     def draft(
         self,
         requests: Sequence[DraftRequest],
@@ -105,19 +116,19 @@ class Drafter:
             ConfigError: The engine cannot choose tokens in this way.
             DataError: A film cannot be read.
         """
-        sampling = sampling or Sampling(guidance=self.card.guidance, max_new_tokens=self.card.max_new_tokens)
-        check_served(self._engine_name, self._engine.features, sampling)
-        prompts = [self._prompt(request) for request in requests]
+        sampling = sampling or self.own_sampling
+        check_served(self.engine_name, self.engine.features, sampling)
+        prompts = [self.prompt_ids(request) for request in requests]
         batches = _by_length(prompts, batch_size)
         drafts = [""] * len(requests)
         for batch in (progress or Progress(quiet=True)).track(batches, "drafts", len(batches)):
-            pixel_values = self._pixel_values([requests[index] for index in batch])
+            pixel_values = self.pixel_values([requests[index] for index in batch])
             blind = None
             if sampling.guidance != 1 and pixel_values is not None:
-                blind = [self._prompt(requests[index].without_films()) for index in batch]
-            answers = self._engine.generate([prompts[index] for index in batch], blind, pixel_values, sampling)
+                blind = [self.prompt_ids(requests[index].without_films()) for index in batch]
+            answers = self.engine.generate([prompts[index] for index in batch], blind, pixel_values, sampling)
             for index, answer in zip(batch, answers, strict=True):
-                drafts[index] = self._model.tokenizer.decode(answer, skip_special_tokens=True).strip()
+                drafts[index] = self.text_of(answer)
         return drafts
 
     def batches(self, requests: Sequence[DraftRequest], batch_size: int) -> list[list[int]]:
@@ -125,7 +136,7 @@ class Drafter:
 
         Prompts of like length share a batch, so little is spent on padding; the answers do not depend on it.
         """
-        return _by_length([self._prompt(request) for request in requests], batch_size)
+        return _by_length([self.prompt_ids(request) for request in requests], batch_size)
 
     def log_likelihoods(
         self, requests: Sequence[DraftRequest], texts: Sequence[str], *, ended: bool = False, batch_size: int = 16
@@ -163,9 +174,9 @@ class Drafter:
         for batch in _filled(parts, batch_size):
             together = [request for request, _ in batch]
             rows = [row for _, own in batch for row in own]
-            prompts = [self._prompt(request) for request in together]
+            prompts = [self.prompt_ids(request) for request in together]
             texts_of = [Continuation(prompt, tokens[row]) for prompt, (_, own) in enumerate(batch) for row in own]
-            films = self._pixel_values(together)
+            films = self.pixel_values(together)
             found[rows, 0] = self._judge.log_likelihoods(prompts, films, texts_of)
         return found
 
@@ -184,27 +195,33 @@ class Drafter:
             CheckpointError: The checkpoint of an export is gone or was changed.
             DataError: The request has no film, or the text no words.
         """
-        pixel_values = self._pixel_values([request])
+        pixel_values = self.pixel_values([request])
         if pixel_values is None:
             raise DataError("There is no film to look at: attention needs a request with an image.")
-        return attend(self.report_model, self._prompt(request), pixel_values, text, spans)
+        return attend(self.report_model, self.prompt_ids(request), pixel_values, text, spans)
 
     @cached_property
     def _judge(self) -> JudgingEngine:
-        if "log_likelihoods" in self._engine.features:
-            return cast("JudgingEngine", self._engine)
+        if "log_likelihoods" in self.engine.features:
+            return cast("JudgingEngine", self.engine)
         return cast("JudgingEngine", _open_engine("transformers", self.report_model))
 
     def _answer(self, text: str, ended: bool) -> list[int]:
         ids = self._model.encode_target(text)
         return ids if ended else ids[:-1]
 
-    def _prompt(self, request: DraftRequest) -> list[int]:
+    def prompt_ids(self, request: DraftRequest) -> list[int]:
+        """Return the token ids of a request, image tokens expanded."""
         words = self.card.prompt.reworded(request.wording) if request.wording else self.card.prompt
         prompt = words.render(len(request.image_paths), request.indication, request.question)
         return self._model.encode_prompt(prompt, words)
 
-    def _pixel_values(self, requests: Sequence[DraftRequest]) -> torch.Tensor | None:
+    def pixel_values(self, requests: Sequence[DraftRequest]) -> torch.Tensor | None:
+        """Return the films of all requests in order, (films, 3, S, S); None when there are none.
+
+        Raises:
+            DataError: A film cannot be read.
+        """
         films = [
             load_pixel_values(Path(path), self.image_settings, change)
             for request in requests
@@ -213,6 +230,12 @@ class Drafter:
             )
         ]
         return torch.from_numpy(np.stack(films)) if films else None
+
+    def shown(self, films: Sequence[NDArray[np.uint8]]) -> torch.Tensor | None:
+        """Return films that have been read, (H, W) each, as `pixel_values` does."""
+        settings = self.image_settings
+        values = [to_pixel_values(resize_film(film, settings), settings) for film in films]
+        return torch.from_numpy(np.stack(values)) if values else None
 
 
 def _by_length(prompts: Sequence[list[int]], batch_size: int) -> list[list[int]]:

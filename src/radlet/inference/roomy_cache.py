@@ -43,6 +43,23 @@ class _RoomyLayer(DynamicLayer):  # type: ignore[misc]
             setattr(self, held, buffer)
             setattr(self, shown, buffer[..., :end, :])
 
+    def join(self, other: "_RoomyLayer", spare: int, room: int) -> None:
+        """Take in another's rows behind one's own, both ending in the same place, in room for `room` tokens.
+
+        The first `spare` places of the longer one are let go; what the shorter one lacks in front is zero.
+        """
+        end = max(self.get_seq_length(), other.get_seq_length()) - spare
+        self._room = room
+        for held, shown in (("_keys", "keys"), ("_values", "values")):
+            parts = [getattr(layer, shown)[..., -end:, :] for layer in (self, other)]
+            shape = (sum(len(part) for part in parts), *parts[0].shape[1:-2], room, parts[0].shape[-1])
+            buffer, row = parts[0].new_zeros(shape), 0
+            for part in parts:
+                buffer[row : row + len(part), ..., end - part.shape[-2] : end, :] = part
+                row += len(part)
+            setattr(self, held, buffer)
+            setattr(self, shown, buffer[..., :end, :])
+
     def _with_room(self, like: torch.Tensor) -> torch.Tensor:
         return like.new_empty(*like.shape[:-2], self._room, like.shape[-1])
 
@@ -57,3 +74,21 @@ def roomy_cache(config: PretrainedConfig, room: int) -> DynamicCache:
     cache = DynamicCache(config=config)
     cache.layers = [_RoomyLayer(room) if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache
+
+
+def can_join(cache: DynamicCache) -> bool:
+    """Tell whether rows of another cache of this kind can be taken in: windows and states cannot be moved along."""
+    return all(type(layer) is _RoomyLayer for layer in cache.layers)
+
+
+def join_caches(cache: DynamicCache, other: DynamicCache, spare: int, room: int) -> None:
+    """Take another cache's rows into `cache`, behind its own, both ending in the same place.
+
+    Args:
+        cache: Grows.
+        other: Is of no use afterwards.
+        spare: Places at the front that no row needs any more, of the longer of the two.
+        room: Tokens of the longest row when all is written.
+    """
+    for own, joined in zip(cache.layers, other.layers, strict=True):
+        own.join(joined, spare, room)

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,36 +27,67 @@ _PATH_START = re.compile(r"(~|\.{0,2})[/\\]\S*$")
 """A path that says where it starts, which words do not."""
 
 
-def nearest_studies(
-    encoder: Path, examples: Path, split: str, query: str, k: int, progress: Progress
-) -> list[dict[str, Any]]:
-    """Return the k films nearest to a film (when `query` is a file) or to words, with their reports.
+class StudyFinder:
+    """The frontal films of a build run's split, ready to be searched.
 
     The embeddings of the split are computed once and kept in the folder ``.index`` beside the runs of the build run,
     keyed by the encoder's files and the build run.
 
+    Args:
+        encoder: Run of `pretrain`, or its checkpoint.
+        examples: Build run.
+        split: Which of its splits.
+        progress: Shows the embedding of films.
+
+    Raises:
+        CheckpointError: `encoder` is none.
+        DataError: The split does not exist or holds no film.
+    """
+
+    def __init__(self, encoder: Path, examples: Path, split: str, progress: Progress) -> None:
+        if split not in SPLITS:
+            raise DataError(f"'{split}' is no split.{nearest(split, list(SPLITS))}")
+        self._rows = [row for row in select_films(read_examples(examples), "frontal") if row.split == split]
+        if not self._rows:
+            raise DataError(f"{examples}: split '{split}' holds no film.")
+        self.embedder = Embedder.load(encoder)
+        self._folder, self._progress = _index_folder(encoder, examples, split), progress
+
+    @cached_property
+    def index(self) -> Index:
+        """The films' embeddings; the first time is long where they are not kept from before."""
+        return _index(self.embedder, self._folder, self._rows, self._progress)
+
+    def nearest(self, query: Path | str, k: int) -> list[dict[str, Any]]:
+        """Return the k films nearest to a film (a path) or to words, with their reports.
+
+        Raises:
+            DataError: The film cannot be read.
+        """
+        embed = self.embedder
+        asked = embed.embed_images([query]) if isinstance(query, Path) else embed.embed_texts([query])
+        similarities, found = self.index.search(asked, k)
+        return [
+            {
+                "similarity": float(similarity),
+                "study_id": self._rows[row].study_id,
+                "file": self._rows[row].image_paths[0],
+                "report": self._rows[row].report or "",
+            }
+            for similarity, row in zip(similarities[0], found[0], strict=True)
+        ]
+
+
+def nearest_studies(
+    encoder: Path, examples: Path, split: str, query: str, k: int, progress: Progress
+) -> list[dict[str, Any]]:
+    """Return the k films nearest to a film (when `query` is a file) or to words; see `StudyFinder`.
+
     Raises:
         DataError: The query is empty or no film that can be read; the split does not exist or holds no film.
     """
-    film = film_of(query)
-    if split not in SPLITS:
-        raise DataError(f"'{split}' is no split.{nearest(split, list(SPLITS))}")
-    rows = [row for row in select_films(read_examples(examples), "frontal") if row.split == split]
-    if not rows:
-        raise DataError(f"{examples}: split '{split}' holds no film.")
-    embedder = Embedder.load(encoder)
-    asked = embedder.embed_texts([query]) if film is None else embedder.embed_images([film])
-    index = _index(embedder, _index_folder(encoder, examples, split), rows, progress)
-    similarities, found = index.search(asked, k)
-    return [
-        {
-            "similarity": float(similarity),
-            "study_id": rows[row].study_id,
-            "file": rows[row].image_paths[0],
-            "report": rows[row].report or "",
-        }
-        for similarity, row in zip(similarities[0], found[0], strict=True)
-    ]
+    asked = film_of(query) or query
+    return StudyFinder(encoder, examples, split, progress).nearest(asked, k)
 
 
 def film_of(query: str) -> Path | None:

@@ -1,6 +1,6 @@
 """What every engine offers, and how a feature that one lacks is refused."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
 
 import torch
@@ -10,10 +10,11 @@ from radlet.core.config import Config
 from radlet.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from radlet.inference.decoding import Reader
     from radlet.inference.exports import ExportedModel
     from radlet.inference.likelihoods import Continuation
 
-Feature = Literal["sampling", "guidance", "log_likelihoods"]
+Feature = Literal["sampling", "guidance", "log_likelihoods", "steps"]
 """What an engine may or may not serve. Greedy drafts of batches, with and without films, are served by all."""
 
 
@@ -83,6 +84,28 @@ class JudgingEngine(Engine, Protocol):
         continuations: Sequence["Continuation"],
     ) -> list[float]:
         """Return the sum of the log-probabilities of each text's tokens (see `continuation_log_likelihoods`)."""
+        ...
+
+
+class SteppingEngine(Engine, Protocol):
+    """An engine with the feature ``steps``: it writes token by token under radlet's own loop."""
+
+    ends: Collection[int]
+    """Tokens at which an answer is over."""
+
+    @property
+    def joins(self) -> bool:
+        """Whether prompts can join while others are being answered; else they wait until those have ended."""
+        ...
+
+    def reader(
+        self,
+        prompts: Sequence[Sequence[int]],
+        blind_prompts: Sequence[Sequence[int]] | None,
+        pixel_values: torch.Tensor | None,
+        sampling: Sampling,
+    ) -> "Reader":
+        """Return what reads the prompts (see `Engine.generate`), to be used under `torch.inference_mode`."""
         ...
 
 

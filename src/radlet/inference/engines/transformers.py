@@ -8,21 +8,23 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - PyTorch's own convention
 
-from radlet.inference.decoding import Guided, write
+from radlet.inference.decoding import Guided, Reader, write
 from radlet.inference.engines.base import Feature, Sampling
 from radlet.inference.likelihoods import Continuation, continuation_log_likelihoods
-from radlet.inference.roomy_cache import roomy_cache
+from radlet.inference.roomy_cache import can_join, join_caches, roomy_cache
 from radlet.models.report_model import ReportModel
 
 
 class TransformersEngine:
     """Generate with transformers."""
 
-    features: ClassVar[frozenset[Feature]] = frozenset({"sampling", "guidance", "log_likelihoods"})
+    features: ClassVar[frozenset[Feature]] = frozenset({"sampling", "guidance", "log_likelihoods", "steps"})
 
     def __init__(self, report_model: ReportModel) -> None:
         self._report_model = report_model
+        self.ends = report_model.end_token_ids
 
     @torch.inference_mode()
     def generate(
@@ -33,11 +35,26 @@ class TransformersEngine:
         sampling: Sampling,
     ) -> list[list[int]]:
         """Return the new token ids of each prompt; the answer does not depend on its neighbours in the batch."""
+        return write(self.reader(prompts, blind_prompts, pixel_values, sampling), sampling, self.ends)
+
+    def reader(
+        self,
+        prompts: Sequence[Sequence[int]],
+        blind_prompts: Sequence[Sequence[int]] | None,
+        pixel_values: torch.Tensor | None,
+        sampling: Sampling,
+    ) -> Reader:
+        """Return what reads the prompts."""
         seeing = _TorchReader(self._report_model, prompts, pixel_values, sampling.max_new_tokens)
         if blind_prompts is None:
-            return write(seeing, sampling, self._report_model.end_token_ids)
+            return seeing
         blind = _TorchReader(self._report_model, blind_prompts, None, sampling.max_new_tokens)
-        return write(Guided(seeing, blind, sampling.guidance), sampling, self._report_model.end_token_ids)
+        return Guided(seeing, blind, sampling.guidance)
+
+    @property
+    def joins(self) -> bool:
+        """Whether readers of this model take in the rows of others."""
+        return can_join(roomy_cache(self._report_model.model.config.get_text_config(), 1))
 
     def log_likelihoods(
         self,
@@ -68,7 +85,7 @@ class _TorchReader:
         self._films = pixel_values
         self._length = self._ids.shape[1]
         # The mask of the longest answer, of which each step sees the beginning: nothing is joined on the way.
-        self._mask = torch.nn.functional.pad(prompt_mask, (0, max_new_tokens), value=1)
+        self._mask = F.pad(prompt_mask, (0, max_new_tokens), value=1)
         self._cache = roomy_cache(self._model.config.get_text_config(), self._length + max_new_tokens)
 
     def read(self) -> torch.Tensor:
@@ -90,6 +107,21 @@ class _TorchReader:
         """Forget every row but these."""
         self._cache.batch_select_indices(rows)
         self._mask, self._next = self._mask[rows], self._next[rows]
+
+    def join(self, other: "_TorchReader") -> None:
+        """Take in the rows of another reader of this model, padded on the left to one length.
+
+        What stands before the first token of every row, where earlier rows have been, is let go.
+        """
+        length = max(self._length, other._length)
+        masks = [F.pad(one._mask[:, : one._length], (length - one._length, 0)) for one in (self, other)]
+        mask = torch.cat(masks)
+        spare = int(mask.any(0).int().argmax())
+        ahead = max(one._mask.shape[1] - one._length for one in (self, other))
+        self._length = length - spare
+        self._mask = F.pad(mask[:, spare:], (0, ahead), value=1)
+        self._next = torch.cat([self._next, other._next])
+        join_caches(self._cache, other._cache, spare, self._length + ahead)
 
     def _forward(
         self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, **inputs: torch.Tensor

@@ -1,0 +1,90 @@
+"""Studies that have arrived whole are drafted once; what is to be sent of a draft is kept in its transaction."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+
+from radlet.core.errors import RadletError
+from radlet.pacs.priors import PriorFetcher
+from radlet.pacs.storing import ACTOR, RECEIVED
+from radlet.reading.arrivals import quiet_studies
+from radlet.reading.draft_queue import ClosedError, QueueFullError
+from radlet.reading.room import NoFilmError, ReadingRoom
+from radlet.reading.store.tables import DraftRow, OutboxRow, now
+
+_LOG = logging.getLogger(__name__)
+_FIRST_WAIT_S = 30.0
+_LONGEST_WAIT_S = 3600.0
+
+
+class StudyDrafter:
+    """Draft the studies that are complete.
+
+    Which are is read from the store each time, so that a restart forgets none. A study whose drafting fails is tried
+    again, later each time.
+
+    Args:
+        room: Model and store.
+        complete_after_s: A study that has got no film for so long is complete.
+        deliveries: What is to be sent of a draft.
+        priors: Fetches earlier films, if there is anybody to ask.
+        clock: Gives the moment.
+    """
+
+    def __init__(
+        self,
+        room: ReadingRoom,
+        complete_after_s: float,
+        deliveries: Callable[[DraftRow], Iterable[OutboxRow]],
+        priors: PriorFetcher | None = None,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._room, self._deliveries, self._priors, self._clock = room, deliveries, priors, clock
+        self._complete_after = timedelta(seconds=complete_after_s)
+        self._failed: dict[str, tuple[int, datetime]] = {}
+        self._lock = threading.Lock()
+
+    def work(self, until: Callable[[], bool] = lambda: False) -> int:
+        """Draft all studies that are complete, as many together as the model writes; return how many were drafted.
+
+        Args:
+            until: Says that nothing new is to be begun.
+        """
+        due = self.due()
+        if not due:
+            return 0
+        with ThreadPoolExecutor(self._room.settings.queue.max_running, thread_name_prefix="study") as threads:
+            return sum(threads.map(lambda study_id: not until() and self._draft(study_id), due))
+
+    def due(self) -> list[str]:
+        """Return the studies that are complete and not drafted."""
+        moment = self._clock()
+        complete = quiet_studies(self._room.store, RECEIVED, moment - self._complete_after)
+        never = (0, moment)
+        return [study_id for study_id in complete if self._failed.get(study_id, never)[1] <= moment]
+
+    def _draft(self, study_id: str) -> bool:
+        try:
+            if self._priors:
+                self._priors.fetch(study_id)
+            asked = self._room.ask(study_id, ACTOR)
+            text, drafter = self._room.write(asked.request, None)
+            self._room.keep_draft(asked, text, drafter, ACTOR, self._deliveries)
+        except NoFilmError:
+            return False  # the store says that the gate refused it
+        except (QueueFullError, ClosedError):
+            return False  # its turn comes with the next round, or after the restart
+        except Exception as error:  # noqa: BLE001 - one study must not stop the others
+            self._postpone(study_id, error)
+            return False
+        return True
+
+    def _postpone(self, study_id: str, error: Exception) -> None:
+        with self._lock:
+            times = self._failed.get(study_id, (0, self._clock()))[0]
+            wait = min(_FIRST_WAIT_S * 2.0 ** min(times, 30), _LONGEST_WAIT_S)
+            self._failed[study_id] = (times + 1, self._clock() + timedelta(seconds=wait))
+        what = str(error) if isinstance(error, RadletError) else type(error).__name__
+        _LOG.warning("study %s could not be drafted and is tried again in %.0f s: %s", study_id, wait, what)

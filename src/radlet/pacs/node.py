@@ -1,0 +1,96 @@
+"""The DICOM node: listen, draft what is complete, deliver; an object that starts and stops around a reading room."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from radlet.data.images import shown_part
+from radlet.pacs.completion import StudyDrafter
+from radlet.pacs.delivering import OutboxWorker, rows_for
+from radlet.pacs.listening import listen
+from radlet.pacs.outputs.facts import Look, Part
+from radlet.pacs.peers import open_peer
+from radlet.pacs.priors import PriorFetcher
+from radlet.pacs.settings import PacsConfig
+from radlet.pacs.storing import FilmReceiver
+from radlet.reading.evidence import Evidence
+from radlet.reading.outbox import Outbox
+from radlet.reading.room import ReadingRoom
+from radlet.reading.store.tables import DraftRow, StudyRow
+
+_LOG = logging.getLogger(__name__)
+_ROUND_S = 1.0
+
+
+class DicomNode:
+    """A DICOM door to a reading room.
+
+    Args:
+        room: Model and store; whoever made it closes it.
+        config: Of the node.
+
+    Raises:
+        ConfigError: The port is taken, or a file of the configuration cannot be read.
+    """
+
+    def __init__(self, room: ReadingRoom, config: PacsConfig) -> None:
+        self._config = config
+        peers = {name: open_peer(peer, config.ae_title) for name, peer in config.peers.items()}
+        priors = config.priors
+        fetcher = PriorFetcher(room.store, peers[priors.peer], priors) if priors else None
+        rows = rows_for(config.deliveries)
+        self.drafter = StudyDrafter(room, config.complete_after_s, rows, fetcher)
+        self.worker = OutboxWorker(Outbox(room.store, config.outbox), peers, looking(room))
+        self._server = listen(config, FilmReceiver(room.store, config.ae_title))
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._server.serve_forever, args=(0.1,), name="dicom", daemon=True),
+            threading.Thread(target=self._repeat, args=(self.drafter.work,), name="studies", daemon=True),
+            threading.Thread(target=self._repeat, args=(self.worker.work,), name="outbox", daemon=True),
+            threading.Thread(target=self._repeat, args=(self._watch,), name="watch", daemon=True),
+        ]
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._server.server_address[1])
+
+    def start(self) -> None:
+        """Begin to listen, to draft and to deliver."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> bool:
+        """Take nothing new, finish what is under way within `drain_s`, and tell whether all was finished.
+
+        What is not finished is in the store, and is taken up by the next start.
+        """
+        self._stopping.set()
+        self._server.shutdown()
+        for association in self._server.active_associations:
+            association.abort()
+        for thread in self._threads:
+            thread.join(self._config.drain_s)
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _watch(self, _: Callable[[], bool]) -> None:
+        self._server.drop_overdue()
+
+    def _repeat(self, work: Callable[[Callable[[], bool]], object]) -> None:
+        while not self._stopping.is_set():
+            try:
+                work(self._stopping.is_set)
+            except Exception as error:  # noqa: BLE001 - what fails now, such as a database that is away, may not later
+                _LOG.error("a round of %s failed: %s", threading.current_thread().name, type(error).__name__)
+            self._stopping.wait(_ROUND_S)
+
+
+def looking(room: ReadingRoom) -> Look:
+    """Return what asks a room's model where it looked."""
+
+    def look(study: StudyRow, draft: DraftRow, number: int) -> tuple[Evidence, Part]:
+        image = next(image for image in study.images if image.id == draft.image_id)
+        settings = room.queue.drafter.image_settings
+        return room.evidence(study, draft, number), shown_part(image.height_px, image.width_px, settings)
+
+    return look

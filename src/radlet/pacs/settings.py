@@ -1,0 +1,184 @@
+"""How the DICOM node listens, whom it answers, and where its drafts go."""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+
+from radlet.core.config import Config
+from radlet.reading.outbox import OutboxSettings
+from radlet.reading.room import RoomSettings
+from radlet.reading.store.database import database_host
+
+OutputKind = Literal["text_sr", "comprehensive_sr", "capture", "pdf"]
+AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5b\x5d-\x7e]+$")]
+"""Application Entity title (PS3.5 6.2): up to 16 characters, here without blanks."""
+_MOST_TITLES = 1000
+
+
+class NodeLimits(Config):
+    """What one caller may take of the node."""
+
+    max_associations: int = Field(default=16, ge=1)
+    """Connections at once, those that have not said anything yet counted; more are closed."""
+    max_pdu_kb: int = Field(default=128, ge=4, le=4096)
+    """Largest protocol data unit; a connection that announces a larger one is closed."""
+    max_object_mb: int = Field(default=256, ge=1, le=512)
+    """Largest object; a connection that sends a larger one is closed."""
+    acse_timeout_s: float = Field(default=15.0, gt=0)
+    """A connection that has not asked for an association after so long is closed."""
+    dimse_timeout_s: float = Field(default=30.0, gt=0)
+    """An association whose message is not whole after so long is aborted."""
+    network_timeout_s: float = Field(default=60.0, gt=0)
+    """An association on which nothing happens for so long is aborted."""
+    max_association_s: float = Field(default=3600.0, gt=0)
+    """An association is aborted after so long, whatever happens on it."""
+
+
+class DimsePeer(Config):
+    """Another application entity, over DIMSE."""
+
+    kind: Literal["dimse"] = "dimse"
+    """C-STORE, C-FIND, C-GET and C-MOVE."""
+    host: str
+    """Its address."""
+    port: int = Field(ge=1, le=65535)
+    """Its port."""
+    ae_title: AeTitle
+    """What it is called."""
+    tls_ca: Path | None = None
+    """PEM file with the authority of its certificate: the connection is then TLS."""
+    timeout_s: float = Field(default=30.0, gt=0)
+    """How long to wait for its answers."""
+
+
+class WebPeer(Config):
+    """Another system, over DICOMweb."""
+
+    kind: Literal["dicomweb"] = "dicomweb"
+    """STOW-RS, QIDO-RS and WADO-RS."""
+    url: str = Field(pattern=r"^https?://[^@\s]+$")
+    """Root of its services, such as http://127.0.0.1:8042/dicom-web; without a password."""
+    user: str | None = None
+    """Name to log in with (HTTP Basic)."""
+    password_file: Path | None = None
+    """File whose first line is the password."""
+    timeout_s: float = Field(default=30.0, gt=0)
+    """How long to wait for its answers."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.user is None) != (self.password_file is None):
+            raise ValueError("user and password_file go together; give both or neither")
+        return self
+
+
+Peer = Annotated[DimsePeer | WebPeer, Field(discriminator="kind")]
+
+
+class Delivery(Config):
+    """Where drafts go."""
+
+    to: str
+    """One of the peers."""
+    kinds: tuple[OutputKind, ...] = Field(default=("text_sr", "capture"), min_length=1)
+    """As what: text_sr (Basic Text SR), comprehensive_sr (TID 1500 with regions), capture (Secondary Capture), pdf."""
+
+
+class PriorSettings(Config):
+    """Where earlier films of a patient are asked for."""
+
+    peer: str
+    """One of the peers."""
+    retrieve: Literal["get", "move"] = "get"
+    """Over DIMSE: by C-GET, or by C-MOVE, for which the peer must know this node's title and address."""
+    max_studies: int = Field(default=1, ge=1, le=10)
+    """The newest so many."""
+
+
+class PacsConfig(Config):
+    """Settings of ``radlet node``."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Another than loopback needs `calling_ae_titles` and `addresses`."""
+    port: int = Field(default=11112, ge=0, le=65535)
+    """Port; 0 takes a free one."""
+    ae_title: AeTitle = "RADLET"
+    """What the node is called; associations for another title are rejected."""
+    calling_ae_titles: tuple[AeTitle, ...] = Field(default=(), max_length=_MOST_TITLES)
+    """Titles that may call; on loopback, none listed means all."""
+    addresses: tuple[str, ...] = Field(default=(), max_length=_MOST_TITLES)
+    """Addresses and networks, such as 10.1.2.0/24, that may call; on loopback, none listed means loopback."""
+    tls_certificate: Path | None = None
+    """PEM file with the certificate chain: the node then speaks TLS only."""
+    tls_key: Path | None = None
+    """PEM file with its private key."""
+    tls_client_ca: Path | None = None
+    """PEM file with the authority whose certificates callers must show."""
+    data_dir: Path = Path("reading_room")
+    """Folder of films and, unless `database` says otherwise, of the database."""
+    database: str | None = None
+    """URL of the database: postgresql+psycopg://USER:PASSWORD@HOST/NAME; not given: SQLite in `data_dir`."""
+    complete_after_s: float = Field(default=30.0, ge=0)
+    """A study that has got no film for so long is complete, and is drafted."""
+    room: RoomSettings = RoomSettings()
+    """How studies are drafted."""
+    limits: NodeLimits = NodeLimits()
+    """What one caller may take."""
+    peers: dict[str, Peer] = {}
+    """Other systems, by a name of your own."""
+    deliveries: tuple[Delivery, ...] = ()
+    """Where drafts go; none: they stay in the store."""
+    priors: PriorSettings | None = None
+    """Where earlier films are asked for; not given: nowhere."""
+    outbox: OutboxSettings = OutboxSettings()
+    """How what cannot be delivered is tried again."""
+    drain_s: float = Field(default=30.0, ge=0)
+    """How long what is under way may take after the node was told to stop."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the address."""
+        return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """Machines that the node itself may reach: those that the recipe names."""
+        database = database_host(self.database) if self.database else None
+        named = (
+            peer.host if isinstance(peer, DimsePeer) else urlsplit(peer.url).hostname for peer in self.peers.values()
+        )
+        return tuple(host for host in (database, *named) if host)
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        for address in (*self.addresses, *(() if self.host == "localhost" else (self.host,))):
+            try:
+                ipaddress.ip_network(address)
+            except ValueError:
+                raise ValueError(f"'{address}' is no address and no network; give for example 10.1.2.0/24") from None
+        if not self.is_local and not (self.calling_ae_titles and self.addresses):
+            raise ValueError(
+                f"host = '{self.host}' can be reached from other machines: that needs calling_ae_titles and addresses. "
+                "Or listen on 127.0.0.1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _with_both_keys(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together; give both or neither")
+        if self.tls_client_ca and not self.tls_certificate:
+            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+        return self
+
+    @model_validator(mode="after")
+    def _with_known_peers(self) -> Self:
+        named = [delivery.to for delivery in self.deliveries] + ([self.priors.peer] if self.priors else [])
+        unknown = sorted(set(named) - set(self.peers))
+        if unknown:
+            known = ", ".join(sorted(self.peers)) or "none"
+            raise ValueError(f"peer '{unknown[0]}' is not among the peers ({known}); add [peers.{unknown[0]}]")
+        return self

@@ -1,0 +1,175 @@
+"""What is to be delivered to other systems, until it has been: rows that outlive a kill, back-off, dead letters.
+
+A row is written in the transaction of what it follows from, its attempt before it is sent, and its delivery after. A
+kill between the last two leads to a second delivery of the same object, which `OutboxRow.attempts` tells the sender.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pydantic import Field
+from sqlalchemy import select, update
+
+from radlet.core.config import Config
+from radlet.reading.store import audit
+from radlet.reading.store.store import NotThereError, StateError, Store
+from radlet.reading.store.tables import OutboxRow, OutboxState, now
+
+ACTOR = "outbox"
+_LONGEST_ERROR = 200
+
+
+class OutboxSettings(Config):
+    """How what cannot be delivered is tried again."""
+
+    first_retry_s: float = Field(default=10.0, gt=0)
+    """Wait after the first failure; it doubles with each further one."""
+    longest_retry_s: float = Field(default=600.0, gt=0)
+    """Longest wait between two attempts."""
+    jitter: float = Field(default=0.2, ge=0, le=1)
+    """Largest share by which a wait is lengthened at random, so that several senders do not come at once."""
+    give_up_after_s: float = Field(default=7 * 24 * 3600.0, gt=0)
+    """What is this old when it fails becomes a dead letter; `radlet outbox retry` sends it again."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One delivery that is about to be tried.
+
+    Attributes:
+        row: What, and where to.
+        is_repeat: Whether it was tried before: the destination may have it already.
+    """
+
+    row: OutboxRow
+    is_repeat: bool
+
+
+class Outbox:
+    """The deliveries of a store.
+
+    Args:
+        store: That keeps them.
+        settings: Of waiting.
+        clock: Gives the moment.
+        jitter: Gives a number from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: OutboxSettings,
+        clock: Callable[[], datetime] = now,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.store, self._settings, self._clock, self._jitter = store, settings, clock, jitter
+
+    def next(self, destinations: Sequence[str]) -> Attempt | None:
+        """Return the oldest delivery that is due, its attempt noted before it is made.
+
+        Args:
+            destinations: Those that can be sent to.
+        """
+        due = (
+            select(OutboxRow)
+            .where(OutboxRow.state == "waiting", OutboxRow.next_at <= self._clock())
+            .where(OutboxRow.destination.in_(destinations))
+            .order_by(OutboxRow.created_at, OutboxRow.id)
+            .limit(1)
+        )
+        with self.store.reading() as session:
+            if session.scalars(due).first() is None:
+                return None
+        with self.store.writing() as session:
+            row = session.scalars(due.with_for_update(skip_locked=True)).first()
+            if row is None:
+                return None
+            row.attempts += 1
+            return Attempt(row, row.attempts > 1)
+
+    def note_sent(self, attempt: Attempt) -> None:
+        """Note that a delivery has arrived."""
+        with self.store.writing() as session:
+            row = _get(session.get(OutboxRow, attempt.row.id))
+            row.state, row.sent_at, row.last_error = "sent", self._clock(), None
+            audit.append(
+                session, ACTOR, "outbox.send", row.id, study=row.study_id, kind=row.kind, attempts=row.attempts
+            )
+
+    def note_failed(self, attempt: Attempt, reason: str, is_away: bool) -> OutboxState:
+        """Note that a delivery failed, and when it is tried again.
+
+        Args:
+            attempt: That failed.
+            reason: In words that name nobody.
+            is_away: Whether the destination could not be reached at all: then nothing else is sent to it meanwhile,
+                so that what waits arrives in the order in which it was written.
+
+        Returns:
+            The state of the delivery: waiting, or dead.
+        """
+        moment = self._clock()
+        with self.store.writing() as session:
+            row = _get(session.get(OutboxRow, attempt.row.id))
+            row.last_error = reason[:_LONGEST_ERROR]
+            row.next_at = moment + timedelta(seconds=self._wait_s(row.attempts))
+            if moment - row.created_at >= timedelta(seconds=self._settings.give_up_after_s):
+                row.state = "dead"
+                audit.append(
+                    session, ACTOR, "outbox.give_up", row.id, study=row.study_id, kind=row.kind, attempts=row.attempts
+                )
+            if is_away:
+                others = update(OutboxRow).where(
+                    OutboxRow.destination == row.destination,
+                    OutboxRow.state == "waiting",
+                    OutboxRow.next_at < row.next_at,
+                )
+                session.execute(others.values(next_at=row.next_at))
+            return row.state
+
+    def rows(self, state: OutboxState | None = None) -> list[OutboxRow]:
+        """Return deliveries in the order in which they were written."""
+        wanted = select(OutboxRow).order_by(OutboxRow.created_at, OutboxRow.id)
+        with self.store.reading() as session:
+            return list(session.scalars(wanted.where(OutboxRow.state == state) if state else wanted))
+
+    def retry(self, row_id: str | None, actor: str) -> int:
+        """Let dead letters be sent again, now; their age counts from now on.
+
+        Args:
+            row_id: Of one delivery; None: all dead letters.
+            actor: Who wants it.
+
+        Returns:
+            How many.
+
+        Raises:
+            NotThereError: There is no such delivery.
+            StateError: It has been sent.
+        """
+        moment = self._clock()
+        with self.store.writing() as session:
+            if row_id is None:
+                rows = list(session.scalars(select(OutboxRow).where(OutboxRow.state == "dead")))
+            else:
+                rows = [_get(session.get(OutboxRow, row_id))]
+            for number, row in enumerate(sorted(rows, key=lambda one: (one.created_at, one.id))):
+                if row.state == "sent":
+                    raise StateError("This delivery has been sent. Nothing is sent twice.")
+                row.state, row.next_at = "waiting", moment
+                row.created_at = moment + timedelta(microseconds=number)
+                audit.append(session, actor, "outbox.retry", row.id, study=row.study_id)
+        return len(rows)
+
+    def _wait_s(self, attempts: int) -> float:
+        settings = self._settings
+        doubled = settings.first_retry_s * 2.0 ** min(attempts - 1, 60)
+        return min(doubled, settings.longest_retry_s) * (1 + settings.jitter * self._jitter())
+
+
+def _get(row: OutboxRow | None) -> OutboxRow:
+    if row is None:
+        raise NotThereError("There is no such delivery.")
+    return row

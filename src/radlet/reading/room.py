@@ -1,0 +1,383 @@
+"""The reading room: a model, a store, and what passes between them. Web and DICOM node are its doors."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from radlet import __version__
+from radlet.core.config import Config
+from radlet.core.errors import DataError
+from radlet.core.runs import sha256_file
+from radlet.data.images import read_film
+from radlet.data.labellers.rules import RuleLabeller
+from radlet.inference.attention import Span
+from radlet.inference.drafter import Drafter, DraftRequest
+from radlet.inference.engines.base import Sampling
+from radlet.inference.exports import is_export
+from radlet.models.report_model import checkpoint_folder
+from radlet.reading.draft_queue import DraftQueue, Ended, QueueSettings, Told
+from radlet.reading.evidence import Evidence, look_behind, sentences_of
+from radlet.reading.gate import GateSettings, GateVerdict, judge_film
+from radlet.reading.receiving import ReadFilm, Received, keep_film, read_received
+from radlet.reading.store.store import NotThereError, StateError, Store
+from radlet.reading.store.tables import DraftRow, ImageRow, OutboxRow, StudyRow
+
+if TYPE_CHECKING:
+    from radlet.retrieval.lookup import StudyFinder
+
+
+class RoomSettings(Config):
+    """How studies are drafted."""
+
+    gate: GateSettings = GateSettings()
+    """What a film must be before the model writes about it."""
+    queue: QueueSettings = QueueSettings()
+    """How many drafts are written together, and how many may wait."""
+    num_similar: int = Field(default=5, ge=0)
+    """Similar studies that are shown beside a draft."""
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which model writes, so that a draft can be traced to it.
+
+    Attributes:
+        name: What it is called towards clients.
+        checkpoint_digest: SHA-256 over the names and contents of its files.
+        image_path_digest: Of the settings that turn films into pixel values.
+        engine: What runs it.
+        radlet_version: That served it.
+        notice: To be shown beside everything it writes.
+    """
+
+    name: str
+    checkpoint_digest: str
+    image_path_digest: str
+    engine: str
+    radlet_version: str
+    notice: str
+
+    @classmethod
+    def of(cls, checkpoint: Path, drafter: Drafter, name: str | None = None) -> "ModelIdentity":
+        """Read the files of a checkpoint or an export."""
+        folder = checkpoint if is_export(checkpoint) else checkpoint_folder(checkpoint)
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        lines = [f"{path.relative_to(folder)} {sha256_file(path)}" for path in files]
+        digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        own = name or f"radlet-{digest[:12]}"
+        card = drafter.card
+        return cls(own, digest, card.image_digest, drafter.engine_name, __version__, card.notice)
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model and who it is."""
+
+    drafter: Drafter
+    identity: ModelIdentity
+
+    @classmethod
+    def load(cls, checkpoint: Path, name: str | None = None) -> "ServedModel":
+        """Load a checkpoint or an export.
+
+        Raises:
+            CheckpointError: It is neither.
+        """
+        drafter = Drafter.load(checkpoint)
+        return cls(drafter, ModelIdentity.of(checkpoint, drafter, name))
+
+
+class NoFilmError(DataError):
+    """No film of the study may be drafted from; `verdicts` says why, film by film."""
+
+    def __init__(self, verdicts: dict[str, GateVerdict]) -> None:
+        # In words, each once: they speak of films, never of a patient.
+        words = dict.fromkeys(
+            reason.words for verdict in verdicts.values() for reason in verdict.reasons if reason.action == "refuse"
+        )
+        super().__init__(" ".join(("The input gate refused every film of the study.", *words)))
+        self.verdicts = verdicts
+
+
+class EndedError(DataError):
+    """A draft ended before it was done; `ended` says how."""
+
+    def __init__(self, ended: Ended) -> None:
+        super().__init__(f"The draft ended early: {ended}.")
+        self.ended = ended
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A draft that is asked for.
+
+    Attributes:
+        study: About which.
+        image: The film that is shown to the model.
+        verdict: Of the gate, on that film.
+        request: What the model is given.
+        began: When, on the monotonic clock.
+    """
+
+    study: StudyRow
+    image: ImageRow
+    verdict: GateVerdict
+    request: DraftRequest
+    began: float = field(default_factory=time.monotonic)
+
+
+class _Verdicts:
+    """The gate's latest verdicts: a film that is kept does not change, so it is judged once."""
+
+    _MOST = 4096
+
+    def __init__(self) -> None:
+        self._known: dict[str, GateVerdict] = {}
+        self._lock = threading.Lock()
+
+    def get(self, image_id: str) -> GateVerdict | None:
+        """Return what was said of a film, if it is still known."""
+        with self._lock:
+            return self._known.get(image_id)
+
+    def put(self, image_id: str, verdict: GateVerdict) -> None:
+        """Remember what was said of a film, and forget the oldest."""
+        with self._lock:
+            self._known[image_id] = verdict
+            if len(self._known) > self._MOST:
+                del self._known[next(iter(self._known))]
+
+
+class ReadingRoom:
+    """Receive films, draft reports, and say what they rest on.
+
+    Args:
+        store: Where studies are kept.
+        model: Who writes.
+        settings: How.
+        finder: Similar studies, if there are any to be searched.
+    """
+
+    def __init__(
+        self, store: Store, model: ServedModel, settings: RoomSettings, finder: "StudyFinder | None" = None
+    ) -> None:
+        self.store, self.settings, self.finder = store, settings, finder
+        self._model = model
+        self._by_drafter = WeakKeyDictionary({model.drafter: model})
+        self.queue = DraftQueue(model.drafter, settings.queue)
+        self._labeller = RuleLabeller()
+        self._finding = threading.Lock()
+        self._verdicts = _Verdicts()
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Who writes now."""
+        return self._model.identity
+
+    def identity_of(self, drafter: Drafter) -> ModelIdentity:
+        """Who a drafter is."""
+        return self._by_drafter[drafter].identity
+
+    def swap(self, model: ServedModel) -> None:
+        """Let another model write from now on; what is under way is finished by the one that began it."""
+        self._model = self._by_drafter[model.drafter] = model
+        self.queue.swap(model.drafter)
+
+    def read(self, content: bytes) -> ReadFilm:
+        """Read a film and let the gate judge it.
+
+        Raises:
+            DataError: It is no film, or a damaged one.
+        """
+        return read_received(content, self.settings.gate)
+
+    def keep(self, read: ReadFilm, actor: str, origin: str, indication: str | None = None) -> Received:
+        """Put a film into the store, into the study that its header names."""
+        received = keep_film(self.store, read, actor, origin, indication)
+        self._verdicts.put(received.image_id, read.verdict)
+        return received
+
+    def judge(self, study: StudyRow) -> dict[str, GateVerdict]:
+        """Return what the gate says of each film of a study, by its identifier."""
+        return {image.id: self._judge(image, study) for image in study.images}
+
+    def ask(self, study_id: str, actor: str) -> Asked:
+        """Choose the film of a study to draft from: the first that passes the gate.
+
+        Raises:
+            NoFilmError: The gate refused every film; the study is then refused.
+            NotThereError: There is no such study.
+        """
+        study = self.store.study(study_id)
+        verdicts = self.judge(study)
+        image = next((image for image in study.images if verdicts[image.id].passed), None)
+        if image is None:
+            codes = sorted({reason.code for verdict in verdicts.values() for reason in verdict.reasons})
+            self.store.refuse(study_id, codes or ["no_film"], actor)
+            raise NoFilmError(verdicts)
+        request = DraftRequest((self.store.path_of(image),), study.indication)
+        return Asked(study, image, verdicts[image.id], request)
+
+    def keep_draft(
+        self,
+        asked: Asked,
+        text: str,
+        drafter: Drafter,
+        actor: str,
+        deliveries: Callable[[DraftRow], Iterable[OutboxRow]] = lambda _: (),
+    ) -> DraftRow:
+        """Keep what a drafter wrote, and with it what is to be sent of it."""
+        model = self._by_drafter[drafter]
+        row = DraftRow(
+            study_id=asked.study.id,
+            image_id=asked.image.id,
+            text=text,
+            model=model.identity.name,
+            checkpoint_digest=model.identity.checkpoint_digest,
+            image_path_digest=model.identity.image_path_digest,
+            engine=model.identity.engine,
+            prompt=drafter.card.prompt.render(len(asked.request.image_paths), asked.request.indication),
+            sampling=drafter.own_sampling.model_dump(mode="json"),
+            radlet_version=model.identity.radlet_version,
+            gate=asked.verdict.model_dump(mode="json"),
+            findings=self.findings(text, asked.request.image_paths[0]),
+            sentences=[list(span) for span in sentences_of(text)],
+            seconds=time.monotonic() - asked.began,
+        )
+        return self.store.add_draft(row, actor, deliveries)
+
+    def draft(self, study_id: str, actor: str) -> DraftRow:
+        """Draft a report about a study, wait for it, and keep it.
+
+        Raises:
+            ClosedError: The service is stopping.
+            EndedError: The draft was cancelled, took too long or failed.
+            NoFilmError: The gate refused every film.
+            NotThereError: There is no such study.
+            QueueFullError: Too many wait.
+        """
+        asked = self.ask(study_id, actor)
+        text, drafter = self.write(asked.request, None)
+        return self.keep_draft(asked, text, drafter, actor)
+
+    def write(
+        self,
+        request: DraftRequest,
+        sampling: Sampling | None,
+        films: tuple[NDArray[np.uint8], ...] | None = None,
+    ) -> tuple[str, Drafter]:
+        """Let the model write; return the whole text and who wrote it.
+
+        Args:
+            request: What it is written from.
+            sampling: How; None is the checkpoint's own way.
+            films: Those of the request, where they have been read already.
+
+        Raises:
+            ClosedError: The service is stopping.
+            ConfigError: The model cannot write in this way.
+            DataError: A film cannot be read.
+            EndedError: The text was cancelled, took too long or failed.
+            QueueFullError: Too many wait.
+        """
+        parts: list[str] = []
+        last: Future[Told] = Future()
+
+        def hear(told: Told) -> None:
+            parts.append(told.text)
+            if told.ended:
+                last.set_result(told)
+
+        self.queue.submit(request, sampling, hear, films, whole=True)
+        drafter = written_by(last.result())
+        return "".join(parts), drafter
+
+    def evidence(self, study: StudyRow, draft: DraftRow, number: int) -> Evidence:
+        """Return where the model looked for a sentence of a draft.
+
+        Raises:
+            NotThereError: The draft has no such sentence.
+            StateError: Another model wrote it.
+        """
+        if draft.checkpoint_digest != self.identity.checkpoint_digest:
+            raise StateError("Another model wrote this draft. Draft the study anew to see what it rests on.")
+        spans = sentences_of(draft.text)
+        if not 0 <= number < len(spans):
+            raise NotThereError("The draft has no such sentence.")
+        request = DraftRequest((self.store.path_of(self._image_of(study, draft)),), study.indication)
+        return self.look_behind(request, draft.text, spans[number])
+
+    def look_behind(self, request: DraftRequest, text: str, span: Span) -> Evidence:
+        """Return where the model looks for a span of a text."""
+        return self.queue.run(lambda drafter: look_behind(drafter, request, text, span))
+
+    def similar(self, query: Path | str, k: int | None = None) -> list[dict[str, Any]]:
+        """Return the studies most similar to a film, or to words, of the collection that is searched.
+
+        Without a collection there are none.
+        """
+        if self.finder is None:
+            return []
+        with self._finding:
+            return self.finder.nearest(query, k or self.settings.num_similar)
+
+    def findings(self, text: str, film: Path) -> list[dict[str, Any]]:
+        """Return what a draft says of each observation, beside the probability that the encoder gives it.
+
+        Only what the draft mentions or the encoder was trained to tell is listed.
+        """
+        said = self._labeller.label([text])[0]
+        probabilities: dict[str, float] = {}
+        if self.finder is not None:
+            with self._finding:
+                row = self.finder.embedder.label_probabilities([film])[0]
+            names = self.finder.embedder.card.label_names
+            probabilities = {name: round(float(value), 4) for name, value in zip(names, row, strict=True)}
+        return [
+            {"observation": name, "state": str(state), "probability": probabilities.get(name)}
+            for name, state in said.items()
+            if state != "UNMENTIONED" or name in probabilities
+        ]
+
+    def close(self, wait_s: float) -> bool:
+        """Finish what is in line, at most for `wait_s`; tell whether all was finished."""
+        return self.queue.close(wait_s)
+
+    def _judge(self, image: ImageRow, study: StudyRow) -> GateVerdict:
+        known = self._verdicts.get(image.id)
+        if known is None:
+            film = read_film(self.store.path_of(image))
+            known = judge_film(film, _age_years(study), self.settings.gate)
+            self._verdicts.put(image.id, known)
+        return known
+
+    def _image_of(self, study: StudyRow, draft: DraftRow) -> ImageRow:
+        return next(image for image in study.images if image.id == draft.image_id)
+
+
+def written_by(told: Told) -> Drafter:
+    """Return who wrote a text, given the last news of it.
+
+    Raises:
+        EndedError: It is not whole.
+    """
+    if told.ended not in ("stop", "length") or told.drafter is None:
+        raise EndedError(told.ended or "error")
+    return told.drafter
+
+
+def _age_years(study: StudyRow) -> float | None:
+    if not (study.birth_date and study.study_date):
+        return None
+    years = int(study.study_date[:4]) - int(study.birth_date[:4]) - (study.study_date[4:] < study.birth_date[4:])
+    return float(years) if years >= 0 else None

@@ -1,0 +1,68 @@
+"""The application: routes around a reading room."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+from fastapi import FastAPI
+
+from radlet import __version__
+from radlet.reading.room import ReadingRoom
+from radlet.reading.store.sessions import Sessions
+from radlet.serving.access import Access
+from radlet.serving.access_log import Logged
+from radlet.serving.headers import SafeHeaders
+from radlet.serving.limits import AddressRate, BodyLimits
+from radlet.serving.login import Door
+from radlet.serving.looks import Looks
+from radlet.serving.metrics import Timed, make_registry
+from radlet.serving.oidc import Issuer
+from radlet.serving.problems import add_handlers
+from radlet.serving.rates import Buckets
+from radlet.serving.routes import accounts, openai, operations, pages, studies
+from radlet.serving.settings import ServeConfig
+
+_ABOUT = (
+    "Drafts of chest X-ray reports, and what they rest on. Not a medical device: everything a model writes is an "
+    "unverified AI draft."
+)
+
+
+def create_app(room: ReadingRoom, config: ServeConfig) -> FastAPI:
+    """Return the application that serves a room; it closes the room when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await anyio.to_thread.run_sync(room.close, config.drain_s)
+
+    app = FastAPI(
+        title="radlet",
+        version=__version__,
+        description=_ABOUT,
+        lifespan=lifespan,
+        # Their pages load scripts from elsewhere; the document itself is at /openapi.json.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.room, app.state.config = room, config
+    app.state.metrics, times = make_registry(room)
+    add_handlers(app)
+
+    for routes in (openai, studies, operations, accounts, pages):
+        app.include_router(routes.router)
+    sessions = Sessions(room.store, config.sessions) if config.accounts else None
+    app.state.looks = Looks(room.store)
+    app.state.door = Door(room.store, sessions) if sessions else None
+    app.state.issuer = Issuer(config.oidc) if config.oidc else None
+    traffic = config.traffic
+
+    # From the inside out: the last is the first to see a request.
+    app.add_middleware(BodyLimits, limits=config.uploads)
+    by_account, by_address = (Buckets(traffic.requests_per_s, traffic.burst) for _ in range(2))
+    app.add_middleware(Access, sessions=sessions, buckets=by_account, tls=config.tls)
+    app.add_middleware(AddressRate, buckets=by_address)
+    app.add_middleware(SafeHeaders, hosts=(*config.hosts, config.host), tls=config.tls)
+    app.add_middleware(Timed, times=times)
+    app.add_middleware(Logged)
+    return app

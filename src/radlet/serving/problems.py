@@ -1,0 +1,61 @@
+"""Errors as answers: what the caller did, never what was in a report."""
+
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from radlet.core.errors import CheckpointError, ConfigError, DataError, RadletError, UnknownNameError
+from radlet.reading.draft_queue import ClosedError, QueueFullError
+from radlet.reading.room import EndedError, NoFilmError
+from radlet.reading.store.store import NotThereError, StateError
+from radlet.reading.store.troubles import BusyError, FullError
+
+_STATUS: tuple[tuple[type[RadletError], int], ...] = (
+    (QueueFullError, 429),
+    (BusyError, 503),
+    (FullError, 507),
+    (ClosedError, 503),
+    (NotThereError, 404),
+    (UnknownNameError, 404),
+    (StateError, 409),
+    (EndedError, 504),
+    (NoFilmError, 422),
+    (DataError, 422),
+    (ConfigError, 400),
+    (CheckpointError, 503),
+)
+"""The first that fits."""
+_KINDS = {400: "invalid_request_error", 404: "invalid_request_error", 422: "invalid_request_error"}
+
+
+def problem(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """Return an error in the form that clients of OpenAI's API read."""
+    kind = _KINDS.get(status, "rate_limit_error" if status == 429 else "api_error")
+    body = {"error": {"message": message, "type": kind, "param": None, "code": status}}
+    return JSONResponse(body, status, dict(headers or {}))
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Let every error that the code raises become an answer."""
+
+    @app.exception_handler(RadletError)
+    async def _(_: Request, error: RadletError) -> JSONResponse:
+        status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+        headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, (QueueFullError, BusyError)) else {}
+        return problem(status, str(error), headers)
+
+    @app.exception_handler(HTTPException)
+    async def _(_: Request, error: HTTPException) -> JSONResponse:
+        return problem(error.status_code, str(error.detail), error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def _(_: Request, error: RequestValidationError) -> JSONResponse:
+        # Where and why, without the value: it may be a patient's, as may a name that the caller has made up.
+        places = [item["loc"][:-1] if item["type"] == "extra_forbidden" else item["loc"] for item in error.errors()]
+        said = "; ".join(
+            f"{'.'.join(map(str, place))}: {item['msg']}" for place, item in zip(places, error.errors(), strict=True)
+        )
+        return problem(422, said)

@@ -1,0 +1,28 @@
+"""What those who run the service ask: is it alive, is it ready, how busy is it."""
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from radlet.serving.routes.openai import Room
+
+router = APIRouter(tags=["Operations"])
+
+
+@router.get("/healthz")
+def health() -> dict[str, str]:
+    """Say that the process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+def ready(room: Room) -> JSONResponse:
+    """Say whether drafts can be written: the model is at work and the store answers."""
+    state = {"model": room.queue.alive, "store": room.store.answers()}
+    return JSONResponse({"ready": all(state.values()), **state}, 200 if all(state.values()) else 503)
+
+
+@router.get("/metrics")
+def metrics(request: Request) -> Response:
+    """Return counts and times for Prometheus; no label names a patient or a study."""
+    return Response(generate_latest(request.app.state.metrics), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,52 @@
+"""The process that listens."""
+
+import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from radlet.core.errors import ConfigError
+from radlet.reading.room import ReadingRoom
+from radlet.serving.access_log import log_to_stderr
+from radlet.serving.app import create_app
+from radlet.serving.connections import uvicorn_settings
+from radlet.serving.settings import ServeConfig
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def listen(config: ServeConfig) -> socket.socket:
+    """Take the port.
+
+    Raises:
+        ConfigError: It is taken.
+    """
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((config.host, config.port))
+    except OSError as error:
+        listening.close()
+        raise ConfigError(
+            f"{config.host}:{config.port} cannot be listened on ({error.strerror}). Give another --port; 0 takes a "
+            "free one."
+        ) from None
+    return listening
+
+
+def serve(room: ReadingRoom, config: ServeConfig, listening: socket.socket, console: "Console") -> None:
+    """Serve until the process is told to stop; what is under way is finished first."""
+    scheme = "https" if config.tls_certificate else "http"
+    address = f"{scheme}://{config.host}:{listening.getsockname()[1]}"
+    settings = uvicorn.Config(
+        create_app(room, config),
+        **uvicorn_settings(config.traffic),
+        timeout_graceful_shutdown=int(config.drain_s) + 1,
+        ssl_certfile=config.tls_certificate,
+        ssl_keyfile=config.tls_key,
+    )
+    log_to_stderr()
+    console.print(f"[bold]The reading room is open:[/] [cyan]{address}[/]  (stop with Ctrl-C)", soft_wrap=True)
+    uvicorn.Server(settings).run(sockets=[listening])

@@ -1,0 +1,204 @@
+// The reader's own text: written beside the draft, kept through reloads, saved, signed, reopened.
+
+import * as api from "./api.js";
+import { changes, count } from "./diff.js";
+import { button, find, make, unverified } from "./dom.js";
+import { forgetUnsaved, keepUnsaved, unsaved } from "./kept.js";
+import { tell, warn } from "./notices.js";
+import { draft, reading, refresh, speak, study, textToEdit, time } from "./reading.js";
+import { counted, moment } from "./words.js";
+
+const MOST_SIGNS = 20_000;
+const TYPING_MS = 120;
+
+/** Which study and state the editor shows. */
+let drawn = null;
+let typing = 0;
+/** The study whose text could not be saved and why; it is told until the reader types or saves. */
+let refused = { id: null, why: null };
+
+/** Wire the editor. */
+export function begin() {
+  reading.addEventListener("study", ({ detail }) => {
+    const now = `${study().id}/${study().state === "signed"}`;
+    if (detail.another || now !== drawn) render();
+    else fill();
+    drawn = now;
+  });
+  window.addEventListener("beforeunload", (event) => {
+    // A reload keeps the text; closing the tab would not.
+    if (study() && unsaved(study().id) !== null) event.preventDefault();
+  });
+}
+
+const field = () => find("#text");
+
+/** Put the cursor into the text. */
+export function edit() {
+  field()?.focus();
+}
+
+function render() {
+  const view = find("#own");
+  clearTimeout(typing);
+  if (study().state === "signed") return renderSigned(view);
+  const area = make("textarea", { id: "text", maxlength: MOST_SIGNS, spellcheck: "true", rows: "4", "aria-describedby": "text-state", "aria-keyshortcuts": "e", on: { input: typed } });
+  view.replaceChildren(
+    make("div", { class: "head" }, make("h2", {}, make("label", { for: "text", text: "Your report" })), make("span", { id: "text-notice" })),
+    area,
+    make(
+      "div",
+      { class: "row" },
+      button("Sign", { id: "sign", sign: "signed", key: "Control+Enter", class: "main", on: { click: sign } }),
+      button("Save", { id: "save", sign: "save", key: "Control+S", on: { click: save } }),
+      button("Back to the draft", { id: "revert", sign: "back", on: { click: revert } }),
+    ),
+    make("p", { id: "text-state", role: "status", class: "quiet" }),
+    make("div", { id: "changes", "aria-label": "Changes against the draft", role: "group" }),
+  );
+  fill();
+}
+
+/** Put the text in that the reader would go on with, and tell how it stands. */
+function fill() {
+  const area = field();
+  if (!area) return;
+  const wanted = textToEdit();
+  // A text under the reader's hand is not touched: it is the one that is kept.
+  if (area.value !== wanted) area.value = wanted;
+  tellState();
+}
+
+function typed() {
+  const { id } = study();
+  keepUnsaved(id, field().value);
+  refused = { id: null, why: null };
+  clearTimeout(typing);
+  typing = setTimeout(() => {
+    tellState();
+    // The line says that something is not saved.
+    speak("study", { another: false });
+  }, TYPING_MS);
+}
+
+/** Tell how the text stands towards the draft and towards what is saved. */
+function tellState() {
+  const [kept, last, now] = [unsaved(study().id), study().edits.at(-1), draft()];
+  const states = [
+    [kept !== null && refused.id === study().id, `Not saved: ${refused.why} Your text is kept in this tab.`, "trouble"],
+    [kept !== null, "Not saved yet; kept in this tab.", "waiting"],
+    [last, last && `Saved by ${last.author}, ${moment(last.created_at)}.`, "saved"],
+    [now, "The draft as the model wrote it.", "none"],
+    [true, "Write the report here.", "none"],
+  ];
+  const [, words, state] = states.find(([holds]) => holds);
+  const place = find("#text-state");
+  place.dataset.state = state;
+  if (place.textContent !== words) place.textContent = words;
+  find("#text-notice").replaceChildren(...(now ? [unverified("From an AI draft — not verified until signed")] : []));
+  find("#revert").hidden = !now || field().value === now.text;
+  find("#save").disabled = kept === null;
+  find("#changes").replaceChildren(...(now ? compared(now.text, field().value) : []));
+}
+
+/** Return a draft with what was added and removed. */
+export function compared(before, after) {
+  const parts = changes(before, after);
+  const { added, removed } = count(parts);
+  if (parts.every((part) => part.kind === "same")) return [make("p", { class: "quiet", text: "No change against the draft." })];
+  const kinds = { same: "span", added: "ins", removed: "del" };
+  return [
+    make("h3", { text: `Against the draft: ${counted(added, "word")} added, ${removed} removed` }),
+    make("p", { class: "diff" }, parts.map(({ kind, text }) => make(kinds[kind], { text }))),
+  ];
+}
+
+function revert() {
+  field().value = draft().text;
+  typed();
+  field().focus();
+}
+
+/** Save the text; if that fails it stays where it is. */
+export async function save() {
+  const [{ id }, area] = [study() ?? {}, field()];
+  if (!area || unsaved(id) === null) return;
+  const text = area.value;
+  try {
+    await api.save(id, text, time.seconds);
+  } catch (problem) {
+    refused = { id, why: problem.message };
+    if (study().id === id) tellState();
+    return warn(problem.message, save);
+  }
+  // What was typed while it was being saved is not saved.
+  if (unsaved(id) === text) forgetUnsaved(id);
+  refused = { id: null, why: null };
+  tell("Saved.");
+  await refresh(id);
+}
+
+/** Ask once more, then sign. */
+export function sign() {
+  if (!field() || find("dialog[open]")) return;
+  if (!field().value.trim()) return warn("An empty report cannot be signed.");
+  const text = field().value;
+  const dialog = make(
+    "dialog",
+    { id: "signing", "aria-labelledby": "signing-title", on: { close: () => dialog.remove() } },
+    make("h2", { id: "signing-title", text: "Sign this report?" }),
+    make("p", { class: "report-text", text }),
+    ...(draft() ? compared(draft().text, text) : []),
+    make("p", { text: "With your signature you, not the model, answer for this text. You have looked at the film." }),
+    make(
+      "form",
+      { method: "dialog", class: "row", on: { submit: (event) => event.submitter?.value === "sign" && signed(text) } },
+      make("button", { value: "sign", class: "main", autofocus: true, text: "Sign" }),
+      make("button", { value: "no", text: "Not yet" }),
+    ),
+  );
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+async function signed(text) {
+  const { id } = study();
+  try {
+    await api.sign(id, text, time.seconds);
+  } catch (problem) {
+    keepUnsaved(id, text);
+    if (study().id === id) fill();
+    if (problem.status === 409) await refresh(id);
+    return warn(`Not signed: ${problem.message}`, problem.status === 409 ? null : () => study().id === id && sign());
+  }
+  forgetUnsaved(id);
+  tell("Signed.");
+  await refresh(id);
+  find("#report").focus();
+}
+
+/** Let a signed report be edited again. */
+export async function reopen() {
+  if (study()?.state !== "signed") return;
+  const { id, signatures } = study();
+  try {
+    await api.reopen(id);
+    // The text goes on from what was signed, not from what was saved before it.
+    if (signatures.at(-1).text !== (study().edits.at(-1)?.text ?? draft()?.text)) keepUnsaved(id, signatures.at(-1).text);
+  } catch (problem) {
+    warn(problem.message, reopen);
+  }
+  await refresh(id);
+  edit();
+}
+
+function renderSigned(view) {
+  const last = study().signatures.at(-1);
+  view.replaceChildren(
+    make("div", { class: "head" }, make("h2", { text: "Signed report" })),
+    make("p", { class: "report-text signed", text: last.text }),
+    make("p", { class: "signature" }, "Signed by ", make("strong", { text: last.signed_by }), `, ${moment(last.signed_at)}`),
+    make("div", { id: "changes" }, ...(draft() ? compared(draft().text, last.text) : [])),
+    make("div", { class: "row" }, button("Reopen", { sign: "edited", key: "o", on: { click: reopen } }), button("Print", { sign: "print", key: "Control+P", on: { click: () => window.print() } })),
+  );
+}

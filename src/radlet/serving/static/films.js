@@ -1,0 +1,198 @@
+// The films of the open study, and beside them those of another study of the patient.
+
+import { button, find, icon, make, unverified } from "./dom.js";
+import { FilmPane } from "./film_pane.js";
+import { warn } from "./notices.js";
+import { reading, study } from "./reading.js";
+import { day, filmName, taken } from "./words.js";
+
+const TOOLS = [
+  ["window", "Window", "w"],
+  ["shift", "Move", "v"],
+  ["measure", "Measure", "m"],
+];
+let [own, prior, tool] = [null, null, "window"];
+let [comparing, linked] = [false, true];
+let [filmNumber, priorNumber] = [0, 0];
+
+/** Make the panes and their tools. */
+export function begin() {
+  [own, prior] = [makePane("own"), makePane("prior")];
+  find("#panes").append(own.figure, prior.figure);
+  const tools = TOOLS.map(([name, words, key]) =>
+    button(words, { sign: name, key, "data-tool": name, "aria-pressed": String(name === tool), on: { click: () => choose(name) } }),
+  );
+  const acts = [
+    ["fit", "Fit", "f", fit],
+    ["one", "1:1", "1", oneToOne],
+    ["invert", "Invert", "i", invert],
+    ["reset", "Reset", "r", resetWindow],
+    ["erase", "Erase", "Delete", clearMeasures],
+  ].map(([sign, words, key, click]) => button(words, { sign, key, title: words === "Erase" ? "Take the measures off" : words, on: { click } }));
+  find("#film-tools").append(
+    make("div", { class: "group", role: "group", "aria-label": "What dragging does" }, tools),
+    make("div", { class: "group" }, acts),
+    make("div", { class: "group", id: "film-choice", role: "group", "aria-label": "Films of the study" }),
+    make("div", { class: "group", id: "comparing", role: "group", "aria-label": "Compare" }),
+  );
+  reading.addEventListener("study", ({ detail }) => detail.another && renew());
+}
+
+function makePane(name) {
+  const words = name === "own" ? "Film of this study" : "Film of another study of the patient";
+  const canvas = make("canvas", { tabindex: "0", role: "img", "aria-label": words, "aria-describedby": `${name}-view` });
+  const head = make("figcaption", {});
+  const view = make("p", { class: "view", id: `${name}-view` });
+  const badge = make("p", { class: "badge", hidden: true }, unverified("AI evidence map — not verified"));
+  const report = make("div", { class: "prior-report", hidden: true });
+  const figure = make("figure", { class: "pane", "data-pane": name, hidden: name === "prior" }, head, make("div", { class: "glass" }, canvas, badge, view), report);
+  const pane = new FilmPane(canvas, changed);
+  return { pane, figure, head, view, badge, report, canvas };
+}
+
+async function show(side, image, words) {
+  side.head.replaceChildren(words);
+  side.badge.hidden = true;
+  side.canvas.setAttribute("aria-busy", "true");
+  try {
+    await side.pane.show(image);
+    if (comparing && linked && side === prior) prior.pane.follow(own.pane.view);
+    tellView(side);
+  } catch (problem) {
+    warn(problem.message, () => show(side, image, words));
+  } finally {
+    side.canvas.removeAttribute("aria-busy");
+  }
+}
+
+/** Show the films of another study. */
+function renew() {
+  [filmNumber, priorNumber] = [0, 0];
+  // The film that was drafted from, else the first that is no lateral.
+  const drafted = study().drafts.at(-1)?.image_id;
+  const place = study().images.findIndex((image) => (drafted ? image.id === drafted : image.view !== "LATERAL"));
+  filmNumber = Math.max(place, 0);
+  comparing = comparing && study().priors.some((one) => one.images.length);
+  showOwn();
+  showPrior();
+}
+
+function showOwn() {
+  const images = study().images;
+  const image = images[filmNumber] ?? null;
+  show(own, image, `This study · ${taken(study())}${image?.view ? ` · ${image.view}` : ""}`);
+  const choice = images.map((one, number) =>
+    make("button", { type: "button", text: filmName(one, number), "aria-pressed": String(number === filmNumber), on: { click: () => chooseFilm(number) } }),
+  );
+  find("#film-choice").replaceChildren(...(images.length > 1 ? choice : []));
+}
+
+function showPrior() {
+  const others = study().priors.filter((one) => one.images.length);
+  const group = find("#comparing");
+  prior.figure.hidden = !comparing;
+  find("#panes").classList.toggle("two", comparing);
+  if (!others.length) return group.replaceChildren();
+  const parts = [button("Compare", { sign: "compare", key: "c", "aria-pressed": String(comparing), on: { click: compare } })];
+  if (comparing) {
+    const choice = make("select", { "aria-label": "Study to compare with" }, others.map((one, number) => make("option", { value: number, text: whenWas(one), selected: number === priorNumber })));
+    choice.addEventListener("change", () => {
+      priorNumber = Number(choice.value);
+      showPrior();
+    });
+    parts.push(choice, button("Link", { sign: "link", key: "l", title: "Window and zoom of both films together", "aria-pressed": String(linked), on: { click: link } }));
+    const one = others[priorNumber];
+    const frontal = one.images.find((image) => image.view !== "LATERAL") ?? one.images[0];
+    show(prior, frontal, whenWas(one));
+    prior.report.hidden = false;
+    prior.report.replaceChildren(
+      make("h3", { text: one.report ? "Its signed report" : "No signed report" }),
+      ...(one.report ? [make("p", { text: one.report })] : []),
+    );
+  }
+  group.replaceChildren(...parts);
+}
+
+function whenWas(one) {
+  const [then, now] = [day(one.study_date), day(study().study_date)];
+  if (!then) return taken(one);
+  return `${!now || then < now ? "Earlier" : then === now ? "Same day" : "Later"} · ${then}`;
+}
+
+function changed(pane) {
+  const side = pane === own.pane ? own : prior;
+  const other = side === own ? prior : own;
+  if (comparing && linked) {
+    other.pane.follow(pane.view);
+    tellView(other);
+  }
+  tellView(side);
+}
+
+function tellView({ pane, view }) {
+  const { centre, width, inverted } = pane.view;
+  const facts = [
+    `window ${Math.round(width)} / ${Math.round(centre)}`,
+    `zoom ${Math.round(pane.scale * 100)} %`,
+    inverted && "inverted",
+    pane.image && !pane.image.spacing_mm && "size of a pixel not known",
+    ...pane.measures,
+  ];
+  view.textContent = facts.filter(Boolean).join(" · ");
+}
+
+const panes = () => (comparing && document.activeElement === prior.canvas ? prior.pane : own.pane);
+
+export const fit = () => panes().fit();
+export const oneToOne = () => panes().oneToOne();
+export const invert = () => panes().invert();
+export const resetWindow = () => panes().resetWindow();
+export const zoomIn = () => panes().zoom(1.25);
+export const zoomOut = () => panes().zoom(0.8);
+export const clearMeasures = () => [own, prior].forEach(({ pane }) => pane.clearMeasures());
+
+/** Choose what dragging does. */
+export function choose(name) {
+  tool = name;
+  for (const { pane, canvas } of [own, prior]) {
+    pane.tool = name;
+    canvas.dataset.tool = name;
+  }
+  for (const one of document.querySelectorAll("[data-tool][aria-pressed]")) one.setAttribute("aria-pressed", String(one.dataset.tool === name));
+}
+
+/** Show the next film of the study. */
+export function nextFilm() {
+  if (study()?.images.length > 1) chooseFilm((filmNumber + 1) % study().images.length);
+}
+
+function chooseFilm(number) {
+  filmNumber = number;
+  showOwn();
+}
+
+/** Show another study of the patient beside this one, or put it away. */
+export function compare() {
+  if (!study()?.priors.some((one) => one.images.length)) return;
+  comparing = !comparing;
+  showPrior();
+}
+
+/** Let both films be windowed and zoomed together, or each by itself. */
+export function link() {
+  if (!comparing) return;
+  linked = !linked;
+  if (linked) prior.pane.follow(own.pane.view);
+  showPrior();
+}
+
+/** Lay an evidence map over the film that a draft was written from; null takes it off. */
+export async function explain(evidence, imageId) {
+  const place = study()?.images.findIndex((image) => image.id === imageId);
+  if (evidence && place >= 0 && place !== filmNumber) {
+    filmNumber = place;
+    showOwn();
+  }
+  own.pane.explain(evidence);
+  own.badge.hidden = !evidence;
+}

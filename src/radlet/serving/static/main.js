@@ -1,0 +1,138 @@
+// The reading room's page: puts the parts together and gives them their keys.
+
+import * as api from "./api.js";
+import { button, find, icon, make } from "./dom.js";
+import * as draftView from "./draft_view.js";
+import * as editor from "./editor.js";
+import * as evidence from "./evidence.js";
+import * as films from "./films.js";
+import * as keys from "./keys.js";
+import { anyUnsaved, belongTo, forgetAll, keepLiking } from "./kept.js";
+import { putAway, warn } from "./notices.js";
+import * as panels from "./panels.js";
+import * as printing from "./printing.js";
+import { addressed, open, reading, study } from "./reading.js";
+import * as upload from "./upload.js";
+import { patient, taken } from "./words.js";
+import * as worklist from "./worklist.js";
+
+function makeReport() {
+  find("#report").append(
+    make("header", { id: "patient" }),
+    make("section", { id: "draft", "aria-label": "AI draft", "aria-live": "off" }),
+    make("section", { id: "own", "aria-label": "Your report" }),
+    make("section", { id: "panels", "aria-label": "About the study" }),
+  );
+  reading.addEventListener("study", () => {
+    document.body.classList.add("open");
+    const { indication, description, sex } = study();
+    const facts = [taken(study()), sex, description].filter(Boolean).join(" · ");
+    find("#patient").replaceChildren(make("h2", { text: patient(study()) }), make("p", { class: "quiet", text: facts }), indication ? make("p", { text: `Indication: ${indication}` }) : "");
+  });
+}
+
+function turnTheme() {
+  const now = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+  const system = window.matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";
+  // Whoever turns back to the system's theme follows it again.
+  keepLiking("theme", now === system ? null : now);
+  window.dispatchEvent(new Event("radlet-theme"));
+}
+
+function tellTheme() {
+  const words = document.documentElement.dataset.theme === "dark" ? "Light" : "Dark";
+  find("#theme").replaceChildren(icon(words === "Light" ? "sun" : "moon"), make("span", { text: words }));
+  find("#theme").title = `${words} room (t)`;
+}
+
+/** Tell who reads; nothing is told where nobody logs in. */
+async function tellAccount() {
+  const { account, csrf } = await api.whoAmI();
+  if (!csrf) return;
+  belongTo(account);
+  find("#account").replaceChildren(make("span", { class: "quiet", text: account }), button("Log out", { class: "bare", on: { click: logOut } }));
+}
+
+async function logOut() {
+  if (anyUnsaved() && !window.confirm("Some text is not saved. Log out and lose it?")) return;
+  try {
+    await api.logOut();
+  } catch (problem) {
+    return warn(problem.message, logOut);
+  }
+  forgetAll();
+  location.assign("/login");
+}
+
+/** Leave one thing at a time, the nearest first. */
+function leave() {
+  const field = document.activeElement?.matches("input, textarea, select") ? document.activeElement : null;
+  if (field) return field.blur();
+  return putAway() || draftView.stop() || evidence.pin(null);
+}
+
+const ACTIONS = {
+  next: () => worklist.step(1),
+  previous: () => worklist.step(-1),
+  search: () => find("#search").select(),
+  upload: () => upload.ask(),
+  draft: draftView.start,
+  edit: editor.edit,
+  save: editor.save,
+  sign: editor.sign,
+  reopen: editor.reopen,
+  leave,
+  nextSentence: () => evidence.step(1),
+  previousSentence: () => evidence.step(-1),
+  hideMap: evidence.hide,
+  findings: () => panels.choose("findings"),
+  similar: () => panels.choose("similar"),
+  ask: () => panels.choose("ask"),
+  record: () => panels.choose("record"),
+  window: () => films.choose("window"),
+  shift: () => films.choose("shift"),
+  measure: () => films.choose("measure"),
+  clearMeasures: films.clearMeasures,
+  fit: films.fit,
+  oneToOne: films.oneToOne,
+  zoomIn: films.zoomIn,
+  zoomOut: films.zoomOut,
+  invert: films.invert,
+  resetWindow: films.resetWindow,
+  nextFilm: films.nextFilm,
+  compare: films.compare,
+  link: films.link,
+  theme: turnTheme,
+  help: keys.help,
+};
+
+async function begin() {
+  makeReport();
+  for (const part of [films, evidence, draftView, editor, panels, worklist, upload, printing]) part.begin();
+  films.choose("window");
+  keys.begin(ACTIONS);
+  find("#theme").addEventListener("click", turnTheme);
+  find("#help").addEventListener("click", keys.help);
+  new MutationObserver(tellTheme).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  tellTheme();
+  window.addEventListener("hashchange", () => addressed() && addressed() !== study()?.id && open(addressed()));
+  // What is copied from a surface of the model carries its notice along.
+  document.addEventListener("copy", (event) => {
+    const words = String(document.getSelection());
+    if (!words || !document.getSelection().anchorNode?.parentElement?.closest("#draft, .answers")) return;
+    event.preventDefault();
+    event.clipboardData.setData("text/plain", `${words}\n[AI draft — not verified]`);
+  });
+  await tellAccount();
+  try {
+    const { name, engine, checkpoint_digest: digest } = await api.model();
+    find("#model").textContent = `Model ${name} · ${digest.slice(0, 8)} · ${engine}`;
+  } catch (problem) {
+    warn(problem.message);
+  }
+  await worklist.load();
+  const wanted = addressed() ?? worklist.first();
+  if (wanted) await open(wanted);
+}
+
+begin();

@@ -1,0 +1,93 @@
+// Films that a reader brings: dropped anywhere, or chosen from the disk.
+
+import * as api from "./api.js";
+import { find, icon, make } from "./dom.js";
+import { tell } from "./notices.js";
+import { open, speak } from "./reading.js";
+import { counted } from "./words.js";
+
+/** Wire dropping, and the button. */
+export function begin() {
+  let inside = 0;
+  const cover = (shown) => {
+    find("#drop").hidden = !shown;
+  };
+  const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");
+  document.addEventListener("dragenter", (event) => {
+    if (!holdsFiles(event)) return;
+    inside += 1;
+    cover(true);
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (!holdsFiles(event)) return;
+    inside = Math.max(inside - 1, 0);
+    cover(inside > 0);
+  });
+  document.addEventListener("dragover", (event) => holdsFiles(event) && event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    if (!holdsFiles(event)) return;
+    event.preventDefault();
+    inside = 0;
+    cover(false);
+    if (event.dataTransfer.files.length) ask([...event.dataTransfer.files]);
+  });
+  find("#upload").addEventListener("click", () => ask([]));
+}
+
+/** Ask which films, and why they were taken. */
+export function ask(films = []) {
+  find("#adding")?.close();
+  const files = make("input", { type: "file", multiple: true, id: "files", accept: ".dcm,.png,.jpg,.jpeg,application/dicom,image/png,image/jpeg,*/*" });
+  const indication = make("input", { id: "indication", maxlength: "2000", autocomplete: "off", placeholder: "Cough and fever." });
+  const list = make("p", { class: "quiet" });
+  const trouble = make("p", { class: "trouble", role: "alert" });
+  const send = make("button", { class: "main", value: "send", text: "Add" });
+  const told = make("div", { "aria-live": "polite" });
+  const listed = () => {
+    list.textContent = films.length ? `${counted(films.length, "film")}: ${films.map((one) => one.name).join(", ")}` : "DICOM, PNG or JPEG.";
+    send.disabled = !films.length;
+  };
+  files.addEventListener("change", () => {
+    films = [...files.files];
+    listed();
+  });
+  const submit = async (event) => {
+    event.preventDefault();
+    if (event.submitter?.value !== "send") return dialog.close();
+    send.disabled = true;
+    send.textContent = "Adding …";
+    trouble.textContent = "";
+    try {
+      const received = await api.upload(films, indication.value.trim());
+      speak("worklist");
+      await open(received[0].study_id);
+      const added = received.filter((one) => one.new).length;
+      tell(added ? `${counted(added, "new film")} on the worklist.` : "Nothing new: these films were on the worklist already.");
+      if (received.every((one) => one.gate.passed && !one.gate.reasons.length && one.new)) return dialog.close();
+      fields.hidden = true;
+      send.hidden = true;
+      told.replaceChildren(make("ul", { class: "received" }, received.map((one, number) => verdict(one, films[number].name))));
+      find("[value=no]", dialog).textContent = "Close";
+    } catch (problem) {
+      trouble.textContent = problem.message;
+    }
+    send.disabled = false;
+    send.textContent = "Add";
+  };
+  const fields = make("div", { class: "fields" }, make("label", { for: "files", text: "Films" }), files, list, make("label", { for: "indication", text: "Indication (where the films do not say it)" }), indication);
+  const dialog = make(
+    "dialog",
+    { id: "adding", "aria-labelledby": "adding-title", on: { close: () => dialog.remove() } },
+    make("form", { on: { submit } }, make("h2", { id: "adding-title", text: "Add films" }), fields, told, trouble, make("div", { class: "row" }, send, make("button", { value: "no", text: "Cancel" }))),
+  );
+  listed();
+  document.body.append(dialog);
+  dialog.showModal();
+  (films.length ? indication : files).focus();
+}
+
+/** Tell what became of a film. */
+function verdict({ gate, new: isNew }, name) {
+  const [sign, words] = !isNew ? ["info", "was here already"] : gate.passed ? ["signed", "passed the input gate"] : ["refused", "refused by the input gate"];
+  return make("li", {}, icon(sign), make("strong", { text: name }), ` ${words}.`, gate.reasons.map((one) => ` ${one.words}`));
+}

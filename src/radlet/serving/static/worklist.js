@@ -1,0 +1,120 @@
+// The studies that wait: by state, by words, one after the other.
+
+import * as api from "./api.js";
+import { find, icon, make } from "./dom.js";
+import { unsaved } from "./kept.js";
+import { warn } from "./notices.js";
+import { open, reading, study } from "./reading.js";
+import { STATES, patient, taken } from "./words.js";
+
+const PAGE = 50;
+const LOOK_AGAIN_MS = 20_000;
+const TYPING_MS = 200;
+
+let shown = { studies: [], total: 0, by_state: {} };
+let [state, words, wanted, asked] = [null, "", PAGE, 0];
+
+/** Wire the worklist. */
+export function begin() {
+  let typing = 0;
+  find("#search").addEventListener("input", (event) => {
+    clearTimeout(typing);
+    typing = setTimeout(() => {
+      [words, wanted] = [event.target.value.trim(), PAGE];
+      load();
+    }, TYPING_MS);
+  });
+  find("#next").addEventListener("click", () => step(1));
+  find("#previous").addEventListener("click", () => step(-1));
+  reading.addEventListener("worklist", load);
+  reading.addEventListener("study", () => render());
+  setInterval(() => document.visibilityState === "visible" && load(true), LOOK_AGAIN_MS);
+}
+
+/** Read the worklist anew. A look of its own accord does not complain if nobody answers. */
+export async function load(quietly = false) {
+  const number = (asked += 1);
+  try {
+    const studies = [];
+    let page;
+    do {
+      page = await api.worklist({ state, words, limit: Math.min(wanted - studies.length, 200), offset: studies.length });
+      studies.push(...page.studies);
+    } while (studies.length < Math.min(wanted, page.total) && page.studies.length);
+    if (number !== asked) return;
+    shown = { ...page, studies };
+    render();
+  } catch (problem) {
+    if (quietly !== true) warn(problem.message, load);
+  }
+}
+
+/** The first study that is listed. */
+export const first = () => shown.studies[0]?.id ?? null;
+
+/** Open the next study, or the one before. */
+export async function step(by) {
+  const place = shown.studies.findIndex((one) => one.id === study()?.id);
+  if (place + by >= shown.studies.length && shown.studies.length < shown.total) {
+    wanted += PAGE;
+    await load();
+  }
+  const next = shown.studies[place < 0 ? 0 : place + by];
+  if (!next) return;
+  await open(next.id);
+  find("#studies [aria-current]")?.scrollIntoView({ block: "nearest" });
+}
+
+function render() {
+  renderStates();
+  const list = find("#studies");
+  // Whoever is in the list with the keyboard stays on the same study.
+  const focused = list.contains(document.activeElement) ? document.activeElement.dataset.study : null;
+  const lines = shown.studies.map((one) => make("li", {}, line(one)));
+  if (!lines.length) {
+    const why = words || state ? "No study fits. Change the search or the state." : "No studies yet. Drop films anywhere on this page.";
+    lines.push(make("li", { class: "empty", text: why }));
+  }
+  if (shown.studies.length < shown.total) {
+    const more = () => {
+      wanted += PAGE;
+      load();
+    };
+    lines.push(make("li", {}, make("button", { type: "button", class: "more", text: `Show more (${shown.total - shown.studies.length})`, on: { click: more } })));
+  }
+  list.replaceChildren(...lines);
+  if (focused) find(`[data-study="${focused}"]`, list)?.focus();
+}
+
+function renderStates() {
+  const all = Object.values(shown.by_state).reduce((sum, one) => sum + one, 0);
+  const chips = [[null, "All", all], ...Object.entries(STATES).map(([name, label]) => [name, label, shown.by_state[name] ?? 0])];
+  const [group, before] = [find("#states"), document.activeElement];
+  const focused = group.contains(before) ? before.dataset.state : null;
+  group.replaceChildren(
+    ...chips.map(([name, label, count]) => {
+      const choose = () => {
+        [state, wanted] = [name, PAGE];
+        load();
+      };
+      const sign = name && icon(name);
+      const spoken = { "aria-pressed": String(name === state), "aria-label": `${label}: ${count}`, title: label };
+      return make("button", { type: "button", class: "chip", "data-state": name ?? "all", ...spoken, on: { click: choose } }, sign, make("span", { text: name ? String(count) : `All ${count}` }));
+    }),
+  );
+  if (focused) find(`[data-state="${focused}"]`, group)?.focus();
+}
+
+function line(one) {
+  const is = one.id === study()?.id;
+  const facts = [taken(one), one.sex, one.accession_number, one.images.length > 1 && `${one.images.length} films`];
+  return make(
+    "button",
+    { type: "button", class: "study", "data-study": one.id, "data-state": one.state, "aria-current": is && "true", on: { click: () => open(one.id) } },
+    make("span", { class: "who", text: patient(one) }),
+    make("span", { class: "state" }, icon(one.state), make("span", { text: STATES[one.state] })),
+    make("span", { class: "facts", text: facts.filter(Boolean).join(" · ") }),
+    (one.indication || one.description) && make("span", { class: "why", text: one.indication ?? one.description }),
+    unsaved(one.id) !== null && make("span", { class: "mark", text: "not saved" }),
+  );
+}

@@ -1,0 +1,90 @@
+"""From the thread that writes drafts to the coroutines that send them."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radlet.inference.drafter import DraftRequest
+from radlet.inference.engines.base import Sampling
+from radlet.reading.draft_queue import DraftQueue, Ticket, Told
+
+_LOOK_AFTER_S = 1.0
+"""How often it is asked whether the client is still there."""
+
+
+class Hearing:
+    """Hears of a draft in a coroutine; leaving the block before its end gives the draft up.
+
+    Args:
+        queue: Of the room.
+        request: What is asked.
+        sampling: How; None is the checkpoint's own way.
+        films: Those of the request, where they have been read already.
+        whole: Hear the text at its end alone.
+    """
+
+    def __init__(
+        self,
+        queue: DraftQueue,
+        request: DraftRequest,
+        sampling: Sampling | None,
+        films: tuple[NDArray[np.uint8], ...] | None = None,
+        *,
+        whole: bool = False,
+    ) -> None:
+        self._queue, self._whole = queue, whole
+        self._asked = (request, sampling)
+        self._films = films
+        self._news: asyncio.Queue[Told] = asyncio.Queue()
+        self._ended = False
+
+    async def __aenter__(self) -> Ticket:
+        """Get in line; the film is read in another thread.
+
+        Raises:
+            ClosedError: The service is stopping.
+            ConfigError: The model cannot write in this way.
+            DataError: A film cannot be read.
+            QueueFullError: Too many wait.
+        """
+        loop = asyncio.get_running_loop()
+
+        def hear(told: Told) -> None:
+            loop.call_soon_threadsafe(self._news.put_nowait, told)
+
+        # Films in full size are let go of as soon as the line has what it needs of them.
+        films, self._films = self._films, None
+        self._ticket = await asyncio.to_thread(self._queue.submit, *self._asked, hear, films, whole=self._whole)
+        return self._ticket
+
+    async def __aexit__(self, *_: object) -> None:
+        if not self._ended:
+            self._queue.cancel(self._ticket)
+
+    async def __aiter__(self) -> AsyncIterator[Told]:
+        """Yield all news, the last of which has `ended`."""
+        while not self._ended:
+            told = await self._news.get()
+            self._ended = told.ended is not None
+            yield told
+
+    async def end(self, gone: Callable[[], Awaitable[bool]]) -> Told | None:
+        """Wait for a text that is told whole; None when `gone` says that nobody waits for it any more."""
+        while True:
+            try:
+                told = await asyncio.wait_for(self._news.get(), _LOOK_AFTER_S)
+            except TimeoutError:
+                if await gone():
+                    return None
+                continue
+            self._ended = True
+            return told
+
+
+def server_sent(event: Mapping[str, Any]) -> str:
+    """Return one server-sent event (WHATWG HTML, section 9.2)."""
+    return f"data: {json.dumps(event, ensure_ascii=False)}\n\n"

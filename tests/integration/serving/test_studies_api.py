@@ -1,0 +1,147 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+from PIL import Image
+from tests.fixtures.reading_room import Server, room_config, served
+
+from radlet.data.images import read_film
+from radlet.reading.gate import GateSettings
+from radlet.reading.room import RoomSettings
+from radlet.reading.store import audit
+
+pytestmark = [pytest.mark.enable_socket, pytest.mark.allow_hosts(["127.0.0.1"])]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with served(room_config(tmp_path_factory.mktemp("room"))) as running:
+        yield running
+
+
+@pytest.fixture
+def http(server: Server) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=server.url, timeout=60) as client:
+        yield client
+
+
+def add(http: httpx2.Client, *films: Path, **form: str) -> list[dict[str, object]]:
+    answer = http.post("/api/studies", files=[("films", (film.name, film.read_bytes())) for film in films], data=form)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def drafted(http: httpx2.Client, study_id: object) -> tuple[str, dict[str, object]]:
+    answer = http.post(f"/api/studies/{study_id}/draft")
+    assert answer.status_code == 200, answer.text
+    events = [json.loads(line.removeprefix("data: ")) for line in answer.text.splitlines() if line]
+    return "".join(event.get("text", "") for event in events), events[-1]
+
+
+def test_a_study_from_upload_to_signature(server: Server, http: httpx2.Client, tiny_films: list[Path]) -> None:
+    received = add(http, tiny_films[0], indication="Cough.")[0]
+    study_id = received["study_id"]
+    assert received["gate"] == {"passed": True, "reasons": []}
+    assert http.get("/api/studies", params={"state": "new"}).json()["studies"][0]["indication"] == "Cough."
+    text, last = drafted(http, study_id)
+    draft = last["draft"]
+    assert text == draft["text"]
+    assert next(text[start:end] for start, end in draft["sentences"]) in text
+    study = http.get(f"/api/studies/{study_id}").json()
+    assert (study["state"], study["drafts"]) == ("drafted", [draft])
+    assert "unverified AI draft" in draft["model"]["notice"]
+    assert draft["model"]["checkpoint_digest"] == server.room.identity.checkpoint_digest
+    assert "Cough." in draft["prompt"]
+    edit = http.put(f"/api/studies/{study_id}/report", json={"text": "Clear.\x00", "reading_s": 3.5}).json()
+    assert (edit["text"], edit["author"]) == ("Clear.", "local")
+    signed = http.post(f"/api/studies/{study_id}/signature", json={"text": "Clear."})
+    assert signed.status_code == 201
+    assert http.put(f"/api/studies/{study_id}/report", json={"text": "x"}).status_code == 409
+    assert http.post(f"/api/studies/{study_id}/reopen").status_code == 204
+    assert http.get(f"/api/studies/{study_id}").json()["state"] == "edited"
+    assert http.post(f"/api/drafts/{draft['id']}/feedback", json={"kind": "wrong"}).status_code == 204
+    assert http.get("/api/studies").json()["by_state"]["edited"] >= 1
+    assert audit.verify(server.room.store.audit_lines()).broken_at is None
+
+
+def test_evidence_lies_over_the_film_and_sums_to_one(http: httpx2.Client, tiny_films: list[Path]) -> None:
+    study_id = add(http, tiny_films[1])[0]["study_id"]
+    _, last = drafted(http, study_id)
+    path = f"/api/studies/{study_id}/drafts/{last['draft']['id']}/sentences"
+    shown = http.get(f"{path}/0").json()
+    assert np.sum(shown["weights"]) == pytest.approx(1, abs=1e-3)
+    assert shown["part"] == [0, 0, 1, 1]
+    assert shown["insertion"][-1] == pytest.approx(shown["deletion"][0])
+    assert shown["faithfulness"] == pytest.approx(
+        np.trapezoid(shown["insertion"]) / 8 - np.trapezoid(shown["deletion"]) / 8, abs=1e-3
+    )
+    assert http.get(f"{path}/999").status_code == 404
+
+
+def test_the_film_is_what_the_model_reads(http: httpx2.Client, tiny_films: list[Path], tmp_path: Path) -> None:
+    image_id = add(http, tiny_films[2])[0]["image_id"]
+    answer = http.get(f"/api/images/{image_id}/film.png")
+    (tmp_path / "film.png").write_bytes(answer.content)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "film.png")), read_film(tiny_films[2]).pixels)
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_one_request_tells_everything_of_a_film_and_keeps_nothing(
+    server: Server, http: httpx2.Client, tiny_films: list[Path]
+) -> None:
+    before = http.get("/api/studies").json()["total"]
+    whole = http.post("/api/drafts", files={"film": tiny_films[3].read_bytes()}).json()
+    assert whole["draft"]["text"]
+    assert len(whole["evidence"]) == len(whole["draft"]["sentences"])
+    assert whole["draft"]["id"] is None
+    assert http.get("/api/studies").json()["total"] == before
+
+
+def test_a_question_is_answered_in_the_same_words_each_time(http: httpx2.Client, tiny_films: list[Path]) -> None:
+    study_id = add(http, tiny_films[4])[0]["study_id"]
+    answers = [http.post(f"/api/studies/{study_id}/question", json={"question": "Effusion?"}).json() for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert "unverified AI draft" in answers[0]["notice"]
+
+
+def test_one_bad_film_keeps_all_of_them_out(http: httpx2.Client, tiny_films: list[Path]) -> None:
+    before = http.get("/api/studies").json()["total"]
+    bad = http.post("/api/studies", files=[("films", tiny_films[0].read_bytes()), ("films", b"no film at all")])
+    assert bad.status_code == 422
+    assert http.get("/api/studies").json()["total"] == before
+
+
+def test_a_refused_film_is_not_drafted_and_says_why(tmp_path: Path, tiny_films: list[Path]) -> None:
+    settings = RoomSettings(gate=GateSettings(checks={}))
+    with served(room_config(tmp_path / "room", room=settings)) as server, httpx2.Client(base_url=server.url) as http:
+        received = add(http, tiny_films[0])[0]
+        assert received["gate"]["passed"] is False
+        assert {reason["code"] for reason in received["gate"]["reasons"]} == {"not_chest"}
+        answer = http.post(f"/api/studies/{received['study_id']}/draft")
+        assert (answer.status_code, "refused" in answer.text) == (422, True)
+        assert http.get(f"/api/studies/{received['study_id']}").json()["state"] == "refused"
+        whole = http.post("/api/drafts", files={"film": tiny_films[0].read_bytes()}).json()
+        assert (whole["draft"], whole["gate"]["passed"]) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/studies/none", 404),
+        ("POST", "/api/studies/none/draft", 404),
+        ("PUT", "/api/studies/none/report", 404),
+        ("POST", "/api/studies/none/signature", 404),
+        ("GET", "/api/images/none/film.png", 404),
+        ("POST", "/api/drafts/none/feedback", 404),
+        ("GET", "/api/nothing", 404),
+        ("DELETE", "/api/studies", 405),
+    ],
+)
+def test_what_is_not_there_is_said(http: httpx2.Client, method: str, path: str, status: int) -> None:
+    body = {"kind": "wrong"} if path.endswith("feedback") else {"text": "x"}
+    answer = http.request(method, path, json=body if method in ("PUT", "POST") else None)
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"]

@@ -1,0 +1,117 @@
+import logging
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from tests.fixtures.dicom_files import PLANTED, truncate
+from tests.fixtures.dicom_node import film, open_room, send, until
+
+from radlet.pacs.node import DicomNode
+from radlet.pacs.settings import PacsConfig
+from radlet.pacs.storing import FilmReceiver
+from radlet.reading.room import ReadingRoom
+from radlet.reading.store.store import Store
+
+pytestmark = [pytest.mark.enable_socket, pytest.mark.allow_hosts(["127.0.0.1"])]
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[ReadingRoom]:
+    opened = open_room(tmp_path / "room")
+    yield opened
+    opened.close(5)
+    opened.store.close()
+
+
+@contextmanager
+def running(room: ReadingRoom, **settings: object) -> Iterator[DicomNode]:
+    node = DicomNode(room, PacsConfig.model_validate({"port": 0, "complete_after_s": 3600, "drain_s": 5, **settings}))
+    node.start()
+    try:
+        yield node
+    finally:
+        assert node.stop()
+
+
+def statuses(port: int, *paths: Path) -> list[int]:
+    answers = send(port, *paths)
+    assert answers is not None
+    return [int(answer.Status) for answer in answers]
+
+
+def test_a_film_is_kept_once_and_damaged_ones_are_refused_without_a_name(
+    room: ReadingRoom, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    good, damaged, lost = film(tmp_path, 1), film(tmp_path, 2), film(tmp_path, 3, StudyInstanceUID="")
+    truncate(damaged, 0.6)
+    with running(room) as node:
+        answers = send(node.port, good, good, damaged, lost)
+    assert answers is not None
+    assert [int(answer.Status) for answer in answers] == [0, 0, 0xC000, 0xC000]
+    assert room.store.worklist(limit=9)[1] == 1
+    told = caplog.text + str(answers)
+    assert not [word for word in PLANTED if word in told]
+
+
+def test_what_cannot_be_kept_now_is_asked_for_again(
+    room: ReadingRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors: list[Exception] = [OSError(28, "No space left on device"), OperationalError("", {}, Exception("locked"))]
+
+    def fail(*_: object) -> None:
+        raise errors.pop()
+
+    with running(room) as node, monkeypatch.context() as broken:
+        broken.setattr(Store, "add_film", fail)
+        assert statuses(node.port, film(tmp_path, 1), film(tmp_path, 1)) == [0xA700, 0xA700]
+    assert errors == []
+
+
+def test_an_object_other_than_the_named_one_is_refused(room: ReadingRoom, tmp_path: Path) -> None:
+    receiver = FilmReceiver(room.store, "RADLET")
+    assert receiver.answer(film(tmp_path, 1).read_bytes, "1.2.3", "dicom").Status == 0xA900
+
+
+def test_only_listed_titles_may_call_the_right_one(room: ReadingRoom, tmp_path: Path) -> None:
+    path = film(tmp_path, 1)
+    with running(room, calling_ae_titles=["MODALITY"]) as node:
+        assert send(node.port, path, calling="MODALITY") is not None
+        assert send(node.port, path, calling="STRANGER") is None
+        assert send(node.port, path, calling="MODALITY", called="OTHER") is None
+
+
+def test_an_address_that_is_not_listed_is_hung_up_on(room: ReadingRoom, tmp_path: Path) -> None:
+    with running(room, addresses=["10.9.8.0/24"]) as node:
+        assert send(node.port, film(tmp_path, 1)) is None
+
+
+def test_half_open_connections_die_and_do_not_keep_others_out(room: ReadingRoom, tmp_path: Path) -> None:
+    limits = {"acse_timeout_s": 0.5, "network_timeout_s": 0.5, "max_associations": 4}
+    with running(room, limits=limits) as node:
+        silent = [socket.create_connection(("127.0.0.1", node.port)) for _ in range(3)]
+        assert statuses(node.port, film(tmp_path, 1)) == [0]
+        for connection in silent:
+            connection.settimeout(10)
+            began = time.monotonic()
+            assert connection.recv(64)[:1] in (b"", b"\x07")  # closed, or A-ABORT
+            assert time.monotonic() - began < 9
+            connection.close()
+
+
+def test_a_pdu_that_claims_to_be_endless_is_hung_up_on(room: ReadingRoom, tmp_path: Path) -> None:
+    with running(room) as node:
+        with socket.create_connection(("127.0.0.1", node.port), timeout=10) as connection:
+            connection.sendall(b"\x01\x00\xff\xff\xff\xff" + b"\0" * 100)
+            assert connection.recv(64)[:1] in (b"", b"\x07")
+        assert statuses(node.port, film(tmp_path, 1)) == [0]
+
+
+def test_a_quiet_study_is_drafted_by_the_running_node(room: ReadingRoom, tmp_path: Path) -> None:
+    with running(room, complete_after_s=0) as node:
+        statuses(node.port, film(tmp_path, 1))
+        assert until(lambda: [row.state for row in room.store.worklist(limit=9)[0]] == ["drafted"])
