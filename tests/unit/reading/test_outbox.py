@@ -7,7 +7,8 @@ from tests.fixtures.scripted_peer import ScriptedPeer
 
 from radlet.pacs.delivering import OutboxWorker
 from radlet.reading.outbox import Outbox, OutboxSettings
-from radlet.reading.store.store import NewFilm, NewStudy, StateError, Store
+from radlet.reading.store.films import NewFilm, NewStudy
+from radlet.reading.store.store import StateError, Store
 from radlet.reading.store.tables import OutboxRow
 
 

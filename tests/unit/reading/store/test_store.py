@@ -13,7 +13,8 @@ from sqlalchemy import text
 from radlet.core.errors import ConfigError, DataError
 from radlet.reading.store import audit
 from radlet.reading.store.database import open_database
-from radlet.reading.store.store import NewFilm, NewStudy, NotThereError, StateError, Store
+from radlet.reading.store.films import NewFilm, NewStudy
+from radlet.reading.store.store import NotThereError, StateError, Store
 from radlet.reading.store.tables import Base, DraftRow
 
 STUDY = NewStudy(origin="upload", study_uid="1.2.3", patient_id="P1", patient_name="DOE^JANE", study_date="20260102")
