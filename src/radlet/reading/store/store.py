@@ -1,6 +1,7 @@
 """The one door to the database: every change is one transaction with its line in the audit log."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from radlet.core.errors import DataError
 from radlet.reading.store import audit
-from radlet.reading.store.database import open_database, sqlite_url
+from radlet.reading.store.database import for_reading, open_database, sqlite_url
 from radlet.reading.store.films import NewFilm, NewStudy, known_film, next_position, study_of, write_durably
 from radlet.reading.store.tables import (
     AuditRow,
@@ -26,8 +27,10 @@ from radlet.reading.store.tables import (
     StudyState,
     new_id,
 )
-from radlet.reading.store.troubles import BusyError, troubles_told
+from radlet.reading.store.troubles import TroubleError, troubles_told
 from radlet.reading.store.worklist import listed, of_same_patient, page_of, taken_at, whole
+
+_AUDIT_PAGE = 500
 
 
 class NotThereError(DataError):
@@ -47,15 +50,14 @@ class Store:
 
     Raises:
         ConfigError: The URL names no supported database.
-        DataError: The database cannot be opened.
+        DataError: The folder cannot be written, or the database cannot be opened.
     """
 
     def __init__(self, data_dir: Path, url: str | None = None) -> None:
-        # Films are patients' data: nobody else on the machine may read them.
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_folder(data_dir)
         self.data_dir = data_dir
         self._engine = open_database(url or sqlite_url(data_dir))
-        self._reading = self._engine.execution_options(writes=False)
+        self._reading = for_reading(self._engine)
 
     def close(self) -> None:
         """Close all connections."""
@@ -152,7 +154,7 @@ class Store:
         try:
             with self.reading() as session:
                 session.execute(select(1))
-        except (SQLAlchemyError, BusyError):
+        except (SQLAlchemyError, TroubleError):
             return False
         return True
 
@@ -288,12 +290,30 @@ class Store:
 
     def audit_lines(self) -> Iterator[AuditRow]:
         """Yield the audit log from its beginning."""
+        # Page by page: no cursor stays open in the database where somebody stops reading.
+        page = select(AuditRow).order_by(AuditRow.number).limit(_AUDIT_PAGE)
         with self.reading() as session:
-            yield from session.scalars(select(AuditRow).order_by(AuditRow.number), execution_options={"yield_per": 500})
+            rows = session.scalars(page).all()
+            while rows:
+                yield from rows
+                rows = session.scalars(page.where(AuditRow.number > rows[-1].number)).all()
 
     def _known(self, film: NewFilm) -> tuple[str, str] | None:
         with self.reading() as session:
             return known_film(session, film)
+
+
+def _make_folder(data_dir: Path) -> None:
+    try:
+        # Films are patients' data: nobody else on the machine may read them.
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise DataError(f"{data_dir} cannot be made ({error.strerror}). Give another data_dir.") from None
+    if not os.access(data_dir, os.W_OK | os.X_OK):
+        raise DataError(
+            f"{data_dir} cannot be written: it is read-only, or belongs to another user. Let this user write there, or "
+            "give another data_dir."
+        )
 
 
 def _get(session: Session, study_id: str) -> StudyRow:
