@@ -6,7 +6,12 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-pytest_plugins = ["tests.fixtures.tiny", "tests.fixtures.scorer_weights"]
+pytest_plugins = [
+    "tests.fixtures.tiny",
+    "tests.fixtures.scorer_weights",
+    "tests.fixtures.databases",
+    "tests.fixtures.small_disk",
+]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

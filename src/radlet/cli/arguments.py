@@ -1,5 +1,6 @@
 """Arguments and options that several commands share, and what is made of them."""
 
+import getpass
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -42,6 +43,11 @@ LabellerSettings = Annotated[
     list[str] | None,
     typer.Argument(help="Another labeller and its settings: kind=chexbert path=DIR", show_default=False),
 ]
+
+
+def actor() -> str:
+    """Return who gives a command, for the audit log."""
+    return f"command line, {getpass.getuser()}"[:64]
 
 
 def chosen_labeller(settings: list[str] | None) -> "Labeller":

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from radlet.cli.arguments import Overrides
+from radlet.cli.arguments import Overrides, actor
 from radlet.core.console import make_console
 
 commands = typer.Typer()
@@ -46,7 +46,7 @@ def export_report(
     from radlet.stages.node import export, open_store
 
     with open_store(data_dir, database) as store:
-        content = export(store, study, kind, checkpoint)
+        content = export(store, study, kind, checkpoint, actor())
     out.write_bytes(content)
     make_console().print(f"{out}: {kind}, an unverified AI draft", markup=False, soft_wrap=True)
 
@@ -86,5 +86,5 @@ def retry(
     from radlet.stages.node import open_store
 
     with open_store(data_dir, database) as store:
-        count = Outbox(store, OutboxSettings()).retry(delivery, "command line")
+        count = Outbox(store, OutboxSettings()).retry(delivery, actor())
     make_console().print(f"{count} to be sent again")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from radlet.cli.arguments import actor
 from radlet.core.console import make_console
 
 commands = typer.Typer(name="feedback", help="What readers made of drafts, as data to learn from.")
@@ -39,7 +40,7 @@ def export(
         raise ConfigError(f"--data-dir {data_dir}: there is no such folder. Give the folder of a reading room.")
     pseudonyms = Pseudonyms(load_or_make_key(key or data_dir / "pseudonym.key", key is None))
     with Store(data_dir, database) as store:
-        report = export_feedback(store, out, pseudonyms, since.replace(tzinfo=UTC) if since else None)
+        report = export_feedback(store, out, pseudonyms, since.replace(tzinfo=UTC) if since else None, actor())
     console = make_console()
     console.print(
         f"{report['num_preferences']:,} preference pairs and {report['num_corrections']:,} corrections in {out}"

@@ -1,6 +1,5 @@
 """Commands about who may come into the reading room, and what they did there."""
 
-import getpass
 import json
 import sys
 from collections import deque
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from radlet.cli.arguments import actor
 from radlet.core.config import load_config
 from radlet.core.console import make_console
 from radlet.core.errors import ConfigError
@@ -49,7 +49,7 @@ def add_account(
         from radlet.reading.store.accounts import Accounts
 
         password = None if role == "machine" else _ask_password()
-        Accounts(store).add(name, role, password, _actor())
+        Accounts(store).add(name, role, password, actor())
     made = "It has no key yet: radlet key add." if role == "machine" else ""
     make_console().print(f"account '{name}' ({role}) made. {made}".rstrip(), markup=False, soft_wrap=True)
 
@@ -70,7 +70,7 @@ def disable_account(name: Name, data_dir: DataDir = None, recipe: Recipe = None)
     with _store(data_dir, recipe) as store:
         from radlet.reading.store.accounts import Accounts
 
-        Accounts(store).disable(name, _actor())
+        Accounts(store).disable(name, actor())
 
 
 @accounts.command(name="password")
@@ -79,14 +79,14 @@ def set_password(name: Name, data_dir: DataDir = None, recipe: Recipe = None) ->
     with _store(data_dir, recipe) as store:
         from radlet.reading.store.accounts import Accounts
 
-        Accounts(store).set_password(name, _ask_password(), _actor())
+        Accounts(store).set_password(name, _ask_password(), actor())
 
 
 @keys.command(name="add")
 def add_key(name: Name, data_dir: DataDir = None, recipe: Recipe = None) -> None:
     """Make a key for an account of the role machine and print it: it is shown this once."""
     with _sessions(data_dir, recipe) as sessions:
-        key_id, key = sessions.add_key(name, _actor())
+        key_id, key = sessions.add_key(name, actor())
     make_console().print(f"key {key_id}; it is kept nowhere else:", markup=False, soft_wrap=True)
     typer.echo(key)
 
@@ -108,7 +108,7 @@ def revoke_key(
 ) -> None:
     """Let a key open nothing from now on."""
     with _sessions(data_dir, recipe) as sessions:
-        sessions.revoke_key(key_id, _actor())
+        sessions.revoke_key(key_id, actor())
 
 
 @log.command(name="verify")
@@ -177,7 +177,3 @@ def _ask_password() -> str:
     if sys.stdin.isatty():
         return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
     return sys.stdin.readline().rstrip("\r\n")
-
-
-def _actor() -> str:
-    return f"command line, {getpass.getuser()}"[:64]

@@ -15,7 +15,8 @@ from radlet.pacs.outputs.making import make_file
 from radlet.pacs.peers.base import AwayError, ObjectUids, PeerClient
 from radlet.pacs.settings import Delivery, OutputKind
 from radlet.reading.outbox import Attempt, Outbox
-from radlet.reading.store.store import NotThereError, Store, write_durably
+from radlet.reading.store.films import write_durably
+from radlet.reading.store.store import NotThereError, Store
 from radlet.reading.store.tables import DraftRow, OutboxRow
 
 _LOG = logging.getLogger(__name__)

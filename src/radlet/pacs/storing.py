@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from radlet.core.errors import DataError
 from radlet.reading.receiving import OpenedFilm, open_film, store_film
 from radlet.reading.store.store import Store
+from radlet.reading.store.troubles import TroubleError
 
 _LOG = logging.getLogger(__name__)
 ACTOR = "dicom"
@@ -59,7 +60,7 @@ class FilmReceiver:
             return _status(MISMATCH, str(error))
         except DataError as error:
             return _status(CANNOT_UNDERSTAND, str(error))
-        except (OSError, SQLAlchemyError, MemoryError) as error:
+        except (TroubleError, OSError, SQLAlchemyError, MemoryError) as error:
             # The sender keeps it and comes again.
             _LOG.error("a film could not be kept: %s", type(error).__name__)
             return _status(OUT_OF_RESOURCES, "The film cannot be kept now. Send it again later.")

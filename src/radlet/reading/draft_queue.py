@@ -145,8 +145,8 @@ class DraftQueue:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread that writes is at work."""
-        return self._thread.is_alive()
+        """Whether the thread that writes is at work, and takes what is new."""
+        return self._thread.is_alive() and not self._closing
 
     def submit(
         self,

@@ -106,7 +106,9 @@ def _numbers(members: list[SignedDraft]) -> dict[str, Any]:
     }
 
 
-def export_feedback(store: Store, out: Path, pseudonyms: Pseudonyms, since: datetime | None = None) -> dict[str, Any]:
+def export_feedback(
+    store: Store, out: Path, pseudonyms: Pseudonyms, since: datetime | None = None, actor: str = "export"
+) -> dict[str, Any]:
     """Write what can be learnt from signed reports into a folder that is new or empty.
 
     ``preferences.jsonl``: one line for each draft that was changed, `chosen` the signed text and `rejected` the draft.
@@ -119,6 +121,7 @@ def export_feedback(store: Store, out: Path, pseudonyms: Pseudonyms, since: date
         out: The folder.
         pseudonyms: Turn identifiers into others that tell nothing without the key.
         since: Only what was signed from then on.
+        actor: Who wants it; noted in the audit log.
 
     Returns:
         What ``report.json`` holds: counts, and what was left out by reason.
@@ -154,7 +157,7 @@ def export_feedback(store: Store, out: Path, pseudonyms: Pseudonyms, since: date
         "checkpoints": dict(sorted(Counter(pair["checkpoint_digest"] for pair in preferences).items())),
     }
     write_atomically(out / REPORT, json.dumps(report, indent=2) + "\n")
-    store.note("export", "feedback.export", "feedback", corrections=len(corrections), preferences=len(preferences))
+    store.note(actor, "feedback.export", "feedback", corrections=len(corrections), preferences=len(preferences))
     return report
 
 

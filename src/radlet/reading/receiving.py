@@ -6,7 +6,8 @@ from radlet.data.film import Film
 from radlet.data.film_header import FilmHeader, read_film_header
 from radlet.data.images import read_film_bytes
 from radlet.reading.gate import GateSettings, GateVerdict, judge_film
-from radlet.reading.store.store import NewFilm, NewStudy, Store
+from radlet.reading.store.films import NewFilm, NewStudy
+from radlet.reading.store.store import Store
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ from radlet.core.errors import CheckpointError, ConfigError, DataError, RadletEr
 from radlet.reading.draft_queue import ClosedError, QueueFullError
 from radlet.reading.room import EndedError, NoFilmError
 from radlet.reading.store.store import NotThereError, StateError
-from radlet.reading.store.troubles import BusyError, FullError
+from radlet.reading.store.troubles import BusyError, FullError, UnwritableError
 
 _STATUS: tuple[tuple[type[RadletError], int], ...] = (
     (QueueFullError, 429),
     (BusyError, 503),
     (FullError, 507),
+    (UnwritableError, 503),
     (ClosedError, 503),
     (NotThereError, 404),
     (UnknownNameError, 404),

@@ -1,6 +1,8 @@
 """The process that listens."""
 
 import socket
+import threading
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -49,4 +51,33 @@ def serve(room: ReadingRoom, config: ServeConfig, listening: socket.socket, cons
     )
     log_to_stderr()
     console.print(f"[bold]The reading room is open:[/] [cyan]{address}[/]  (stop with Ctrl-C)", soft_wrap=True)
-    uvicorn.Server(settings).run(sockets=[listening])
+    _DrainingServer(settings, room, config.drain_s).run(sockets=[listening])
+
+
+class _DrainingServer(uvicorn.Server):
+    """Told to stop, it goes on until the drafts in line are written; new ones are turned away meanwhile (HTTP 503).
+
+    Texts can be saved and signed until then. Told a second time, it waits no longer.
+
+    Args:
+        settings: Of uvicorn.
+        room: Whose drafts are finished.
+        drain_s: For how long at most.
+    """
+
+    def __init__(self, settings: uvicorn.Config, room: ReadingRoom, drain_s: float) -> None:
+        super().__init__(settings)
+        self._room, self._drain_s = room, drain_s
+        self._draining = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop."""
+        if self._draining:
+            super().handle_exit(sig, frame)
+            return
+        self._draining = True
+        threading.Thread(target=self._drain, args=(sig, frame), name="draining", daemon=True).start()
+
+    def _drain(self, sig: int, frame: FrameType | None) -> None:
+        self._room.close(self._drain_s)
+        super().handle_exit(sig, frame)

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import numpy as np
+from fastapi.responses import StreamingResponse
 from numpy.typing import NDArray
+from starlette.types import Receive, Scope, Send
 
 from radlet.inference.drafter import DraftRequest
 from radlet.inference.engines.base import Sampling
@@ -62,6 +64,10 @@ class Hearing:
         return self._ticket
 
     async def __aexit__(self, *_: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Give the draft up, unless it has ended."""
         if not self._ended:
             self._queue.cancel(self._ticket)
 
@@ -83,6 +89,26 @@ class Hearing:
                 continue
             self._ended = True
             return told
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events.
+
+    Args:
+        events: To send.
+        end: Is called when there will be no more, also where the client has left before the first.
+    """
+
+    def __init__(self, events: AsyncIterator[str], end: Callable[[], None]) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        self._end = end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._end()
 
 
 def server_sent(event: Mapping[str, Any]) -> str:

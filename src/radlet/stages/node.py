@@ -81,7 +81,7 @@ def open_store(data_dir: Path, database: str | None) -> "Store":
     return Store(data_dir, database)
 
 
-def export(store: "Store", study: str, kind: str, checkpoint: Path | None) -> bytes:
+def export(store: "Store", study: str, kind: str, checkpoint: Path | None, actor: str) -> bytes:
     """Return the newest draft of a study as a file.
 
     Args:
@@ -89,6 +89,7 @@ def export(store: "Store", study: str, kind: str, checkpoint: Path | None) -> by
         study: Its identifier, or its Study Instance UID.
         kind: Of the file.
         checkpoint: That wrote the draft, to ask it where it looked.
+        actor: Who wants it; noted in the audit log.
 
     Raises:
         CheckpointError: The checkpoint cannot be loaded.
@@ -100,9 +101,9 @@ def export(store: "Store", study: str, kind: str, checkpoint: Path | None) -> by
     from radlet.reading.room import ReadingRoom, RoomSettings, ServedModel
 
     if checkpoint is None:
-        return report_file(store, study, kind, "command line")
+        return report_file(store, study, kind, actor)
     room = ReadingRoom(store, ServedModel.load(checkpoint), RoomSettings())
     try:
-        return report_file(store, study, kind, "command line", looking(room))
+        return report_file(store, study, kind, actor, looking(room))
     finally:
         room.close(0)

@@ -1,11 +1,13 @@
 """Stage `serve`: a model, a store and what is searched, behind the reading room's address."""
 
+import signal
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radlet.core.console import Progress
-from radlet.core.errors import ConfigError
+from radlet.core.errors import ConfigError, RadletError
 from radlet.data.manifests import read_examples
 from radlet.serving.settings import ServeConfig
 
@@ -102,19 +104,43 @@ def run(served: Served, config: ServeConfig, console: "Console") -> None:
     """Serve until the process is told to stop; what is under way is finished first.
 
     Raises:
-        ConfigError: The port is taken, or nobody could log in.
+        ConfigError: The port is taken, nobody could log in, or the certificate cannot be used.
         DataError: The store cannot be opened.
     """
     from radlet.reading.offline import stay_offline
     from radlet.serving.server import listen, serve
+    from radlet.serving.tls import check_tls
 
     # Before the model is loaded: what cannot be served should be told at once.
+    check_tls(config)
     check_accounts(config)
     listening = listen(config)
     # From here on nothing leaves this machine, whatever a library may try.
     stay_offline(config.peers)
     room = open_room(served, config, Progress())
+    _swap_at_hangup(room, served, console)
     try:
         serve(room, config, listening, console)
     finally:
         room.store.close()
+
+
+def _swap_at_hangup(room: "ReadingRoom", served: Served, console: "Console") -> None:
+    """At SIGHUP, load the checkpoint anew and let it write from then on; no request is dropped."""
+    from radlet.reading.room import ServedModel
+
+    one_at_a_time = threading.Lock()
+
+    def swap() -> None:
+        with one_at_a_time:
+            try:
+                model = ServedModel.load(served.checkpoint, served.name)
+                room.store.note("signal", "model.swap", model.identity.checkpoint_digest)
+            except RadletError as error:
+                console.print(f"The model stays the same: {error}", markup=False, soft_wrap=True)
+                return
+            room.swap(model)
+            console.print(f"The model is now {model.identity.checkpoint_digest[:12]}.", soft_wrap=True)
+
+    if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=swap, name="swapping", daemon=True).start())

@@ -20,8 +20,8 @@ KEY = Pseudonyms(b"k" * 32)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "room") as opened:
+def store(tmp_path: Path, database_url: str | None) -> Iterator[Store]:
+    with Store(tmp_path / "room", database_url) as opened:
         yield opened
 
 

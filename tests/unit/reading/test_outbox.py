@@ -7,7 +7,8 @@ from tests.fixtures.scripted_peer import ScriptedPeer
 
 from radlet.pacs.delivering import OutboxWorker
 from radlet.reading.outbox import Outbox, OutboxSettings
-from radlet.reading.store.store import NewFilm, NewStudy, StateError, Store
+from radlet.reading.store.films import NewFilm, NewStudy
+from radlet.reading.store.store import StateError, Store
 from radlet.reading.store.tables import OutboxRow
 
 
@@ -30,8 +31,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path) as opened:
+def store(tmp_path: Path, database_url: str | None) -> Iterator[Store]:
+    with Store(tmp_path, database_url) as opened:
         yield opened
 
 
@@ -62,6 +63,7 @@ def put(store: Store, clock: Clock, count: int, destination: str = "pacs") -> li
     return contents
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # 4,300 times to work are long on the other
 def test_a_peer_that_is_away_for_an_hour_gets_everything_afterwards_in_order(store: Store, clock: Clock) -> None:
     contents = put(store, clock, 20)
     peer = ScriptedPeer(is_away=True)

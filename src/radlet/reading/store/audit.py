@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from radlet.reading.store.tables import AuditRow, now
 
 FIRST = "0" * 64
 """What stands before the first line."""
-_LOCK = 0x7261646C
-"""Advisory lock of PostgreSQL under which the chain grows."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +42,12 @@ def append(session: Session, actor: str, action: str, subject: str, **detail: An
     """Add a line within the caller's transaction: what is done and its line are kept together or not at all.
 
     Args:
-        session: In a transaction that writes.
+        session: In a transaction that writes; there is one at a time.
         actor: Name of the account, or what acts by itself, like ``dicom``.
         action: What was done, like ``study.sign``.
         subject: Identifier of what it was done to.
         detail: Identifiers, counts and states; never a patient's name or text.
     """
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     last = session.scalars(select(AuditRow).order_by(AuditRow.number.desc()).limit(1)).first()
     # Databases keep microseconds, and JSON no other precision.
     row = AuditRow(

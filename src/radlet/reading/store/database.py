@@ -16,8 +16,14 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from radlet.core.errors import ConfigError, DataError
 
-BUSY_TIMEOUT_S = 30
-"""How long a writer waits for another one before it gives up."""
+BUSY_TIMEOUT_S = 30.0
+"""How long a writer waits for another one, or anybody for a connection, before giving up."""
+_CONNECT_TIMEOUT_S = 10
+"""How long PostgreSQL may take to answer a new connection."""
+_CONNECTIONS = 40
+"""Of one process: as many as it has threads that ask."""
+_WRITING = 0x7261646C
+"""Advisory lock of PostgreSQL that one writer holds at a time, as SQLite's writers do."""
 
 
 def sqlite_url(data_dir: Path) -> str:
@@ -39,24 +45,44 @@ def open_database(url: str) -> Engine:
     backend = address.get_backend_name()
     if backend not in ("sqlite", "postgresql"):
         raise ConfigError(f"database: '{backend}' is not supported. Give a URL of sqlite or postgresql+psycopg.")
-    # The parameters of a statement are patients' data: no error of the database's may quote them.
-    if backend == "sqlite":
-        engine = create_engine(address, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True)
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    else:
-        engine = create_engine(address.set(drivername="postgresql+psycopg"), pool_pre_ping=True, hide_parameters=True)
+    engine = _engine(address)
     try:
         upgrade(engine)
     except CommandError:
+        engine.dispose()
         raise DataError(
             "The database was written by a newer radlet: its tables are unknown to this one. Install that version."
         ) from None
     except SQLAlchemyError as error:
+        engine.dispose()
         # Not its text: it may hold the URL with its password.
         raise DataError(
-            f"The database cannot be opened ({type(error).__name__}). Check its URL and that it runs."
+            f"The database cannot be opened ({type(error).__name__}). Check its URL, that it runs, and that this user "
+            "may write to it."
         ) from None
+    return engine
+
+
+def for_reading(engine: Engine) -> Engine:
+    """Return an engine of the same connections whose transactions see one state of the database and change nothing."""
+    if engine.dialect.name == "postgresql":
+        return engine.execution_options(writes=False, isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return engine.execution_options(writes=False)
+
+
+def _engine(address: URL) -> Engine:
+    # The parameters of a statement are patients' data: no error of the database's may quote them.
+    shared = {"hide_parameters": True, "pool_timeout": BUSY_TIMEOUT_S, "max_overflow": _CONNECTIONS - 5}
+    if address.get_backend_name() == "sqlite":
+        engine = create_engine(address, connect_args={"timeout": BUSY_TIMEOUT_S}, **shared)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    address = address.set(drivername="postgresql+psycopg").update_query_dict(
+        {"connect_timeout": address.query.get("connect_timeout", str(_CONNECT_TIMEOUT_S))}
+    )
+    engine = create_engine(address, pool_pre_ping=True, **shared)
+    event.listen(engine, "begin", _begin_postgresql)
     return engine
 
 
@@ -105,3 +131,10 @@ def _begin_sqlite(connection: Connection) -> None:
     # A writer waits for its turn at the beginning; one that has read first could not wait any more.
     writes = connection.get_execution_options().get("writes", True)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    # One writer at a time, from the beginning: two could otherwise both make the same study, or wait for each other.
+    if connection.get_execution_options().get("writes", True):
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITING})")

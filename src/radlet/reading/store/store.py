@@ -4,18 +4,17 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, get_args
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session
 
 from radlet.core.errors import DataError
 from radlet.reading.store import audit
-from radlet.reading.store.database import open_database, sqlite_url
+from radlet.reading.store.database import for_reading, open_database, sqlite_url
+from radlet.reading.store.films import NewFilm, NewStudy, known_film, next_position, study_of, write_durably
 from radlet.reading.store.tables import (
     AuditRow,
     DraftRow,
@@ -27,11 +26,11 @@ from radlet.reading.store.tables import (
     StudyRow,
     StudyState,
     new_id,
-    now,
 )
-from radlet.reading.store.troubles import BusyError, troubles_told
+from radlet.reading.store.troubles import TroubleError, troubles_told
+from radlet.reading.store.worklist import listed, of_same_patient, page_of, taken_at, whole
 
-FILMS = "films"
+_AUDIT_PAGE = 500
 
 
 class NotThereError(DataError):
@@ -40,48 +39,6 @@ class NotThereError(DataError):
 
 class StateError(DataError):
     """What was asked does not go with the state of the study."""
-
-
-@dataclass(frozen=True)
-class NewStudy:
-    """A study as it comes in; see `StudyRow`."""
-
-    origin: str
-    study_uid: str | None = None
-    patient_id: str | None = None
-    patient_name: str | None = None
-    birth_date: str | None = None
-    sex: str | None = None
-    accession_number: str | None = None
-    study_date: str | None = None
-    description: str | None = None
-    indication: str | None = None
-    scanner: str | None = None
-
-
-@dataclass(frozen=True)
-class NewFilm:
-    """A film as it comes in.
-
-    Attributes:
-        content: The file, as it was received.
-        suffix: Of the file to write, like ``.dcm``.
-        height_px: Rows.
-        width_px: Columns.
-        sop_instance_uid: Of the DICOM object, if it is one.
-        series_uid: Likewise.
-        view: PA, AP or LATERAL, where known.
-        spacing_mm: Between rows and between columns.
-    """
-
-    content: bytes
-    suffix: str
-    height_px: int
-    width_px: int
-    sop_instance_uid: str | None = None
-    series_uid: str | None = None
-    view: str | None = None
-    spacing_mm: tuple[float, float] | None = None
 
 
 class Store:
@@ -93,15 +50,14 @@ class Store:
 
     Raises:
         ConfigError: The URL names no supported database.
-        DataError: The database cannot be opened.
+        DataError: The folder cannot be written, or the database cannot be opened.
     """
 
     def __init__(self, data_dir: Path, url: str | None = None) -> None:
-        # Films are patients' data: nobody else on the machine may read them.
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_folder(data_dir)
         self.data_dir = data_dir
         self._engine = open_database(url or sqlite_url(data_dir))
-        self._reading = self._engine.execution_options(writes=False)
+        self._reading = for_reading(self._engine)
 
     def close(self) -> None:
         """Close all connections."""
@@ -133,41 +89,28 @@ class Store:
         Returns:
             Identifier of the study, of the film, and whether it is new.
         """
-        known = self._known_film(film)
+        known = self._known(film)
         if known:
             return *known, False
         image_id = new_id()
-        path = Path(FILMS) / image_id[:2] / f"{image_id}{film.suffix}"
+        path = self.data_dir / film.path(image_id)
         with troubles_told():
-            write_durably(self.data_dir / path, film.content)
+            write_durably(path, film.content)
         try:
             with self.writing() as session:
-                row = self._study_of(session, study)
-                position = session.scalar(select(func.count()).where(ImageRow.study_id == row.id)) or 0
-                image = ImageRow(
-                    id=image_id,
-                    study_id=row.id,
-                    position=position,
-                    sop_instance_uid=film.sop_instance_uid,
-                    series_uid=film.series_uid,
-                    path=str(path),
-                    sha256=hashlib.sha256(film.content).hexdigest(),
-                    view=film.view,
-                    height_px=film.height_px,
-                    width_px=film.width_px,
-                    spacing_mm=list(film.spacing_mm) if film.spacing_mm else None,
-                )
+                row = study_of(session, study)
+                image = film.row(image_id, row.id, next_position(session, row))
                 session.add(image)
                 audit.append(session, actor, "film.add", image_id, study=row.id, sha256=image.sha256)
         except IntegrityError:
             # Another connection was faster with the same film.
-            (self.data_dir / path).unlink(missing_ok=True)
-            known = self._known_film(film)
+            path.unlink(missing_ok=True)
+            known = self._known(film)
             if known is None:
                 raise
             return *known, False
         except BaseException:
-            (self.data_dir / path).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             raise
         return row.id, image_id, True
 
@@ -182,16 +125,10 @@ class Store:
             limit: At most so many.
             offset: Passing over so many.
         """
-        wanted = select(StudyRow)
-        if state:
-            wanted = wanted.where(StudyRow.state == state)
-        if words:
-            fields = (StudyRow.patient_name, StudyRow.patient_id, StudyRow.accession_number, StudyRow.description)
-            wanted = wanted.where(or_(*(field.icontains(words, autoescape=True) for field in fields)))
+        wanted = listed(state, words)
         with self.reading() as session:
             total = session.scalar(select(func.count()).select_from(wanted.subquery())) or 0
-            page = wanted.options(selectinload(StudyRow.images)).order_by(StudyRow.received_at.desc(), StudyRow.id)
-            return list(session.scalars(page.limit(limit).offset(offset))), total
+            return list(session.scalars(page_of(wanted, limit, offset))), total
 
     def study(self, study_id: str) -> StudyRow:
         """Return a study with all that belongs to it.
@@ -200,7 +137,7 @@ class Store:
             NotThereError: There is none.
         """
         with self.reading() as session:
-            found = session.scalars(_whole(study_id)).first()
+            found = session.scalars(whole(study_id)).first()
         if found is None:
             raise NotThereError("There is no such study.")
         return found
@@ -217,7 +154,7 @@ class Store:
         try:
             with self.reading() as session:
                 session.execute(select(1))
-        except (SQLAlchemyError, BusyError):
+        except (SQLAlchemyError, TroubleError):
             return False
         return True
 
@@ -225,10 +162,8 @@ class Store:
         """Return earlier studies of the same patient, the latest first."""
         if not study.patient_id:
             return []
-        same = select(StudyRow).where(StudyRow.patient_id == study.patient_id, StudyRow.id != study.id)
         with self.reading() as session:
-            found = session.scalars(same.options(selectinload(StudyRow.images), selectinload(StudyRow.signatures)))
-            return sorted(found, key=_taken, reverse=True)
+            return sorted(session.scalars(of_same_patient(study)), key=taken_at, reverse=True)
 
     def image(self, image_id: str) -> ImageRow:
         """Return a film.
@@ -355,49 +290,30 @@ class Store:
 
     def audit_lines(self) -> Iterator[AuditRow]:
         """Yield the audit log from its beginning."""
+        # Page by page: no cursor stays open in the database where somebody stops reading.
+        page = select(AuditRow).order_by(AuditRow.number).limit(_AUDIT_PAGE)
         with self.reading() as session:
-            yield from session.scalars(select(AuditRow).order_by(AuditRow.number), execution_options={"yield_per": 500})
+            rows = session.scalars(page).all()
+            while rows:
+                yield from rows
+                rows = session.scalars(page.where(AuditRow.number > rows[-1].number)).all()
 
-    def _known_film(self, film: NewFilm) -> tuple[str, str] | None:
-        if film.sop_instance_uid is None:
-            return None
+    def _known(self, film: NewFilm) -> tuple[str, str] | None:
         with self.reading() as session:
-            found = session.scalars(select(ImageRow).where(ImageRow.sop_instance_uid == film.sop_instance_uid)).first()
-        return (found.study_id, found.id) if found else None
-
-    def _study_of(self, session: Session, study: NewStudy) -> StudyRow:
-        found = None
-        if study.study_uid:
-            found = session.scalars(select(StudyRow).where(StudyRow.study_uid == study.study_uid)).first()
-        if found is None:
-            found = StudyRow(id=new_id(), **vars(study))
-            session.add(found)
-            session.flush()
-        return found
+            return known_film(session, film)
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, so that it is there after a kill of the process and of the machine."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f".{path.name}.{new_id()}.tmp")
+def _make_folder(data_dir: Path) -> None:
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _whole(study_id: str) -> Select[StudyRow]:
-    parts = (StudyRow.images, StudyRow.drafts, StudyRow.edits, StudyRow.signatures)
-    return select(StudyRow).where(StudyRow.id == study_id).options(*(selectinload(part) for part in parts))
+        # Films are patients' data: nobody else on the machine may read them.
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise DataError(f"{data_dir} cannot be made ({error.strerror}). Give another data_dir.") from None
+    if not os.access(data_dir, os.W_OK | os.X_OK):
+        raise DataError(
+            f"{data_dir} cannot be written: it is read-only, or belongs to another user. Let this user write there, or "
+            "give another data_dir."
+        )
 
 
 def _get(session: Session, study_id: str) -> StudyRow:
@@ -409,7 +325,3 @@ def _get(session: Session, study_id: str) -> StudyRow:
 
 def _last_draft(study: StudyRow) -> str | None:
     return study.drafts[-1].id if study.drafts else None
-
-
-def _taken(study: StudyRow) -> tuple[str, datetime]:
-    return study.study_date or "", study.received_at or now()

@@ -13,7 +13,7 @@ OutboxState = Literal["waiting", "sent", "dead"]
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC; SQLite keeps no zone, so it is put back when read."""
+    """A moment in UTC: SQLite keeps no zone, and PostgreSQL tells moments in the zone of its own settings."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -25,8 +25,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Give SQLite's moments their zone."""
-        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+        """Give the moment its zone."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def now() -> datetime:

@@ -1,18 +1,28 @@
-"""What keeps a store from answering for a while, in words for whoever asked: it is busy, or the disk is full."""
+"""What keeps a store from answering for a while, in words for whoever asked: it is busy, full, or read-only."""
 
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from radlet.core.errors import RadletError
 
 RETRY_AFTER_S = 10
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
+# disk_full (PostgreSQL, appendix A: class 53).
+_FULL_CODES = ("53100", "SQLITE_FULL")
+# insufficient_privilege, read_only_sql_transaction.
+_UNWRITABLE_CODES = ("42501", "25006", "SQLITE_PERM")
 
 
-class BusyError(RadletError):
+class TroubleError(RadletError):
+    """The store cannot keep anything now; what was sent is to be sent again."""
+
+
+class BusyError(TroubleError):
     """The database did not answer in time: another process holds it, or it is down; nothing was changed."""
 
     retry_after_s = RETRY_AFTER_S
@@ -24,11 +34,21 @@ class BusyError(RadletError):
         )
 
 
-class FullError(RadletError):
+class FullError(TroubleError):
     """There is no room for what was to be kept; nothing was."""
 
     def __init__(self) -> None:
         super().__init__("The disk of the reading room is full: nothing was kept. Make room, then send it again.")
+
+
+class UnwritableError(TroubleError):
+    """Nothing can be kept until somebody lets the service write again; nothing was."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The reading room cannot write to its folder or database: it is read-only, or belongs to another user. "
+            "Nothing was kept. Whoever runs it must let it write, then send it again."
+        )
 
 
 @contextmanager
@@ -38,15 +58,34 @@ def troubles_told() -> Iterator[None]:
     Raises:
         BusyError: The database does not answer.
         FullError: The disk is full.
+        UnwritableError: The disk, or the database, takes no changes.
     """
     try:
         yield
-    except OperationalError as error:
-        # The driver's own text stays out: PostgreSQL quotes rows in it.
-        if "disk is full" in str(error.orig) or "disk full" in str(error.orig):
-            raise FullError from None
+    except PoolTimeoutError:
+        # All connections are held by those who wait themselves.
         raise BusyError from None
+    except DBAPIError as error:
+        # The driver's own text stays out: PostgreSQL quotes rows in it.
+        told = _told(error)
+        if told is None:
+            raise
+        raise told from None
     except OSError as error:
         if error.errno in _FULL:
             raise FullError from None
+        if error.errno in _UNWRITABLE:
+            raise UnwritableError from None
         raise
+
+
+def _told(error: DBAPIError) -> TroubleError | None:
+    """Return what a driver's error means for whoever asked; None where the question was at fault."""
+    # SQLSTATE of PostgreSQL; name of SQLite's extended result code.
+    code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", None) or ""
+    words = str(error.orig)
+    if code in _FULL_CODES or "disk is full" in words:
+        return FullError()
+    if code in _UNWRITABLE_CODES or code.startswith("SQLITE_READONLY"):
+        return UnwritableError()
+    return BusyError() if isinstance(error, OperationalError | InterfaceError) else None

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from radlet.core.errors import ConfigError, DataError, UnknownNameError
+from radlet.core.runs import sha256_file
 from radlet.inference.drafter import DraftRequest
 from radlet.inference.engines.base import Sampling
 from radlet.reading.room import EndedError, ModelIdentity, ReadingRoom
-from radlet.serving.telling import Hearing, server_sent
+from radlet.serving.access import Calling
+from radlet.serving.telling import EventStream, Hearing, server_sent
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
@@ -93,6 +95,12 @@ class ChatRequest(_Lenient):
     stream_options: StreamOptions | None = None
 
 
+def note_asked(room: ReadingRoom, actor: str, action: str, films: tuple[Path, ...]) -> None:
+    """Note in the audit log who has the model write about a film that is not kept, by the digest of its file."""
+    subject = sha256_file(films[0]) if films else "no film"
+    room.store.note(actor, action, subject, model=room.identity.name, checkpoint=room.identity.checkpoint_digest)
+
+
 @router.get("/models")
 def list_models(room: Room) -> dict[str, Any]:
     """List the model that is served."""
@@ -107,8 +115,13 @@ def retrieve_model(name: str, room: Room) -> dict[str, Any]:
 
 
 @router.post("/chat/completions", response_model=None)
-async def complete(asked: ChatRequest, room: Room, request: Request) -> dict[str, Any] | StreamingResponse:
-    """Write an answer: whole, or as server-sent events while it is written."""
+async def complete(
+    asked: ChatRequest, room: Room, caller: Calling, request: Request
+) -> dict[str, Any] | StreamingResponse:
+    """Write an answer: whole, or as server-sent events while it is written.
+
+    Who asked which model about which film is in the audit log; what was asked and answered is not.
+    """
     _check_model(asked.model, room)
     folder = TemporaryDirectory(prefix="radlet-")
     try:
@@ -116,6 +129,7 @@ async def complete(asked: ChatRequest, room: Room, request: Request) -> dict[str
         # Off the loop: reading and judging a film takes long enough to hold everybody else up.
         paths, films = await to_thread(_films, asked, Path(folder.name), room, report=not words)
         sampling = _sampling(asked, room)
+        await to_thread(note_asked, room, caller.name, "model.chat", paths)
         request_ = DraftRequest(paths, None, words or None)
         hearing = Hearing(room.queue, request_, sampling, films, whole=not asked.stream)
         del films
@@ -131,8 +145,13 @@ async def complete(asked: ChatRequest, room: Room, request: Request) -> dict[str
     }
     if asked.stream:
         usage = bool(asked.stream_options and asked.stream_options.include_usage)
-        events = _events(hearing, head, ticket.num_prompt_tokens, usage, folder)
-        return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        events = _events(hearing, head, ticket.num_prompt_tokens, usage)
+
+        def end() -> None:
+            hearing.leave()
+            folder.cleanup()
+
+        return EventStream(events, end)
     try:
         told = await hearing.end(request.is_disconnected)
     finally:
@@ -156,30 +175,24 @@ async def complete(asked: ChatRequest, room: Room, request: Request) -> dict[str
     }
 
 
-async def _events(
-    hearing: Hearing, head: dict[str, Any], num_prompt_tokens: int, usage: bool, folder: "TemporaryDirectory[str]"
-) -> AsyncIterator[str]:
+async def _events(hearing: Hearing, head: dict[str, Any], num_prompt_tokens: int, usage: bool) -> AsyncIterator[str]:
     def event(delta: dict[str, Any], reason: str | None = None) -> str:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
         return server_sent({**head, "object": "chat.completion.chunk", "choices": [choice]})
 
-    try:
-        yield event({"role": "assistant", "content": ""})
-        async for told in hearing:
-            if told.text:
-                yield event({"content": told.text})
-            if told.ended in ("stop", "length"):
-                yield event({}, told.ended)
-                if usage:
-                    counted = _usage(num_prompt_tokens, told.num_tokens)
-                    yield server_sent({**head, "object": "chat.completion.chunk", "choices": [], "usage": counted})
-            elif told.ended:
-                error = {"message": str(EndedError(told.ended)), "type": "api_error", "param": None, "code": 504}
-                yield server_sent({"error": error})
-        yield "data: [DONE]\n\n"
-    finally:
-        await hearing.__aexit__()
-        folder.cleanup()
+    yield event({"role": "assistant", "content": ""})
+    async for told in hearing:
+        if told.text:
+            yield event({"content": told.text})
+        if told.ended in ("stop", "length"):
+            yield event({}, told.ended)
+            if usage:
+                counted = _usage(num_prompt_tokens, told.num_tokens)
+                yield server_sent({**head, "object": "chat.completion.chunk", "choices": [], "usage": counted})
+        elif told.ended:
+            error = {"message": str(EndedError(told.ended)), "type": "api_error", "param": None, "code": 504}
+            yield server_sent({"error": error})
+    yield "data: [DONE]\n\n"
 
 
 def _usage(prompt: int, completion: int) -> dict[str, int]:

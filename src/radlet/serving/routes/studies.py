@@ -27,8 +27,8 @@ from radlet.reading.store.tables import StudyState, now
 from radlet.serving import forms
 from radlet.serving.access import Calling
 from radlet.serving.looks import Looking
-from radlet.serving.routes.openai import Room
-from radlet.serving.telling import Hearing, server_sent
+from radlet.serving.routes.openai import Room, note_asked
+from radlet.serving.telling import EventStream, Hearing, server_sent
 
 router = APIRouter(prefix="/api", tags=["Reading room"])
 
@@ -111,10 +111,8 @@ async def draft(study_id: str, room: Room, caller: Calling) -> StreamingResponse
                     yield server_sent({"draft": forms.Draft.of(row, room.identity.notice).model_dump(mode="json")})
         except RadletError as error:
             yield server_sent({"error": str(error)})
-        finally:
-            await hearing.__aexit__()
 
-    return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    return EventStream(events(), hearing.leave)
 
 
 @router.post("/studies/{study_id}/question")
@@ -122,6 +120,8 @@ def question(study_id: str, asked: forms.Question, room: Room, caller: Calling, 
     """Ask the model something about the film that drafts are written from."""
     found = room.ask(study_id, caller.name)
     looks.note(caller, study_id)
+    identity = room.identity
+    room.store.note(caller.name, "model.ask", study_id, model=identity.name, checkpoint=identity.checkpoint_digest)
     text, _ = room.write(replace(found.request, question=asked.question), None)
     return forms.Answer(question=asked.question, answer=text, notice=room.identity.notice)
 
@@ -208,7 +208,7 @@ def film(image_id: str, room: Room, caller: Calling, looks: Looking) -> Response
 
 @router.post("/drafts")
 def draft_film(
-    room: Room, film: UploadFile, indication: Annotated[str | None, Form(max_length=2_000)] = None
+    room: Room, caller: Calling, film: UploadFile, indication: Annotated[str | None, Form(max_length=2_000)] = None
 ) -> forms.WholeDraft:
     """Draft a report about one film that is not kept, with all it rests on.
 
@@ -218,6 +218,7 @@ def draft_film(
     with TemporaryDirectory(prefix="radlet-") as folder:
         path = Path(folder) / "film"
         path.write_bytes(read.content)
+        note_asked(room, caller.name, "model.draft", (path,))
         near = _similar(room, path, room.settings.num_similar)
         if not read.verdict.passed:
             return forms.WholeDraft(gate=read.verdict, draft=None, evidence=[], similar=near)

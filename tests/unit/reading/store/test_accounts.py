@@ -16,8 +16,8 @@ CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path) as opened:
+def store(tmp_path: Path, database_url: str | None) -> Iterator[Store]:
+    with Store(tmp_path, database_url) as opened:
         yield opened
 
 

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,16 +13,17 @@ from sqlalchemy import text
 
 from radlet.core.errors import ConfigError, DataError
 from radlet.reading.store import audit
-from radlet.reading.store.database import open_database
-from radlet.reading.store.store import NewFilm, NewStudy, NotThereError, StateError, Store
+from radlet.reading.store.database import open_database, sqlite_url
+from radlet.reading.store.films import NewFilm, NewStudy
+from radlet.reading.store.store import NotThereError, StateError, Store
 from radlet.reading.store.tables import Base, DraftRow
 
 STUDY = NewStudy(origin="upload", study_uid="1.2.3", patient_id="P1", patient_name="DOE^JANE", study_date="20260102")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    with Store(tmp_path / "data") as opened:
+def store(tmp_path: Path, database_url: str | None) -> Iterator[Store]:
+    with Store(tmp_path / "data", database_url) as opened:
         yield opened
 
 
@@ -46,10 +48,11 @@ def draft(study_id: str, image_id: str) -> DraftRow:
     )
 
 
-def test_the_migrations_make_the_tables_that_the_code_has(tmp_path: Path) -> None:
-    engine = open_database(f"sqlite:///{tmp_path / 'a.sqlite'}")
+def test_the_migrations_make_the_tables_that_the_code_has(tmp_path: Path, database_url: str | None) -> None:
+    engine = open_database(database_url or sqlite_url(tmp_path))
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    engine.dispose()
 
 
 def test_a_film_is_kept_once_and_its_file_is_what_came_in(store: Store) -> None:
@@ -177,18 +180,20 @@ def test_a_tampered_audit_log_is_found(store: Store, tamper: str) -> None:
     assert broken == (1 if "number = 1" in tamper else 2)
 
 
-def test_a_killed_process_leaves_no_half_study(tmp_path: Path) -> None:
+def test_a_killed_process_leaves_no_half_study(tmp_path: Path, database_url: str | None) -> None:
     program = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
         "from tests.unit.reading.store.test_store import STUDY, film\n"
         "from radlet.reading.store.store import Store\n"
-        "store = Store(Path(sys.argv[1]))\n"
+        "store = Store(Path(sys.argv[1]), sys.argv[3] or None)\n"
         "for number in range(100000):\n"
         "    store.add_film(STUDY, film(number), 'dicom'); print(number, flush=True)\n"
     )
     root = Path(__file__).parents[4]
     process = subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path / "data"), str(root)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, str(tmp_path / "data"), str(root), database_url or ""],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     told = [int(process.stdout.readline()) for _ in range(5)]
@@ -196,7 +201,7 @@ def test_a_killed_process_leaves_no_half_study(tmp_path: Path) -> None:
     told += [int(line) for line in process.stdout]
     process.wait()
     process.stdout.close()
-    with Store(tmp_path / "data") as store:
+    with Store(tmp_path / "data", database_url) as store:
         images = store.worklist()[0][0].images
         assert [image.position for image in images] == list(range(len(images)))
         assert len(images) >= len(told)
@@ -214,8 +219,8 @@ def test_a_wrong_url_is_told_without_its_password(tmp_path: Path) -> None:
     assert str(tmp_path) not in str(told.value)
 
 
-def test_a_database_of_a_newer_version_is_refused(store: Store) -> None:
+def test_a_database_of_a_newer_version_is_refused(store: Store, database_url: str | None) -> None:
     with store.writing() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(DataError, match="newer radlet"):
-        Store(store.data_dir)
+        Store(store.data_dir, database_url)

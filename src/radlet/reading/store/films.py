@@ -1,0 +1,119 @@
+"""Films as they come in: their files, which are on the disk before the rows that speak of them."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from radlet.reading.store.tables import ImageRow, StudyRow, new_id
+
+FILMS = "films"
+
+
+@dataclass(frozen=True)
+class NewStudy:
+    """A study as it comes in; see `StudyRow`."""
+
+    origin: str
+    study_uid: str | None = None
+    patient_id: str | None = None
+    patient_name: str | None = None
+    birth_date: str | None = None
+    sex: str | None = None
+    accession_number: str | None = None
+    study_date: str | None = None
+    description: str | None = None
+    indication: str | None = None
+    scanner: str | None = None
+
+
+@dataclass(frozen=True)
+class NewFilm:
+    """A film as it comes in.
+
+    Attributes:
+        content: The file, as it was received.
+        suffix: Of the file to write, like ``.dcm``.
+        height_px: Rows.
+        width_px: Columns.
+        sop_instance_uid: Of the DICOM object, if it is one.
+        series_uid: Likewise.
+        view: PA, AP or LATERAL, where known.
+        spacing_mm: Between rows and between columns.
+    """
+
+    content: bytes
+    suffix: str
+    height_px: int
+    width_px: int
+    sop_instance_uid: str | None = None
+    series_uid: str | None = None
+    view: str | None = None
+    spacing_mm: tuple[float, float] | None = None
+
+    def row(self, image_id: str, study_id: str, position: int) -> ImageRow:
+        """Return the row that speaks of it."""
+        return ImageRow(
+            id=image_id,
+            study_id=study_id,
+            position=position,
+            sop_instance_uid=self.sop_instance_uid,
+            series_uid=self.series_uid,
+            path=str(self.path(image_id)),
+            sha256=hashlib.sha256(self.content).hexdigest(),
+            view=self.view,
+            height_px=self.height_px,
+            width_px=self.width_px,
+            spacing_mm=list(self.spacing_mm) if self.spacing_mm else None,
+        )
+
+    def path(self, image_id: str) -> Path:
+        """Return where its file stands in the data folder: it tells nothing but the identifier."""
+        return Path(FILMS) / image_id[:2] / f"{image_id}{self.suffix}"
+
+
+def known_film(session: Session, film: NewFilm) -> tuple[str, str] | None:
+    """Return the identifiers of study and film, where one of that SOP Instance UID is kept."""
+    if film.sop_instance_uid is None:
+        return None
+    found = session.scalars(select(ImageRow).where(ImageRow.sop_instance_uid == film.sop_instance_uid)).first()
+    return (found.study_id, found.id) if found else None
+
+
+def study_of(session: Session, study: NewStudy) -> StudyRow:
+    """Return the study of that Study Instance UID; it is made where there is none."""
+    found = None
+    if study.study_uid:
+        found = session.scalars(select(StudyRow).where(StudyRow.study_uid == study.study_uid)).first()
+    if found is None:
+        found = StudyRow(id=new_id(), **vars(study))
+        session.add(found)
+        session.flush()
+    return found
+
+
+def next_position(session: Session, study: StudyRow) -> int:
+    """Return where the next film of a study stands."""
+    return session.scalar(select(func.count()).where(ImageRow.study_id == study.id)) or 0
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, so that it is there after a kill of the process and of the machine."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_name(f".{path.name}.{new_id()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    finally:
+        temporary.unlink(missing_ok=True)

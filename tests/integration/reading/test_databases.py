@@ -1,0 +1,170 @@
+"""Several processes on one store, and the commands on it, whichever database it is."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from tests.fixtures.databases import PASSWORD, PostgresServer
+from typer.testing import CliRunner, Result
+
+from radlet.cli import app
+from radlet.core.errors import DataError
+from radlet.reading.store import audit, database
+from radlet.reading.store.films import NewFilm, NewStudy
+from radlet.reading.store.store import Store
+from radlet.reading.store.tables import DraftRow
+from radlet.reading.store.troubles import BusyError, UnwritableError
+
+WRITER = """
+import json, sys
+from pathlib import Path
+from radlet.reading.store.films import NewFilm, NewStudy
+from radlet.reading.store.store import StateError, Store
+
+print("ready", flush=True)
+sys.stdin.readline()
+told = {"new": 0, "signed": 0}
+# The tables are made by whoever comes first.
+with Store(Path(sys.argv[1]), sys.argv[2] or None) as store:
+    for number in range(12):
+        study = NewStudy("dicom", study_uid=f"1.2.{number // 4}", patient_id="P1")
+        film = NewFilm(b"film", ".dcm", 10, 8, sop_instance_uid=f"1.2.3.{number}")
+        study_id, _, new = store.add_film(study, film, sys.argv[3])
+        told["new"] += new
+        if number % 4 == 3:
+            try:
+                store.sign(study_id, f"By {sys.argv[3]}.", sys.argv[3])
+                told["signed"] += 1
+            except StateError:
+                pass
+print(json.dumps(told))
+"""
+
+
+def test_two_processes_make_the_tables_keep_films_once_and_sign_once(tmp_path: Path, database_url: str | None) -> None:
+    arguments = (str(tmp_path / "room"), database_url or "")
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, *arguments, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for name in ("anna", "otto")
+    ]
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+    told: Counter[str] = Counter()
+    for writer in writers:
+        told.update(json.loads(writer.communicate()[0]))
+    assert told == {"new": 12, "signed": 3}
+    with Store(tmp_path / "room", database_url) as store:
+        studies, total = store.worklist()
+        assert total == 3
+        assert all([image.position for image in study.images] == [0, 1, 2, 3] for study in studies)
+        assert [len(store.study(study.id).signatures) for study in studies] == [1, 1, 1]
+        verdict = audit.verify(store.audit_lines())
+        assert (verdict.broken_at, verdict.num_lines) == (None, 15)
+    assert len(list((tmp_path / "room" / "films").rglob("*.dcm"))) == 12
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer, new_database: Callable[[], str]) -> str:
+    return postgres.url(new_database())
+
+
+def radlet(*arguments: object, stdin: str = "") -> Result:
+    told = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
+    if told.exception and not isinstance(told.exception, SystemExit):
+        raise told.exception
+    assert PASSWORD not in told.output
+    assert "S3cret" not in told.output
+    return told
+
+
+def test_the_commands_work_on_postgresql_and_never_say_its_password(tmp_path: Path, postgres_url: str) -> None:
+    room, recipe = tmp_path / "room", tmp_path / "serve.toml"
+    recipe.write_text(f'data_dir = "{room}"\ndatabase = "{postgres_url}"\n')
+    told = radlet("account", "add", "anna", "--role", "reader", "--recipe", recipe, stdin="correct horse battery\n")
+    assert told.exit_code == 0
+    with Store(room, postgres_url) as store:
+        film = NewFilm(_png(tmp_path), ".png", 40, 36)
+        study_id, image_id, _ = store.add_film(NewStudy("upload", patient_name="DOE^JANE"), film, "anna")
+        store.add_draft(_draft(study_id, image_id), "model")
+        store.sign(study_id, "Mrs. Doe is well.", "anna")
+    out = tmp_path / "out"
+    assert radlet("feedback", "export", "--data-dir", room, "--out", out, "--database", postgres_url).exit_code == 0
+    assert json.loads((out / "preferences.jsonl").read_text())["chosen"] == "Mrs. XXXX is well."
+    assert "0 delivered, 0 not" in radlet("outbox", "list", room, "--database", postgres_url).stdout
+    verified = radlet("audit", "verify", "--recipe", recipe)
+    assert verified.exit_code == 0
+    assert "5 lines, unbroken" in verified.output
+    lines = [json.loads(line) for line in radlet("audit", "show", "--recipe", recipe).stdout.splitlines()]
+    assert [line["action"] for line in lines][-1] == "feedback.export"
+    with Store(room, postgres_url) as store, store.writing() as session:
+        session.execute(text("UPDATE audit SET actor = 'otto' WHERE number = 3"))
+    verified = radlet("audit", "verify", "--recipe", recipe)
+    assert (verified.exit_code, "line 3 does not follow" in verified.output) == (1, True)
+    assert not list(room.glob("*.sqlite*"))
+
+
+def test_a_database_that_cannot_be_reached_is_told_without_its_password(
+    tmp_path: Path, postgres: PostgresServer, postgres_url: str
+) -> None:
+    wrong = [
+        postgres_url.replace(f":{postgres.port}/", ":1/"),
+        postgres.url("none"),
+        postgres.url("postgres", "wrong-S3cret"),
+        f"{postgres_url}?nonsense=S3cret",
+    ]
+    for url in wrong:
+        with pytest.raises(DataError, match="cannot be opened") as told:
+            Store(tmp_path, url)
+        assert told.value.__suppress_context__
+        assert "S3cret" not in f"{told.value!r} {told.value.__cause__!r}"
+
+
+def test_postgresql_that_is_busy_down_or_read_only_is_told(
+    tmp_path: Path, postgres: PostgresServer, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.2)
+    name = postgres_url.rpartition("/")[2]
+    with Store(tmp_path, postgres_url) as store:
+        study = store.add_film(NewStudy("upload"), NewFilm(b"x", ".png", 1, 1), "anna")[0]
+        with postgres.connect(name) as other:
+            other.execute("BEGIN")
+            other.execute(f"SELECT pg_advisory_xact_lock({database._WRITING})")
+            with pytest.raises(BusyError):
+                store.save_edit(study, "x", "anna")
+            assert store.worklist()[1] == 1, "readers do not wait"
+            other.execute("ROLLBACK")
+        # A restart of the server: connections that were open are found dead before they are used.
+        postgres.hang_up(name)
+        assert store.save_edit(study, "x", "anna").text == "x"
+        postgres.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        postgres.hang_up(name)
+        with pytest.raises(UnwritableError):
+            store.add_film(NewStudy("upload"), NewFilm(b"y", ".png", 1, 1), "anna")
+        assert len(list((tmp_path / "films").rglob("*.png"))) == 1
+        assert audit.verify(store.audit_lines()).broken_at is None
+
+
+def _png(folder: Path) -> bytes:
+    from tests.fixtures.noise_films import write_noise
+
+    return write_noise(folder / "noise.png", 1).read_bytes()
+
+
+def _draft(study_id: str, image_id: str) -> DraftRow:
+    words = ("model", "checkpoint_digest", "image_path_digest", "engine", "prompt", "radlet_version")
+    row = DraftRow(study_id=study_id, image_id=image_id, text="Clear.", sampling={}, gate={}, seconds=1.0)
+    for name in words:
+        setattr(row, name, "x")
+    return row
