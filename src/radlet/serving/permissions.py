@@ -58,6 +58,7 @@ PERMISSIONS = (
     Permission("POST", "/api/studies/{study_id}/draft", READER | MACHINE),
     Permission("POST", "/api/studies/{study_id}/question", READER | MACHINE),
     Permission("GET", "/api/studies/{study_id}/gate", READER | MACHINE),
+    Permission("GET", "/api/studies/{study_id}/meanwhile", READER),
     Permission("GET", "/api/studies/{study_id}/similar", READER | MACHINE),
     Permission("GET", "/api/statistics", READER | ADMIN | MACHINE),
     Permission("GET", "/api/studies/{study_id}/drafts/{draft_id}/sentences/{number}", READER | MACHINE),

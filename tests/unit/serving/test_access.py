@@ -33,6 +33,7 @@ EXPECTED = {
     ("GET", "/api/session"): "reader admin machine",
     ("GET", "/api/model"): "reader admin machine",
     ("POST", "/logout"): "reader admin",
+    ("GET", "/api/studies/{study_id}/meanwhile"): "reader",
     ("PUT", "/api/studies/{study_id}/report"): "reader",
     ("POST", "/api/studies/{study_id}/signature"): "reader",
     ("POST", "/api/studies/{study_id}/reopen"): "reader",

@@ -10,6 +10,7 @@ import * as keys from "./keys.js";
 import { anyUnsaved, belongTo, forgetAll, keepLiking } from "./kept.js";
 import { putAway, warn } from "./notices.js";
 import * as panels from "./panels.js";
+import * as presence from "./presence.js";
 import * as printing from "./printing.js";
 import { addressed, open, reading, study } from "./reading.js";
 import * as upload from "./upload.js";
@@ -18,7 +19,7 @@ import * as worklist from "./worklist.js";
 
 function makeReport() {
   find("#report").append(
-    make("header", { id: "patient" }),
+    make("header", { id: "patient" }, make("div", { id: "facts" }), make("div", { id: "colleagues", role: "status" })),
     make("section", { id: "draft", "aria-label": "AI draft", "aria-live": "off" }),
     make("section", { id: "own", "aria-label": "Your report" }),
     make("section", { id: "panels", "aria-label": "About the study" }),
@@ -27,7 +28,7 @@ function makeReport() {
     document.body.classList.add("open");
     const { indication, description, sex } = study();
     const facts = [taken(study()), sex, description].filter(Boolean).join(" · ");
-    find("#patient").replaceChildren(make("h2", { text: patient(study()) }), make("p", { class: "quiet", text: facts }), indication ? make("p", { text: `Indication: ${indication}` }) : "");
+    find("#facts").replaceChildren(make("h2", { text: patient(study()) }), make("p", { class: "quiet", text: facts }), indication ? make("p", { text: `Indication: ${indication}` }) : "");
   });
 }
 
@@ -108,7 +109,7 @@ const ACTIONS = {
 
 async function begin() {
   makeReport();
-  for (const part of [films, evidence, draftView, editor, panels, worklist, upload, printing]) part.begin();
+  for (const part of [films, evidence, draftView, editor, panels, presence, worklist, upload, printing]) part.begin();
   films.choose("window");
   keys.begin(ACTIONS);
   find("#theme").addEventListener("click", turnTheme);
