@@ -40,6 +40,7 @@ PERMISSIONS = (
     Permission("GET", "/metrics", ADMIN | MACHINE),
     Permission("GET", "/openapi.json", READER | ADMIN | MACHINE),
     Permission("GET", "/", READER | ADMIN),
+    Permission("GET", "/dashboard", READER | ADMIN),
     Permission("GET", "/static/{name}", ANYBODY),
     Permission("GET", "/login", ANYBODY),
     Permission("POST", "/login", ANYBODY),

@@ -50,7 +50,7 @@ class OvertakenError(StateError):
     def __init__(self) -> None:
         super().__init__(
             "Another text of this study was saved or signed after the one that yours was written from. Nothing was "
-            "changed. Read the study anew, compare, and send your text with `based_on` naming the last edit or signature."
+            "changed. Read the study anew, compare, and send yours with `based_on` naming the last edit or signature."
         )
 
 

@@ -25,15 +25,16 @@ export class Problem extends Error {
   }
 }
 
+const NOBODY = { account: null, roles: [], csrf: null };
 let session = null;
 
 /** Return who one is; asked once, and anew after a problem with it. */
 export function whoAmI() {
   session ??= fetch("/api/session", { redirect: "error" })
-    .then((answer) => (answer.ok ? answer.json() : { account: null, csrf: null }))
+    .then((answer) => (answer.ok ? answer.json() : NOBODY))
     .catch(() => {
       session = null;
-      return { account: null, csrf: null };
+      return NOBODY;
     });
   return session;
 }
@@ -75,6 +76,8 @@ const told = async (path, options) => (await ask(path, options)).json();
 const at = (studyId) => `/api/studies/${encodeURIComponent(studyId)}`;
 
 export const model = () => told("/api/model");
+export const statistics = (days) => told(`/api/statistics?days=${encodeURIComponent(days)}`);
+export const drift = () => told("/api/drift");
 export const study = (id) => told(at(id));
 export const gate = (id) => told(`${at(id)}/gate`);
 export const similar = (id) => told(`${at(id)}/similar`);

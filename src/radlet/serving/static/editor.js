@@ -8,6 +8,7 @@ import { aside, bringBack, forgetUnsaved, goOnFrom, keepUnsaved, putAside, unsav
 import { tell, warn } from "./notices.js";
 import { draft, lastText, reading, refresh, speak, study, textToEdit, time } from "./reading.js";
 import { counted, moment } from "./words.js";
+import * as worklist from "./worklist.js";
 
 const MOST_SIGNS = 20_000;
 const TYPING_MS = 120;
@@ -207,16 +208,20 @@ export function sign() {
     make("p", { text: "With your signature you, not the model, answer for this text. You have looked at the film." }),
     make(
       "form",
-      { method: "dialog", class: "row", on: { submit: (event) => event.submitter?.value === "sign" && signed(text) } },
+      { method: "dialog", class: "row", on: { submit: ({ submitter }) => ["sign", "next"].includes(submitter?.value) && signed(text, submitter.value === "next") } },
       make("button", { value: "sign", class: "main", autofocus: true, text: "Sign" }),
+      make("button", { value: "next", title: "Sign and go to the next study (Ctrl+Enter)", "aria-keyshortcuts": "Control+Enter", text: "Sign, next study" }),
       make("button", { value: "no", text: "Not yet" }),
     ),
   );
+  dialog.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.repeat) find("[value=next]", dialog).click();
+  });
   document.body.append(dialog);
   dialog.showModal();
 }
 
-async function signed(text) {
+async function signed(text, goOn) {
   const { id, last_text: last } = study();
   const basedOn = unsaved(id) === null ? last : writtenFrom(id);
   try {
@@ -231,7 +236,8 @@ async function signed(text) {
   forgetUnsaved(id);
   tell("Signed.");
   await refresh(id);
-  find("#report").focus();
+  if (goOn) await worklist.step(1);
+  else find("#report").focus();
 }
 
 /** Let a signed report be edited again. */

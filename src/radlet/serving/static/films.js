@@ -56,6 +56,7 @@ async function show(side, image, words) {
   side.canvas.setAttribute("aria-busy", "true");
   try {
     await side.pane.show(image);
+    side.canvas.dataset.image = image?.id ?? "";
     if (comparing && linked && side === prior) prior.pane.follow(own.pane.view);
     tellView(side);
   } catch (problem) {
