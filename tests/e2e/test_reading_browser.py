@@ -80,7 +80,7 @@ def test_a_prior_lies_beside_the_film_with_window_and_zoom_linked_until_parted(r
     reader.shown()
     page.wait_for_selector("#comparing button")
     page.keyboard.press("c")
-    page.wait_for_selector("[data-pane=prior] canvas:not([aria-busy])")
+    page.wait_for_selector("[data-pane=prior] canvas[data-image]:not([aria-busy])")
     assert "Earlier · 2025-01-01" in page.inner_text("[data-pane=prior] figcaption")
     assert "No signed report" in page.inner_text("[data-pane=prior] .prior-report")
     drag(reader, 50, 20)
