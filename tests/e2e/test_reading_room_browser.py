@@ -2,66 +2,19 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.fixtures.browser import NEEDS_BROWSER, Reader, chromium, sitting
 from tests.fixtures.dicom_files import write_film
 from tests.fixtures.reading_room import Server, room_config, served
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="the extra dev, which holds playwright, is not installed")
-CHROMIUM = Path("/usr/bin/chromium")
-pytestmark = [
-    pytest.mark.enable_socket,
-    pytest.mark.allow_hosts(["127.0.0.1"]),
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed"),
-]
-WATCH = "window.violations = []; addEventListener('securitypolicyviolation', (one) => violations.push(one.blockedURI));"
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = NEEDS_BROWSER
 PIXELS = "(canvas) => canvas.toDataURL()"
-WAIT_MS = 60_000
-
-
-@dataclass
-class Reader:
-    """A browser's page, and what it must not have done."""
-
-    page: "sync_api.Page"
-    server: Server
-    errors: list[str] = field(default_factory=list)
-    strangers: list[str] = field(default_factory=list)
-    expected: str | None = None
-    """Words of an error that the test itself causes."""
-
-    def open(self) -> None:
-        answer = self.page.goto(f"{self.server.url}/")
-        assert "default-src 'self';" in answer.headers["content-security-policy"]
-        assert "unsafe" not in answer.headers["content-security-policy"]
-        self.page.wait_for_selector("#studies li")
-
-    def upload(self, *films: Path, indication: str = "") -> None:
-        self.page.keyboard.press("u")
-        self.page.set_input_files("#files", films)
-        self.page.fill("#indication", indication)
-        self.page.click("#adding button.main")
-        self.page.wait_for_selector("#adding", state="detached")
-        self.page.wait_for_selector("#draft .head")
-
-    def draft(self) -> str:
-        self.page.keyboard.press("d")
-        self.page.wait_for_selector(".sentence")
-        return self.page.inner_text(".draft-text")
-
-    def write(self, text: str) -> None:
-        self.page.fill("#text", text)
-        self.page.wait_for_selector("#text-state[data-state=waiting]")
-
-    def heard(self, message: "sync_api.ConsoleMessage") -> None:
-        if message.type in {"error", "warning"} and not (self.expected and self.expected in message.text):
-            self.errors.append(message.text)
-
-    def asked(self, request: "sync_api.Request") -> None:
-        if not request.url.startswith((self.server.url, "blob:", "data:")):
-            self.strangers.append(request.url)
 
 
 @pytest.fixture(scope="module")
@@ -71,29 +24,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator["sync_api.Browser"]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        browser.close()
+def browser() -> Iterator["Browser"]:
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture
-def reader(server: Server, browser: "sync_api.Browser") -> Iterator[Reader]:
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark")
-    context.set_default_timeout(WAIT_MS)
-    context.add_init_script(WATCH)
-    page = context.new_page()
-    reader = Reader(page, server)
-    page.on("console", reader.heard)
-    page.on("pageerror", lambda error: reader.errors.append(str(error)))
-    page.on("request", reader.asked)
-    page.on("dialog", lambda dialog: dialog.accept())
-    reader.open()
-    yield reader
-    assert page.evaluate("violations") == []
-    assert (reader.errors, reader.strangers) == ([], [])
-    context.close()
+def reader(server: Server, browser: "Browser") -> Iterator[Reader]:
+    with sitting(browser, server) as one:
+        one.open()
+        yield one
 
 
 def test_a_film_from_upload_to_signature(reader: Reader, tiny_films: list[Path]) -> None:
@@ -199,14 +139,14 @@ def test_a_full_line_is_waited_for(reader: Reader, tiny_films: list[Path]) -> No
 def test_the_day_of_a_reader_by_keyboard(reader: Reader, tiny_films: list[Path]) -> None:
     page = reader.page
     reader.upload(*tiny_films[5:7])
-    page.wait_for_function("document.querySelectorAll('#studies .study').length >= 2")
+    page.wait_for_function("() => document.querySelectorAll('#studies .study').length >= 2")
     first = page.url
     page.keyboard.press("j")
     page.wait_for_function("(was) => location.href !== was", arg=first)
     page.keyboard.press("k")
     page.wait_for_function("(was) => location.href === was", arg=first)
     view = page.locator("#own-view")
-    page.wait_for_function("document.querySelector('#own-view').textContent.includes('window 255 / 128')")
+    reader.shown()
     page.keyboard.press("i")
     assert "inverted" in view.inner_text()
     page.keyboard.press("1")

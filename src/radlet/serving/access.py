@@ -23,7 +23,7 @@ from radlet.serving.rates import Buckets
 LOCAL = "local"
 """Who acts where nobody has to log in."""
 CSRF_HEADER = "x-csrf-token"
-_PAGE = "/"
+_PAGES = ("/", "/dashboard")
 _LOGIN = "/login"
 _STATE = "state"
 
@@ -148,6 +148,6 @@ def _meant(headers: Headers, session: Inside) -> bool:
 
 
 def _come_in(asked: Permission) -> Response:
-    if asked.path == _PAGE:
+    if asked.path in _PAGES:
         return RedirectResponse(_LOGIN, 303)
     return problem(401, "Log in, or send a valid key as Authorization: Bearer KEY.", {"WWW-Authenticate": "Bearer"})

@@ -17,6 +17,7 @@ from radlet.serving.login import Door
 from radlet.serving.looks import Looks
 from radlet.serving.metrics import Timed, make_registry
 from radlet.serving.oidc import Issuer
+from radlet.serving.presence import Presence
 from radlet.serving.problems import add_handlers
 from radlet.serving.rates import Buckets
 from radlet.serving.routes import accounts, openai, operations, pages, studies
@@ -52,7 +53,7 @@ def create_app(room: ReadingRoom, config: ServeConfig) -> FastAPI:
     for routes in (openai, studies, operations, accounts, pages):
         app.include_router(routes.router)
     sessions = Sessions(room.store, config.sessions) if config.accounts else None
-    app.state.looks = Looks(room.store)
+    app.state.looks, app.state.presence = Looks(room.store), Presence()
     app.state.door = Door(room.store, sessions) if sessions else None
     app.state.issuer = Issuer(config.oidc) if config.oidc else None
     traffic = config.traffic

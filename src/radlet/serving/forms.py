@@ -36,6 +36,8 @@ class Report(Form):
     text: Text = Field(max_length=20_000)
     reading_s: float | None = Field(default=None, ge=0, le=86_400)
     """How long the study has been open."""
+    based_on: str | None = Field(default=None, max_length=32)
+    """The last edit or signature, whichever came later, that the text was written from; null for the draft."""
 
 
 class Question(Form):
@@ -221,12 +223,32 @@ class Prior(StudyLine):
         return cls(**cls.fields_of(row), report=row.signatures[-1].text if row.signatures else None)
 
 
+class Colleague(Form):
+    """Somebody else who has the study open."""
+
+    account: str
+    opened_at: datetime
+    seen_at: datetime
+
+
+class Meanwhile(Form):
+    """What others do with a study that one has open."""
+
+    state: StudyState
+    last_text: str | None
+    """The last edit or signature, whichever came later."""
+    last_draft: str | None
+    colleagues: list[Colleague]
+
+
 class Study(StudyLine):
     """A study with all that belongs to it, oldest first."""
 
     drafts: list[Draft]
     edits: list[Edit]
     signatures: list[Signature]
+    last_text: str | None
+    """The last edit or signature, whichever came later: what a new text is written from."""
     priors: list[Prior]
 
     @classmethod
@@ -237,6 +259,7 @@ class Study(StudyLine):
             drafts=[Draft.of(draft, notice) for draft in row.drafts],
             edits=[Edit.of(edit) for edit in row.edits],
             signatures=[Signature.of(signature) for signature in row.signatures],
+            last_text=row.last_text.id if row.last_text else None,
             priors=[Prior.of(prior) for prior in priors],
         )
 

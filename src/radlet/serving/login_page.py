@@ -8,6 +8,7 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>radlet: log in</title>
+<link rel="icon" href="/static/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/login.css">
 </head>
 <body>
@@ -34,6 +35,7 @@ _GO_ON = """<!doctype html>
 <meta charset="utf-8">
 <meta http-equiv="refresh" content="0;url=/">
 <title>radlet</title>
+<link rel="icon" href="/static/icon.svg" type="image/svg+xml">
 </head>
 <body><p><a href="/">Go on</a></p></body>
 </html>

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from radlet.core.errors import CheckpointError, ConfigError, DataError, RadletError, UnknownNameError
 from radlet.reading.draft_queue import ClosedError, QueueFullError
 from radlet.reading.room import EndedError, NoFilmError
-from radlet.reading.store.store import NotThereError, StateError
+from radlet.reading.store.store import NotThereError, OvertakenError, StateError
 from radlet.reading.store.troubles import BusyError, FullError, UnwritableError
 
 _STATUS: tuple[tuple[type[RadletError], int], ...] = (
@@ -32,10 +32,12 @@ _STATUS: tuple[tuple[type[RadletError], int], ...] = (
 _KINDS = {400: "invalid_request_error", 404: "invalid_request_error", 422: "invalid_request_error"}
 
 
-def problem(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Return an error in the form that clients of OpenAI's API read."""
+def problem(
+    status: int, message: str, headers: Mapping[str, str] | None = None, code: str | None = None
+) -> JSONResponse:
+    """Return an error in the form that clients of OpenAI's API read; without a `code` of its own it is the status."""
     kind = _KINDS.get(status, "rate_limit_error" if status == 429 else "api_error")
-    body = {"error": {"message": message, "type": kind, "param": None, "code": status}}
+    body = {"error": {"message": message, "type": kind, "param": None, "code": code or status}}
     return JSONResponse(body, status, dict(headers or {}))
 
 
@@ -46,7 +48,8 @@ def add_handlers(app: FastAPI) -> None:
     async def _(_: Request, error: RadletError) -> JSONResponse:
         status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
         headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, (QueueFullError, BusyError)) else {}
-        return problem(status, str(error), headers)
+        code = error.code if isinstance(error, OvertakenError) else None
+        return problem(status, str(error), headers, code)
 
     @app.exception_handler(HTTPException)
     async def _(_: Request, error: HTTPException) -> JSONResponse:

@@ -57,14 +57,29 @@ def test_a_study_from_upload_to_signature(server: Server, http: httpx2.Client, t
     assert "Cough." in draft["prompt"]
     edit = http.put(f"/api/studies/{study_id}/report", json={"text": "Clear.\x00", "reading_s": 3.5}).json()
     assert (edit["text"], edit["author"]) == ("Clear.", "local")
-    signed = http.post(f"/api/studies/{study_id}/signature", json={"text": "Clear."})
+    signed = http.post(f"/api/studies/{study_id}/signature", json={"text": "Clear.", "based_on": edit["id"]})
     assert signed.status_code == 201
-    assert http.put(f"/api/studies/{study_id}/report", json={"text": "x"}).status_code == 409
+    again = {"text": "x", "based_on": signed.json()["id"]}
+    refused = http.put(f"/api/studies/{study_id}/report", json=again)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, 409)
     assert http.post(f"/api/studies/{study_id}/reopen").status_code == 204
     assert http.get(f"/api/studies/{study_id}").json()["state"] == "edited"
     assert http.post(f"/api/drafts/{draft['id']}/feedback", json={"kind": "wrong"}).status_code == 204
     assert http.get("/api/studies").json()["by_state"]["edited"] >= 1
     assert audit.verify(server.room.store.audit_lines()).broken_at is None
+
+
+def test_a_text_that_was_overtaken_is_refused_with_a_code(http: httpx2.Client, tiny_films: list[Path]) -> None:
+    study = f"/api/studies/{add(http, tiny_films[5])[0]['study_id']}"
+    assert http.get(study).json()["last_text"] is None
+    last = http.put(f"{study}/report", json={"text": "First."}).json()["id"]
+    for method, path in (("PUT", "report"), ("POST", "signature")):
+        refused = http.request(method, f"{study}/{path}", json={"text": "Second."})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (409, "overtaken")
+    whole = http.get(study).json()
+    assert ([one["text"] for one in whole["edits"]], whole["last_text"]) == (["First."], last)
+    expected = {"state": "edited", "last_text": last, "last_draft": None, "colleagues": []}
+    assert http.get(f"{study}/meanwhile").json() == expected
 
 
 def test_evidence_lies_over_the_film_and_sums_to_one(http: httpx2.Client, tiny_films: list[Path]) -> None:

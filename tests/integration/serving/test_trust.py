@@ -184,7 +184,8 @@ def test_nothing_a_patient_could_be_known_by_is_logged_counted_or_told_back(
     anna.post(f"/api/studies/{study_id}/question", json={"question": PLANT})
     anna.post(f"/api/drafts/{draft_id}/feedback", json={"kind": "wrong", "note": PLANT})
     anna.put(f"/api/studies/{study_id}/report", json={"text": PLANT})
-    anna.post(f"/api/studies/{study_id}/signature", json={"text": PLANT})
+    edit = anna.get(f"/api/studies/{study_id}").json()["last_text"]
+    anna.post(f"/api/studies/{study_id}/signature", json={"text": PLANT, "based_on": edit})
     anna.get("/api/studies", params={"words": PLANT})
     broken = film.read_bytes().replace(b"CHEST ", PLANT.encode()[:6])[:-5000]
     chat = {"model": PLANT, "messages": [{"role": "user", "content": PLANT}]}

@@ -150,7 +150,7 @@ with served(room_config(Path(sys.argv[1]))) as server, httpx2.Client(base_url=se
         http.get(f"{study}/drafts/{draft}/sentences/0"),
         http.post(f"{study}/question", json={"question": "Effusion?"}),
         http.put(f"{study}/report", json={"text": "Clear."}),
-        http.post(f"{study}/signature", json={"text": "Clear."}),
+        http.post(f"{study}/signature", json={"text": "Clear.", "based_on": http.get(study).json()["last_text"]}),
         http.get("/metrics"),
     ]
 refused = 0

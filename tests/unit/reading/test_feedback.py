@@ -45,9 +45,9 @@ def test_changed_reports_become_pairs_and_all_signed_ones_corrections(store: Sto
     changed = received(store, tmp_path, 1, "The heart is large.")
     same = received(store, tmp_path, 2, "Lungs are clear.")
     undrafted, open_again = received(store, tmp_path, 3, None), received(store, tmp_path, 4, "Normal.")
-    store.sign(changed, "First try.", "r")
+    first = store.sign(changed, "First try.", "r")
     store.reopen(changed, "r")
-    store.sign(changed, f"The heart is normal. Mr. {PLANTED[0]} was informed.", "r", 30)
+    store.sign(changed, f"The heart is normal. Mr. {PLANTED[0]} was informed.", "r", 30, based_on=first.id)
     for study in (same, undrafted, open_again):
         store.sign(study, "Lungs are clear.", "r", 10)
     store.reopen(open_again, "r")

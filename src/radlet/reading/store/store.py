@@ -41,6 +41,18 @@ class StateError(DataError):
     """What was asked does not go with the state of the study."""
 
 
+class OvertakenError(StateError):
+    """A text was written from one that is not the last any more: somebody saved or signed another meanwhile."""
+
+    code = "overtaken"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Another text of this study was saved or signed after the one that yours was written from. Nothing was "
+            "changed. Read the study anew, compare, and send yours with `based_on` naming the last edit or signature."
+        )
+
+
 class Store:
     """Studies, drafts, edits and signatures.
 
@@ -209,15 +221,26 @@ class Store:
                 study.state = "refused"
             audit.append(session, actor, "study.refuse", study_id, reasons=list(reasons))
 
-    def save_edit(self, study_id: str, text: str, author: str, reading_s: float | None = None) -> EditRow:
+    def save_edit(
+        self, study_id: str, text: str, author: str, reading_s: float | None = None, based_on: str | None = None
+    ) -> EditRow:
         """Keep a reader's text.
+
+        Args:
+            study_id: Of which study.
+            text: To keep.
+            author: Who wrote it.
+            reading_s: How long the study has been open.
+            based_on: The edit or signature that the text was written from; None is the draft, or nothing.
 
         Raises:
             NotThereError: There is no such study.
+            OvertakenError: Another text was kept since.
             StateError: It is signed.
         """
         with self.writing() as session:
             study = _get(session, study_id)
+            _refuse_overtaken(study, based_on)
             if study.state == "signed":
                 raise StateError("This report is signed. Reopen it before it is edited.")
             edit = EditRow(
@@ -229,17 +252,21 @@ class Store:
             audit.append(session, author, "study.edit", study_id, edit=edit.id)
         return edit
 
-    def sign(self, study_id: str, text: str, signer: str, reading_s: float | None = None) -> SignatureRow:
-        """Keep a text as the report that a person answers for.
+    def sign(
+        self, study_id: str, text: str, signer: str, reading_s: float | None = None, based_on: str | None = None
+    ) -> SignatureRow:
+        """Keep a text as the report that a person answers for; see `save_edit` for what is given.
 
         Raises:
             NotThereError: There is no such study.
+            OvertakenError: Another text was kept since.
             StateError: It is signed already, or the text is empty.
         """
         if not text.strip():
             raise StateError("An empty report cannot be signed.")
         with self.writing() as session:
             study = _get(session, study_id)
+            _refuse_overtaken(study, based_on)
             if study.state == "signed":
                 raise StateError("This report is signed already.")
             digest = hashlib.sha256(text.encode()).hexdigest()
@@ -325,3 +352,9 @@ def _get(session: Session, study_id: str) -> StudyRow:
 
 def _last_draft(study: StudyRow) -> str | None:
     return study.drafts[-1].id if study.drafts else None
+
+
+def _refuse_overtaken(study: StudyRow, based_on: str | None) -> None:
+    last = study.last_text
+    if (last.id if last else None) != based_on:
+        raise OvertakenError

@@ -99,6 +99,15 @@ class StudyRow(Base):
         order_by="SignatureRow.signed_at", cascade="all, delete-orphan"
     )
 
+    @property
+    def last_text(self) -> "EditRow | SignatureRow | None":
+        """What a reader saved or signed last."""
+        edit = self.edits[-1] if self.edits else None
+        signature = self.signatures[-1] if self.signatures else None
+        if edit is None or signature is None:
+            return edit or signature
+        return edit if edit.created_at > signature.signed_at else signature
+
 
 class ImageRow(Base):
     """One film of a study; the pixels are the file."""

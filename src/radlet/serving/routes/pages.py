@@ -1,4 +1,4 @@
-"""The page of the reading room: one document, and the files of ``serving/static`` that it asks for, unbuilt."""
+"""The pages of the reading room: its two documents, and the files of ``serving/static`` that it asks for, unbuilt."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 router = APIRouter(include_in_schema=False)
 
 START = "reading_room.html"
+DASHBOARD = "dashboard.html"
 _MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -50,6 +51,12 @@ def assets() -> dict[str, Asset]:
 def start(request: Request) -> Response:
     """Return the reading room."""
     return _answer(assets()[START], request)
+
+
+@router.get("/dashboard")
+def dashboard(request: Request) -> Response:
+    """Return the page on how drafts are doing."""
+    return _answer(assets()[DASHBOARD], request)
 
 
 @router.get("/static/{name}")

@@ -27,6 +27,7 @@ from radlet.reading.store.tables import StudyState, now
 from radlet.serving import forms
 from radlet.serving.access import Calling
 from radlet.serving.looks import Looking
+from radlet.serving.presence import Attending
 from radlet.serving.routes.openai import Room, note_asked
 from radlet.serving.telling import EventStream, Hearing, server_sent
 
@@ -83,6 +84,19 @@ def study(study_id: str, room: Room, caller: Calling, looks: Looking) -> forms.S
     priors = room.store.priors(row)
     looks.note(caller, study_id, priors)
     return forms.Study.of(row, priors, room.identity.notice)
+
+
+@router.get("/studies/{study_id}/meanwhile")
+def meanwhile(study_id: str, room: Room, caller: Calling, attending: Attending) -> forms.Meanwhile:
+    """Say that one has a study open; tell who else has, and what was saved or drafted last."""
+    row = room.store.study(study_id)
+    others = attending.note(caller, study_id)
+    return forms.Meanwhile(
+        state=row.state,
+        last_text=row.last_text.id if row.last_text else None,
+        last_draft=row.drafts[-1].id if row.drafts else None,
+        colleagues=[forms.Colleague(**vars(one)) for one in others],
+    )
 
 
 @router.get("/studies/{study_id}/gate")
@@ -164,14 +178,16 @@ def evidence(
 
 @router.put("/studies/{study_id}/report")
 def save_report(study_id: str, report: forms.Report, room: Room, caller: Calling) -> forms.Edit:
-    """Save a reader's text."""
-    return forms.Edit.of(room.store.save_edit(study_id, _text(report.text), caller.name, report.reading_s))
+    """Save a reader's text, unless another one was saved or signed since it was begun."""
+    text = _text(report.text)
+    return forms.Edit.of(room.store.save_edit(study_id, text, caller.name, report.reading_s, report.based_on))
 
 
 @router.post("/studies/{study_id}/signature", status_code=201)
 def sign(study_id: str, report: forms.Report, room: Room, caller: Calling) -> forms.Signature:
-    """Sign a text as the report: from now on a person answers for it."""
-    return forms.Signature.of(room.store.sign(study_id, _text(report.text), caller.name, report.reading_s))
+    """Sign a text as the report: from now on a person answers for it. Refused where another was saved meanwhile."""
+    text = _text(report.text)
+    return forms.Signature.of(room.store.sign(study_id, text, caller.name, report.reading_s, report.based_on))
 
 
 @router.post("/studies/{study_id}/reopen", status_code=204)

@@ -11,23 +11,30 @@ const SAID = {
 
 /** What went wrong, in words. */
 export class Problem extends Error {
-  /** @param {string} message In words. @param {number} status Of HTTP; 0 where there was no answer. @param {number} retryAfterS Seconds to wait. */
-  constructor(message, status, retryAfterS = 0) {
+  /**
+   * @param {string} message In words.
+   * @param {number} status Of HTTP; 0 where there was no answer.
+   * @param {number} retryAfterS Seconds to wait.
+   * @param {boolean} overtaken Somebody else saved or signed meanwhile.
+   */
+  constructor(message, status, retryAfterS = 0, overtaken = false) {
     super(message);
     this.status = status;
     this.retryAfterS = retryAfterS;
+    this.overtaken = overtaken;
   }
 }
 
+const NOBODY = { account: null, roles: [], csrf: null };
 let session = null;
 
 /** Return who one is; asked once, and anew after a problem with it. */
 export function whoAmI() {
   session ??= fetch("/api/session", { redirect: "error" })
-    .then((answer) => (answer.ok ? answer.json() : { account: null, csrf: null }))
+    .then((answer) => (answer.ok ? answer.json() : NOBODY))
     .catch(() => {
       session = null;
-      return { account: null, csrf: null };
+      return NOBODY;
     });
   return session;
 }
@@ -40,13 +47,14 @@ async function crossSiteToken() {
 
 async function problemOf(answer) {
   let told = "";
+  let code = null;
   try {
-    told = (await answer.json()).error.message;
+    ({ message: told, code } = (await answer.json()).error);
   } catch {
     told = `The server answered ${answer.status}.`;
   }
   const words = answer.status in SAID ? `${SAID[answer.status]} (${told})` : told;
-  return new Problem(words, answer.status, Number(answer.headers.get("Retry-After")) || 0);
+  return new Problem(words, answer.status, Number(answer.headers.get("Retry-After")) || 0, code === "overtaken");
 }
 
 async function ask(path, { method = "GET", json = null, body = null, signal = null } = {}) {
@@ -68,13 +76,16 @@ const told = async (path, options) => (await ask(path, options)).json();
 const at = (studyId) => `/api/studies/${encodeURIComponent(studyId)}`;
 
 export const model = () => told("/api/model");
+export const statistics = (days) => told(`/api/statistics?days=${encodeURIComponent(days)}`);
+export const drift = () => told("/api/drift");
 export const study = (id) => told(at(id));
 export const gate = (id) => told(`${at(id)}/gate`);
 export const similar = (id) => told(`${at(id)}/similar`);
 export const question = (id, words) => told(`${at(id)}/question`, { method: "POST", json: { question: words } });
 export const evidence = (id, draftId, number) => told(`${at(id)}/drafts/${encodeURIComponent(draftId)}/sentences/${number}`);
-export const save = (id, text, readingS) => told(`${at(id)}/report`, { method: "PUT", json: { text, reading_s: readingS } });
-export const sign = (id, text, readingS) => told(`${at(id)}/signature`, { method: "POST", json: { text, reading_s: readingS } });
+export const meanwhile = (id) => told(`${at(id)}/meanwhile`);
+export const save = (id, text, readingS, basedOn) => told(`${at(id)}/report`, { method: "PUT", json: { text, reading_s: readingS, based_on: basedOn } });
+export const sign = (id, text, readingS, basedOn) => told(`${at(id)}/signature`, { method: "POST", json: { text, reading_s: readingS, based_on: basedOn } });
 export const reopen = (id) => ask(`${at(id)}/reopen`, { method: "POST" });
 export const logOut = () => ask("/logout", { method: "POST" });
 export const feedback = (draftId, kind, note) =>

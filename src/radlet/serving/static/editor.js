@@ -2,11 +2,13 @@
 
 import * as api from "./api.js";
 import { changes, count } from "./diff.js";
+import * as conflict from "./conflict.js";
 import { button, find, make, unverified } from "./dom.js";
-import { forgetUnsaved, keepUnsaved, unsaved } from "./kept.js";
+import { aside, bringBack, forgetUnsaved, goOnFrom, keepUnsaved, putAside, unsaved, writtenFrom } from "./kept.js";
 import { tell, warn } from "./notices.js";
-import { draft, reading, refresh, speak, study, textToEdit, time } from "./reading.js";
+import { draft, lastText, reading, refresh, speak, study, textToEdit, time } from "./reading.js";
 import { counted, moment } from "./words.js";
+import * as worklist from "./worklist.js";
 
 const MOST_SIGNS = 20_000;
 const TYPING_MS = 120;
@@ -20,10 +22,12 @@ let refused = { id: null, why: null };
 /** Wire the editor. */
 export function begin() {
   reading.addEventListener("study", ({ detail }) => {
-    const now = `${study().id}/${study().state === "signed"}`;
+    conflict.settle();
+    const now = `${study().id}/${study().state === "signed" && study().last_text}`;
     if (detail.another || now !== drawn) render();
     else fill();
     drawn = now;
+    tellOthers();
   });
   window.addEventListener("beforeunload", (event) => {
     // A reload keeps the text; closing the tab would not.
@@ -38,6 +42,47 @@ export function edit() {
   field()?.focus();
 }
 
+/** Tell of a text that somebody else kept meanwhile, and of one that was put aside for it. */
+function tellOthers() {
+  const { id, state } = study();
+  const lines = conflict.overtaken() ? [conflict.notice(choose)] : [];
+  if (aside(id) !== null) {
+    const back = () => {
+      bringBack(id, study().last_text);
+      speak("study", { another: false });
+    };
+    const words = "Your own text is put aside in this tab.";
+    lines.push(
+      state === "signed" || unsaved(id) !== null
+        ? make("p", { class: "quiet", text: `${words} ${state === "signed" ? "Reopen the report" : "Save the text below"} to bring it back.` })
+        : make("div", { class: "row" }, make("p", { class: "quiet", text: words }), button("Bring it back", { sign: "back", class: "chip", on: { click: back } })),
+    );
+  }
+  find("#others").replaceChildren(...lines);
+}
+
+const choose = () => conflict.compare({ keep: keepMine, take: takeTheirs });
+
+/** Save the reader's text on top of what somebody else kept. */
+async function keepMine() {
+  const { id, state, last_text: last } = study();
+  try {
+    if (state === "signed") await api.reopen(id);
+  } catch (problem) {
+    return warn(problem.message, choose);
+  }
+  goOnFrom(id, last);
+  await refresh(id);
+  await save();
+}
+
+/** Go on with what somebody else kept. */
+function takeTheirs() {
+  putAside(study().id);
+  speak("study", { another: false });
+  tell("Their text stands; yours is put aside.");
+}
+
 function render() {
   const view = find("#own");
   clearTimeout(typing);
@@ -45,6 +90,7 @@ function render() {
   const area = make("textarea", { id: "text", maxlength: MOST_SIGNS, spellcheck: "true", rows: "4", "aria-describedby": "text-state", "aria-keyshortcuts": "e", on: { input: typed } });
   view.replaceChildren(
     make("div", { class: "head" }, make("h2", {}, make("label", { for: "text", text: "Your report" })), make("span", { id: "text-notice" })),
+    make("div", { id: "others" }),
     area,
     make(
       "div",
@@ -71,7 +117,7 @@ function fill() {
 
 function typed() {
   const { id } = study();
-  keepUnsaved(id, field().value);
+  keepUnsaved(id, field().value, study().last_text);
   refused = { id: null, why: null };
   clearTimeout(typing);
   typing = setTimeout(() => {
@@ -83,11 +129,11 @@ function typed() {
 
 /** Tell how the text stands towards the draft and towards what is saved. */
 function tellState() {
-  const [kept, last, now] = [unsaved(study().id), study().edits.at(-1), draft()];
+  const [kept, last, now] = [unsaved(study().id), lastText(), draft()];
   const states = [
     [kept !== null && refused.id === study().id, `Not saved: ${refused.why} Your text is kept in this tab.`, "trouble"],
     [kept !== null, "Not saved yet; kept in this tab.", "waiting"],
-    [last, last && `Saved by ${last.author}, ${moment(last.created_at)}.`, "saved"],
+    [last, last && `${last.signed ? "Signed, then reopened; by" : "Saved by"} ${last.by}, ${moment(last.at)}.`, "saved"],
     [now, "The draft as the model wrote it.", "none"],
     [true, "Write the report here.", "none"],
   ];
@@ -124,23 +170,33 @@ export async function save() {
   const [{ id }, area] = [study() ?? {}, field()];
   if (!area || unsaved(id) === null) return;
   const text = area.value;
+  let saved;
   try {
-    await api.save(id, text, time.seconds);
+    saved = await api.save(id, text, time.seconds, writtenFrom(id));
   } catch (problem) {
+    if (problem.overtaken) return meetOther(id);
     refused = { id, why: problem.message };
     if (study().id === id) tellState();
     return warn(problem.message, save);
   }
   // What was typed while it was being saved is not saved.
   if (unsaved(id) === text) forgetUnsaved(id);
+  else goOnFrom(id, saved.id);
   refused = { id: null, why: null };
   tell("Saved.");
   await refresh(id);
 }
 
+/** Read what somebody else kept meanwhile, and let the reader choose. */
+async function meetOther(id) {
+  await refresh(id);
+  if (study().id === id && conflict.overtaken()) choose();
+}
+
 /** Ask once more, then sign. */
 export function sign() {
   if (!field() || find("dialog[open]")) return;
+  if (conflict.overtaken()) return choose();
   if (!field().value.trim()) return warn("An empty report cannot be signed.");
   const text = field().value;
   const dialog = make(
@@ -152,21 +208,27 @@ export function sign() {
     make("p", { text: "With your signature you, not the model, answer for this text. You have looked at the film." }),
     make(
       "form",
-      { method: "dialog", class: "row", on: { submit: (event) => event.submitter?.value === "sign" && signed(text) } },
+      { method: "dialog", class: "row", on: { submit: ({ submitter }) => ["sign", "next"].includes(submitter?.value) && signed(text, submitter.value === "next") } },
       make("button", { value: "sign", class: "main", autofocus: true, text: "Sign" }),
+      make("button", { value: "next", title: "Sign and go to the next study (Ctrl+Enter)", "aria-keyshortcuts": "Control+Enter", text: "Sign, next study" }),
       make("button", { value: "no", text: "Not yet" }),
     ),
   );
+  dialog.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.repeat) find("[value=next]", dialog).click();
+  });
   document.body.append(dialog);
   dialog.showModal();
 }
 
-async function signed(text) {
-  const { id } = study();
+async function signed(text, goOn) {
+  const { id, last_text: last } = study();
+  const basedOn = unsaved(id) === null ? last : writtenFrom(id);
   try {
-    await api.sign(id, text, time.seconds);
+    await api.sign(id, text, time.seconds, basedOn);
   } catch (problem) {
-    keepUnsaved(id, text);
+    keepUnsaved(id, text, basedOn);
+    if (problem.overtaken) return meetOther(id);
     if (study().id === id) fill();
     if (problem.status === 409) await refresh(id);
     return warn(`Not signed: ${problem.message}`, problem.status === 409 ? null : () => study().id === id && sign());
@@ -174,17 +236,16 @@ async function signed(text) {
   forgetUnsaved(id);
   tell("Signed.");
   await refresh(id);
-  find("#report").focus();
+  if (goOn) await worklist.step(1);
+  else find("#report").focus();
 }
 
 /** Let a signed report be edited again. */
 export async function reopen() {
   if (study()?.state !== "signed") return;
-  const { id, signatures } = study();
+  const { id } = study();
   try {
     await api.reopen(id);
-    // The text goes on from what was signed, not from what was saved before it.
-    if (signatures.at(-1).text !== (study().edits.at(-1)?.text ?? draft()?.text)) keepUnsaved(id, signatures.at(-1).text);
   } catch (problem) {
     warn(problem.message, reopen);
   }
@@ -196,6 +257,7 @@ function renderSigned(view) {
   const last = study().signatures.at(-1);
   view.replaceChildren(
     make("div", { class: "head" }, make("h2", { text: "Signed report" })),
+    make("div", { id: "others" }),
     make("p", { class: "report-text signed", text: last.text }),
     make("p", { class: "signature" }, "Signed by ", make("strong", { text: last.signed_by }), `, ${moment(last.signed_at)}`),
     make("div", { id: "changes" }, ...(draft() ? compared(draft().text, last.text) : [])),

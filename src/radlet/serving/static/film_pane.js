@@ -88,7 +88,6 @@ export class FilmPane {
     if (this.#image?.id !== image.id) return;
     this.#film = film;
     this.#paint();
-    this.#changed(this);
   }
 
   /** Take the view of another film. */

@@ -56,7 +56,8 @@ async function show(side, image, words) {
   side.canvas.setAttribute("aria-busy", "true");
   try {
     await side.pane.show(image);
-    if (comparing && linked && side === prior) prior.pane.follow(own.pane.view);
+    side.canvas.dataset.image = image?.id ?? "";
+    follow();
     tellView(side);
   } catch (problem) {
     warn(problem.message, () => show(side, image, words));
@@ -103,7 +104,9 @@ function showPrior() {
     parts.push(choice, button("Link", { sign: "link", key: "l", title: "Window and zoom of both films together", "aria-pressed": String(linked), on: { click: link } }));
     const one = others[priorNumber];
     const frontal = one.images.find((image) => image.view !== "LATERAL") ?? one.images[0];
-    show(prior, frontal, whenWas(one));
+    // One that is there already keeps its own window and measures.
+    if (prior.pane.image?.id !== frontal.id) show(prior, frontal, whenWas(one));
+    else follow();
     prior.report.hidden = false;
     prior.report.replaceChildren(
       make("h3", { text: one.report ? "Its signed report" : "No signed report" }),
@@ -111,6 +114,13 @@ function showPrior() {
     );
   }
   group.replaceChildren(...parts);
+}
+
+/** Let the other study's film take the window and zoom of this one's, where they are linked. */
+function follow() {
+  if (!comparing || !linked) return;
+  prior.pane.follow(own.pane.view);
+  tellView(prior);
 }
 
 function whenWas(one) {
@@ -182,7 +192,6 @@ export function compare() {
 export function link() {
   if (!comparing) return;
   linked = !linked;
-  if (linked) prior.pane.follow(own.pane.view);
   showPrior();
 }
 

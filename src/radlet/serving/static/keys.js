@@ -15,7 +15,7 @@ export const KEYS = [
     ["d", "Draft a report", "draft"],
     ["e", "Edit the report", "edit"],
     ["Ctrl+s", "Save", "save"],
-    ["Ctrl+Enter", "Sign", "sign"],
+    ["Ctrl+Enter", "Sign; asked whether to, sign and go to the next study", "sign"],
     ["o", "Reopen a signed report", "reopen"],
     ["Escape", "Leave a field, close, stop drafting, take the map off", "leave"],
   ]],

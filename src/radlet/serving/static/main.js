@@ -1,24 +1,26 @@
 // The reading room's page: puts the parts together and gives them their keys.
 
 import * as api from "./api.js";
-import { button, find, icon, make } from "./dom.js";
+import { button, find, make } from "./dom.js";
 import * as draftView from "./draft_view.js";
 import * as editor from "./editor.js";
 import * as evidence from "./evidence.js";
 import * as films from "./films.js";
 import * as keys from "./keys.js";
-import { anyUnsaved, belongTo, forgetAll, keepLiking } from "./kept.js";
+import { anyUnsaved, belongTo, forgetAll } from "./kept.js";
 import { putAway, warn } from "./notices.js";
 import * as panels from "./panels.js";
+import * as presence from "./presence.js";
 import * as printing from "./printing.js";
 import { addressed, open, reading, study } from "./reading.js";
+import * as themes from "./themes.js";
 import * as upload from "./upload.js";
 import { patient, taken } from "./words.js";
 import * as worklist from "./worklist.js";
 
 function makeReport() {
   find("#report").append(
-    make("header", { id: "patient" }),
+    make("header", { id: "patient" }, make("div", { id: "facts" }), make("div", { id: "colleagues", role: "status" })),
     make("section", { id: "draft", "aria-label": "AI draft", "aria-live": "off" }),
     make("section", { id: "own", "aria-label": "Your report" }),
     make("section", { id: "panels", "aria-label": "About the study" }),
@@ -27,27 +29,12 @@ function makeReport() {
     document.body.classList.add("open");
     const { indication, description, sex } = study();
     const facts = [taken(study()), sex, description].filter(Boolean).join(" · ");
-    find("#patient").replaceChildren(make("h2", { text: patient(study()) }), make("p", { class: "quiet", text: facts }), indication ? make("p", { text: `Indication: ${indication}` }) : "");
+    find("#facts").replaceChildren(make("h2", { text: patient(study()) }), make("p", { class: "quiet", text: facts }), indication ? make("p", { text: `Indication: ${indication}` }) : "");
   });
 }
 
-function turnTheme() {
-  const now = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
-  const system = window.matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";
-  // Whoever turns back to the system's theme follows it again.
-  keepLiking("theme", now === system ? null : now);
-  window.dispatchEvent(new Event("radlet-theme"));
-}
-
-function tellTheme() {
-  const words = document.documentElement.dataset.theme === "dark" ? "Light" : "Dark";
-  find("#theme").replaceChildren(icon(words === "Light" ? "sun" : "moon"), make("span", { text: words }));
-  find("#theme").title = `${words} room (t)`;
-}
-
 /** Tell who reads; nothing is told where nobody logs in. */
-async function tellAccount() {
-  const { account, csrf } = await api.whoAmI();
+function tellAccount({ account, csrf }) {
   if (!csrf) return;
   belongTo(account);
   find("#account").replaceChildren(make("span", { class: "quiet", text: account }), button("Log out", { class: "bare", on: { click: logOut } }));
@@ -102,19 +89,20 @@ const ACTIONS = {
   nextFilm: films.nextFilm,
   compare: films.compare,
   link: films.link,
-  theme: turnTheme,
+  theme: themes.turn,
   help: keys.help,
 };
 
 async function begin() {
+  const caller = await api.whoAmI();
+  // Who may not read is led to what they may see.
+  if (caller.roles.includes("admin") && !caller.roles.includes("reader")) return location.replace("/dashboard");
   makeReport();
-  for (const part of [films, evidence, draftView, editor, panels, worklist, upload, printing]) part.begin();
+  for (const part of [films, evidence, draftView, editor, panels, presence, worklist, upload, printing]) part.begin();
   films.choose("window");
   keys.begin(ACTIONS);
-  find("#theme").addEventListener("click", turnTheme);
+  themes.begin();
   find("#help").addEventListener("click", keys.help);
-  new MutationObserver(tellTheme).observe(document.documentElement, { attributeFilter: ["data-theme"] });
-  tellTheme();
   window.addEventListener("hashchange", () => addressed() && addressed() !== study()?.id && open(addressed()));
   // What is copied from a surface of the model carries its notice along.
   document.addEventListener("copy", (event) => {
@@ -123,7 +111,7 @@ async function begin() {
     event.preventDefault();
     event.clipboardData.setData("text/plain", `${words}\n[AI draft — not verified]`);
   });
-  await tellAccount();
+  tellAccount(caller);
   try {
     const { name, engine, checkpoint_digest: digest } = await api.model();
     find("#model").textContent = `Model ${name} · ${digest.slice(0, 8)} · ${engine}`;

@@ -45,7 +45,15 @@ export async function refresh(id) {
 /** Return the study that the address names. */
 export const addressed = () => /^#study=([\w-]+)$/.exec(location.hash)?.[1] ?? null;
 
+/** Return what somebody saved or signed last: {id, text, by, at, signed}; null if nobody did. */
+export function lastText() {
+  const edit = current.edits.find((one) => one.id === current.last_text);
+  if (edit) return { id: edit.id, text: edit.text, by: edit.author, at: edit.created_at, signed: false };
+  const signature = current.signatures.find((one) => one.id === current.last_text);
+  return signature ? { id: signature.id, text: signature.text, by: signature.signed_by, at: signature.signed_at, signed: true } : null;
+}
+
 /** Return the text that a reader would go on with: what is not saved, else what was, else the draft's. */
 export function textToEdit() {
-  return unsaved(current.id) ?? current.edits.at(-1)?.text ?? draft()?.text ?? "";
+  return unsaved(current.id) ?? lastText()?.text ?? draft()?.text ?? "";
 }

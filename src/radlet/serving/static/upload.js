@@ -31,7 +31,7 @@ export function begin() {
     cover(false);
     if (event.dataTransfer.files.length) ask([...event.dataTransfer.files]);
   });
-  find("#upload").addEventListener("click", () => ask([]));
+  for (const place of ["#upload", "#first-upload"]) find(place).addEventListener("click", () => ask([]));
 }
 
 /** Ask which films, and why they were taken. */

@@ -31,6 +31,7 @@ const SAID = {
   UNMENTIONED: "not in the draft",
 };
 const DISPLAYED = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
+const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "short" });
 
 /** Return a probability in words and its step, 4 (very likely) to 0. */
 export function confidence(probability) {
@@ -75,6 +76,12 @@ export function day(date) {
 /** Return a moment as it is read here. */
 export function moment(text) {
   return DISPLAYED.format(new Date(text));
+}
+
+/** Return how long a moment is gone. */
+export function ago(text) {
+  const minutes = Math.floor((Date.now() - new Date(text)) / 60_000);
+  return minutes < 1 ? "just opened" : minutes < 60 ? `opened ${counted(minutes, "minute")} ago` : `opened at ${CLOCK.format(new Date(text))}`;
 }
 
 /** Return when a study was made, else when it came. */

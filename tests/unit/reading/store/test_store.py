@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from radlet.core.errors import ConfigError, DataError
 from radlet.reading.store import audit
 from radlet.reading.store.database import open_database, sqlite_url
 from radlet.reading.store.films import NewFilm, NewStudy
-from radlet.reading.store.store import NotThereError, StateError, Store
+from radlet.reading.store.store import NotThereError, OvertakenError, StateError, Store
 from radlet.reading.store.tables import Base, DraftRow
 
 STUDY = NewStudy(origin="upload", study_uid="1.2.3", patient_id="P1", patient_name="DOE^JANE", study_date="20260102")
@@ -88,19 +89,53 @@ def test_a_study_goes_from_new_to_signed(store: Store) -> None:
     assert store.study(study_id).state == "new"
     written = store.add_draft(draft(study_id, image_id), "model")
     assert store.study(study_id).state == "drafted"
-    store.save_edit(study_id, "Clear.", "anna", reading_s=12.5)
+    edit = store.save_edit(study_id, "Clear.", "anna", reading_s=12.5)
     assert store.study(study_id).state == "edited"
-    signature = store.sign(study_id, "Clear.", "anna")
+    signature = store.sign(study_id, "Clear.", "anna", based_on=edit.id)
     assert (store.study(study_id).state, signature.draft_id) == ("signed", written.id)
-    for forbidden in (lambda: store.save_edit(study_id, "x", "b"), lambda: store.sign(study_id, "x", "b")):
-        with pytest.raises(StateError, match="signed"):
-            forbidden()
+    for change in (store.save_edit, store.sign):
+        with pytest.raises(StateError, match="is signed"):
+            change(study_id, "x", "b", based_on=signature.id)
     # A draft that comes late leaves what a person has signed alone.
     store.add_draft(draft(study_id, image_id), "model")
     assert store.study(study_id).state == "signed"
     store.reopen(study_id, "anna")
     assert store.study(study_id).state == "edited"
     assert len(store.study(study_id).signatures) == 1
+
+
+def test_a_text_does_not_cover_one_that_its_writer_has_not_seen(store: Store) -> None:
+    study_id, *_ = store.add_film(STUDY, film(1), "dicom")
+    edit = store.save_edit(study_id, "By Anna.", "anna")
+    signature = store.sign(study_id, "By Anna, signed.", "anna", based_on=edit.id)
+    for stale in (None, edit.id, "none"):
+        for change in (store.save_edit, store.sign):
+            with pytest.raises(OvertakenError, match="Nothing was changed"):
+                change(study_id, "By Ben.", "ben", based_on=stale)
+    store.reopen(study_id, "ben")
+    with pytest.raises(OvertakenError):
+        store.save_edit(study_id, "By Ben.", "ben", based_on=edit.id)
+    last = store.save_edit(study_id, "By Ben.", "ben", based_on=signature.id)
+    study = store.study(study_id)
+    assert study.last_text is not None
+    assert (study.last_text.id, [one.text for one in study.edits]) == (last.id, ["By Anna.", "By Ben."])
+
+
+def test_of_many_texts_written_from_one_the_first_is_kept(store: Store) -> None:
+    study_id, *_ = store.add_film(STUDY, film(1), "dicom")
+    kept: list[str] = []
+
+    def save(name: str) -> None:
+        with contextlib.suppress(OvertakenError):
+            kept.append(store.save_edit(study_id, name, name).id)
+
+    threads = [threading.Thread(target=save, args=(name,)) for name in "abcdef"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [one.id for one in store.study(study_id).edits] == kept
+    assert len(kept) == 1
 
 
 def test_the_worklist_is_found_by_state_and_words(store: Store) -> None:
@@ -170,8 +205,9 @@ def test_a_change_and_its_audit_line_are_kept_together_or_not_at_all(
 )
 def test_a_tampered_audit_log_is_found(store: Store, tamper: str) -> None:
     study_id, *_ = store.add_film(STUDY, film(1), "dicom")
+    last = None
     for words in ("one", "two", "three"):
-        store.save_edit(study_id, words, "anna")
+        last = store.save_edit(study_id, words, "anna", based_on=last).id
     whole = audit.verify(store.audit_lines())
     assert (whole.num_lines, whole.broken_at) == (4, None)
     with store.writing() as session:
