@@ -294,8 +294,22 @@ class Store:
             audit.append(session, author, "study.edit", study_id, edit=edit.id)
         return edit
 
-    def sign(self, study_id: str, text: str, signer: str, reading_s: float | None = None) -> SignatureRow:
+    def sign(
+        self,
+        study_id: str,
+        text: str,
+        signer: str,
+        reading_s: float | None = None,
+        deliveries: Callable[[SignatureRow], Iterable[OutboxRow]] = lambda _: (),
+    ) -> SignatureRow:
         """Keep a text as the report that a person answers for.
+
+        Args:
+            study_id: Of the study.
+            text: Of the report.
+            signer: Who answers for it.
+            reading_s: How long the study was open before.
+            deliveries: What is to be sent of it; kept with it or not at all.
 
         Raises:
             NotThereError: There is no such study.
@@ -319,6 +333,7 @@ class Store:
             session.add(signature)
             study.state = "signed"
             session.flush()
+            session.add_all(deliveries(signature))
             audit.append(session, signer, "study.sign", study_id, signature=signature.id, text_sha256=digest)
         return signature
 

@@ -171,7 +171,7 @@ def save_report(study_id: str, report: forms.Report, room: Room, caller: Calling
 @router.post("/studies/{study_id}/signature", status_code=201)
 def sign(study_id: str, report: forms.Report, room: Room, caller: Calling) -> forms.Signature:
     """Sign a text as the report: from now on a person answers for it."""
-    return forms.Signature.of(room.store.sign(study_id, _text(report.text), caller.name, report.reading_s))
+    return forms.Signature.of(room.sign(study_id, _text(report.text), caller.name, report.reading_s))
 
 
 @router.post("/studies/{study_id}/reopen", status_code=204)
