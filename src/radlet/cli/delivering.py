@@ -1,4 +1,4 @@
-"""Commands that give drafts to other systems: the DICOM node, its outbox, and files."""
+"""Commands that give drafts and signed reports to other systems: the DICOM node, its outbox, and files."""
 
 from pathlib import Path
 from typing import Annotated
@@ -40,15 +40,22 @@ def export_report(
     checkpoint: Annotated[
         Path | None, typer.Option(help="The model that wrote the draft: adds the regions where it looked.")
     ] = None,
+    signed_for: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ORGANIZATION", help="The signed report in place of the draft, and for whom its signer answers."
+        ),
+    ] = None,
     database: Database = None,
 ) -> None:
-    """Write the newest draft of a study to a file, as a DICOM object, FHIR R4B or HL7 version 2."""
+    """Write the newest draft of a study, or its signed report, to a file: a DICOM object, FHIR R4B, HL7 version 2."""
     from radlet.stages.node import export, open_store
 
     with open_store(data_dir, database) as store:
-        content = export(store, study, kind, checkpoint, actor())
+        content = export(store, study, kind, actor(), checkpoint, signed_for)
     out.write_bytes(content)
-    make_console().print(f"{out}: {kind}, an unverified AI draft", markup=False, soft_wrap=True)
+    what = "a signed report" if signed_for else "an unverified AI draft"
+    make_console().print(f"{out}: {kind}, {what}", markup=False, soft_wrap=True)
 
 
 @outbox.command("list")

@@ -27,8 +27,7 @@ def serve(
 ) -> None:
     """Open the reading room: pages, an HTTP API that OpenAI's clients speak, on this machine alone."""
     from radlet.core.config import load_config
-    from radlet.serving.settings import ServeConfig
-    from radlet.stages.serve import Served, run
+    from radlet.stages.serve import Served, ServeRecipe, run
 
     demo = Served.of_demo(checkpoint)
     served = demo or Served(checkpoint)
@@ -40,4 +39,4 @@ def serve(
     )
     own = {"port": port, "data_dir": data_dir or (checkpoint / "reading_room" if demo else None)}
     settings = [f"{key}={value}" for key, value in own.items() if value is not None]
-    run(served, load_config(ServeConfig, recipe, [*settings, *(overrides or [])]), make_console())
+    run(served, load_config(ServeRecipe, recipe, [*settings, *(overrides or [])]), make_console())

@@ -1,8 +1,8 @@
-"""Studies that have arrived whole are drafted once; what is to be sent of a draft is kept in its transaction."""
+"""Studies that have arrived whole are drafted once."""
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ from radlet.pacs.storing import ACTOR, RECEIVED
 from radlet.reading.arrivals import quiet_studies
 from radlet.reading.draft_queue import ClosedError, QueueFullError
 from radlet.reading.room import NoFilmError, ReadingRoom
-from radlet.reading.store.tables import DraftRow, OutboxRow, now
+from radlet.reading.store.tables import now
 
 _LOG = logging.getLogger(__name__)
 _FIRST_WAIT_S = 30.0
@@ -28,7 +28,6 @@ class StudyDrafter:
     Args:
         room: Model and store.
         complete_after_s: A study that has got no film for so long is complete.
-        deliveries: What is to be sent of a draft.
         priors: Fetches earlier films, if there is anybody to ask.
         clock: Gives the moment.
     """
@@ -37,11 +36,10 @@ class StudyDrafter:
         self,
         room: ReadingRoom,
         complete_after_s: float,
-        deliveries: Callable[[DraftRow], Iterable[OutboxRow]],
         priors: PriorFetcher | None = None,
         clock: Callable[[], datetime] = now,
     ) -> None:
-        self._room, self._deliveries, self._priors, self._clock = room, deliveries, priors, clock
+        self._room, self._priors, self._clock = room, priors, clock
         self._complete_after = timedelta(seconds=complete_after_s)
         self._failed: dict[str, tuple[int, datetime]] = {}
         self._lock = threading.Lock()
@@ -71,7 +69,7 @@ class StudyDrafter:
                 self._priors.fetch(study_id)
             asked = self._room.ask(study_id, ACTOR)
             text, drafter = self._room.write(asked.request, None)
-            self._room.keep_draft(asked, text, drafter, ACTOR, self._deliveries)
+            self._room.keep_draft(asked, text, drafter, ACTOR)
         except NoFilmError:
             return False  # the store says that the gate refused it
         except (QueueFullError, ClosedError):

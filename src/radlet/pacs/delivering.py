@@ -1,49 +1,109 @@
-"""Deliver drafts: which outputs go where, how each is made once, and the worker that sends them."""
+"""Deliver drafts and signed reports: what goes where, how each is made once, and the worker that sends it."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from radlet.core.errors import DataError, RadletError
-from radlet.pacs.outputs.facts import Look, gather
-from radlet.pacs.outputs.identity import uid_of
+from radlet.pacs.outputs.facts import Look, ReportFacts, gather, gather_signed
+from radlet.pacs.outputs.identifiers import uid_of
 from radlet.pacs.outputs.making import make_file
+from radlet.pacs.outputs.reports import Signing
 from radlet.pacs.peers.base import AwayError, ObjectUids, PeerClient
 from radlet.pacs.settings import Delivery, OutputKind
 from radlet.reading.outbox import Attempt, Outbox
 from radlet.reading.store.films import write_durably
 from radlet.reading.store.store import NotThereError, Store
-from radlet.reading.store.tables import DraftRow, OutboxRow
+from radlet.reading.store.tables import DraftRow, OutboxRow, SignatureRow
 
 _LOG = logging.getLogger(__name__)
 OUTPUTS = "outputs"
 
 
-def rows_for(deliveries: Iterable[Delivery]) -> Callable[[DraftRow], list[OutboxRow]]:
-    """Return what makes the rows of the outbox for a draft, in the order in which they are to be sent."""
-    wanted = [(delivery.to, kind) for delivery in deliveries for kind in delivery.kinds]
+class PeerDeliveries:
+    """What the peers are sent of drafts and of signed reports.
 
-    def rows(draft: DraftRow) -> list[OutboxRow]:
-        return [
-            OutboxRow(
-                study_id=draft.study_id,
-                draft_id=draft.id,
-                kind=kind,
-                destination=destination,
-                path=str(Path(OUTPUTS) / draft.id[:2] / f"{draft.id}-{kind}.dcm"),
-                sop_instance_uid=uid_of(draft.id, kind, "instance"),
-                next_at=draft.created_at,
-                # Their order outlives clocks that do not tell them apart.
-                created_at=draft.created_at + timedelta(microseconds=number),
-            )
-            for number, (destination, kind) in enumerate(wanted)
-        ]
+    Args:
+        deliveries: To whom, as what.
+    """
 
-    return rows
+    def __init__(self, deliveries: Iterable[Delivery]) -> None:
+        deliveries = tuple(deliveries)
+        self._drafts = [(one.to, kind) for one in deliveries for kind in one.kinds]
+        self._signed = [(one.to, kind) for one in deliveries for kind in one.signed]
+
+    def of_draft(self, draft: DraftRow) -> list[OutboxRow]:
+        """Return the rows of the outbox for a draft, in the order in which they are to be sent."""
+        rows = _rows(self._drafts, draft.id, draft.created_at)
+        for row in rows:
+            row.study_id, row.draft_id = draft.study_id, draft.id
+        return rows
+
+    def of_signature(self, signature: SignatureRow) -> list[OutboxRow]:
+        """Return the rows of the outbox for a signed report, likewise."""
+        rows = _rows(self._signed, signature.id, signature.signed_at)
+        for row in rows:
+            row.study_id, row.signature_id = signature.study_id, signature.id
+        return rows
+
+
+def _rows(wanted: Iterable[tuple[str, str]], source_id: str, moment: datetime) -> list[OutboxRow]:
+    return [
+        OutboxRow(
+            kind=kind,
+            destination=destination,
+            path=str(Path(OUTPUTS) / source_id[:2] / f"{source_id}-{kind}.dcm"),
+            sop_instance_uid=uid_of(source_id, kind, "instance"),
+            next_at=moment,
+            # Their order outlives clocks that do not tell them apart.
+            created_at=moment + timedelta(microseconds=number),
+        )
+        for number, (destination, kind) in enumerate(wanted)
+    ]
+
+
+class Outputs:
+    """Make what is delivered, each once, so that whatever is sent again is the same.
+
+    Args:
+        store: That keeps drafts, signatures and what was made of them.
+        look: Asks the model where it looked, for outputs that show it.
+        signing: For whom people sign; None where signed reports stay here.
+    """
+
+    def __init__(self, store: Store, look: Look | None = None, signing: Signing | None = None) -> None:
+        self._store, self._look, self._signing = store, look, signing
+
+    def of(self, row: OutboxRow) -> bytes:
+        """Return the file of a delivery.
+
+        Raises:
+            DataError: It cannot be made.
+        """
+        path = self._store.data_dir / row.path
+        if path.is_file():
+            return path.read_bytes()
+        content = make_file(cast("OutputKind", row.kind), self._facts(row))
+        write_durably(path, content)
+        return content
+
+    def _facts(self, row: OutboxRow) -> ReportFacts:
+        study = self._store.study(row.study_id)
+        if row.signature_id is None:
+            draft = next((one for one in study.drafts if one.id == row.draft_id), None)
+            if draft is None:
+                raise NotThereError("The draft is not in the store.")
+            return gather(self._store, study, draft, self._look)
+        signature = next((one for one in study.signatures if one.id == row.signature_id), None)
+        if signature is None:
+            raise NotThereError("The signature is not in the store.")
+        if self._signing is None:
+            raise DataError("A signed report waits, and the settings name no organization to sign for.")
+        return gather_signed(self._store, study, signature, self._signing)
 
 
 class OutboxWorker:
@@ -52,11 +112,11 @@ class OutboxWorker:
     Args:
         outbox: What waits.
         peers: Where it can go.
-        look: Asks the model where it looked, for outputs that show it.
+        outputs: Makes what is sent.
     """
 
-    def __init__(self, outbox: Outbox, peers: Mapping[str, PeerClient], look: Look | None) -> None:
-        self._outbox, self._peers, self._look = outbox, peers, look
+    def __init__(self, outbox: Outbox, peers: Mapping[str, PeerClient], outputs: Outputs) -> None:
+        self._outbox, self._peers, self._outputs = outbox, peers, outputs
 
     def work(self, until: Callable[[], bool] = lambda: False) -> int:
         """Send all that is due, or until told to stop; return how many were delivered."""
@@ -87,33 +147,16 @@ class OutboxWorker:
         return True
 
     def _deliver(self, attempt: Attempt) -> None:
-        row, store = attempt.row, self._outbox.store
-        peer = self._peers[row.destination]
-        if attempt.is_repeat and peer.holds(_uids(store, row)):
+        row, peer = attempt.row, self._peers[attempt.row.destination]
+        if attempt.is_repeat and peer.holds(_uids(self._outbox.store, row)):
             return
-        peer.send(output_of(store, row, self._look))
-
-
-def output_of(store: Store, row: OutboxRow, look: Look | None) -> bytes:
-    """Return the file of a delivery; it is made once, so that whatever is sent again is the same.
-
-    Raises:
-        DataError: It cannot be made.
-    """
-    path = store.data_dir / row.path
-    if path.is_file():
-        return path.read_bytes()
-    study = store.study(row.study_id)
-    draft = next((draft for draft in study.drafts if draft.id == row.draft_id), None)
-    if draft is None:
-        raise NotThereError("The draft is not in the store.")
-    content = make_file(cast("OutputKind", row.kind), gather(store, study, draft, look))
-    write_durably(path, content)
-    return content
+        peer.send(self._outputs.of(row))
 
 
 def _uids(store: Store, row: OutboxRow) -> ObjectUids:
     study = store.study(row.study_id)
     if not (study.study_uid and row.sop_instance_uid):
         raise DataError("The delivery does not say what it delivers.")
-    return ObjectUids(study.study_uid, uid_of(row.draft_id or "", row.kind, "series"), row.sop_instance_uid)
+    return ObjectUids(
+        study.study_uid, uid_of(row.signature_id or row.draft_id or "", row.kind, "series"), row.sop_instance_uid
+    )

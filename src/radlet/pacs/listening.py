@@ -17,7 +17,7 @@ from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAsso
 
 from radlet.core.errors import ConfigError
 from radlet.pacs.contexts import FILM_CLASSES, keep_quiet, readable_syntaxes
-from radlet.pacs.settings import NodeLimits, PacsConfig
+from radlet.pacs.settings import NodeLimits, NodeSettings
 from radlet.pacs.storing import FilmReceiver
 
 _LOG = logging.getLogger(__name__)
@@ -30,12 +30,12 @@ class CallerRules:
     """Which addresses may call.
 
     Args:
-        config: Of the node.
+        settings: Of the node.
     """
 
-    def __init__(self, config: PacsConfig) -> None:
-        local = ("127.0.0.0/8", "::1/128") if config.is_local and not config.addresses else ()
-        self._networks = [ipaddress.ip_network(address) for address in (*config.addresses, *local)]
+    def __init__(self, settings: NodeSettings) -> None:
+        local = ("127.0.0.0/8", "::1/128") if settings.is_local and not settings.addresses else ()
+        self._networks = [ipaddress.ip_network(address) for address in (*settings.addresses, *local)]
 
     def allow(self, address: str) -> bool:
         """Say whether this address may call."""
@@ -146,17 +146,17 @@ class NodeServer(ThreadedAssociationServer):  # type: ignore[misc]
                     held.close()
 
 
-def listen(config: PacsConfig, receiver: FilmReceiver) -> NodeServer:
+def listen(settings: NodeSettings, receiver: FilmReceiver) -> NodeServer:
     """Take the port, ready for `serve_forever`.
 
     Raises:
         ConfigError: The port is taken, or the certificate cannot be used.
     """
     keep_quiet()
-    limits = config.limits
-    entity = AE(ae_title=config.ae_title)
+    limits = settings.limits
+    entity = AE(ae_title=settings.ae_title)
     entity.require_called_aet = True
-    entity.require_calling_aet = list(config.calling_ae_titles)
+    entity.require_calling_aet = list(settings.calling_ae_titles)
     entity.maximum_associations = limits.max_associations
     entity.maximum_pdu_size = limits.max_pdu_kb * 1024
     entity.acse_timeout, entity.dimse_timeout = limits.acse_timeout_s, limits.dimse_timeout_s
@@ -164,44 +164,44 @@ def listen(config: PacsConfig, receiver: FilmReceiver) -> NodeServer:
     entity.add_supported_context(Verification)
     for film_class in FILM_CLASSES:
         entity.add_supported_context(film_class, readable_syntaxes())
-    host = "127.0.0.1" if config.host == "localhost" else config.host
+    host = "127.0.0.1" if settings.host == "localhost" else settings.host
     try:
         server = entity.make_server(
-            (host, config.port),
-            ssl_context=server_tls(config),
+            (host, settings.port),
+            ssl_context=server_tls(settings),
             evt_handlers=[
                 (EVT_C_ECHO, lambda _: _SUCCESS),
                 (EVT_C_STORE, receiver.on_store),
                 (EVT_DIMSE_RECV, _begin_message),
             ],
             server_class=NodeServer,
-            rules=CallerRules(config),
+            rules=CallerRules(settings),
             limits=limits,
         )
     except OSError as error:
         raise ConfigError(
-            f"{config.host}:{config.port} cannot be listened on ({error.strerror}). Give another port; 0 takes a free "
-            "one."
+            f"{settings.host}:{settings.port} cannot be listened on ({error.strerror}). Give another port; 0 takes "
+            "a free one."
         ) from None
     return cast("NodeServer", server)
 
 
-def server_tls(config: PacsConfig) -> ssl.SSLContext | None:
+def server_tls(settings: NodeSettings) -> ssl.SSLContext | None:
     """Return how TLS is spoken, if it is.
 
     Raises:
         ConfigError: Certificate or key cannot be used.
     """
-    if config.tls_certificate is None:
+    if settings.tls_certificate is None:
         return None
     try:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=config.tls_client_ca)
-        context.load_cert_chain(config.tls_certificate, config.tls_key)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=settings.tls_client_ca)
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
             f"tls_certificate, tls_key or tls_client_ca cannot be used ({type(error).__name__}). Give PEM files."
         ) from None
-    if config.tls_client_ca:
+    if settings.tls_client_ca:
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 

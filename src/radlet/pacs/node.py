@@ -2,16 +2,18 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from radlet.data.images import shown_part
 from radlet.pacs.completion import StudyDrafter
-from radlet.pacs.delivering import OutboxWorker, rows_for
+from radlet.pacs.delivering import OutboxWorker, Outputs, PeerDeliveries
 from radlet.pacs.listening import listen
 from radlet.pacs.outputs.facts import Look, Part
+from radlet.pacs.outputs.reports import Signing
 from radlet.pacs.peers import open_peer
 from radlet.pacs.priors import PriorFetcher
-from radlet.pacs.settings import PacsConfig
+from radlet.pacs.settings import NodeSettings
 from radlet.pacs.storing import FilmReceiver
 from radlet.reading.evidence import Evidence
 from radlet.reading.outbox import Outbox
@@ -27,26 +29,28 @@ class DicomNode:
 
     Args:
         room: Model and store; whoever made it closes it.
-        config: Of the node.
+        settings: Of the node.
 
     Raises:
         ConfigError: The port is taken, or a file of the configuration cannot be read.
     """
 
-    def __init__(self, room: ReadingRoom, config: PacsConfig) -> None:
-        self._config = config
-        peers = {name: open_peer(peer, config.ae_title) for name, peer in config.peers.items()}
-        priors = config.priors
+    def __init__(self, room: ReadingRoom, settings: NodeSettings) -> None:
+        peers = {name: open_peer(peer, settings.ae_title) for name, peer in settings.peers.items()}
+        priors = settings.priors
         fetcher = PriorFetcher(room.store, peers[priors.peer], priors) if priors else None
-        rows = rows_for(config.deliveries)
-        self.drafter = StudyDrafter(room, config.complete_after_s, rows, fetcher)
-        self.worker = OutboxWorker(Outbox(room.store, config.outbox), peers, looking(room))
-        self._server = listen(config, FilmReceiver(room.store, config.ae_title))
+        signing = Signing(settings.organization, settings.signers) if settings.organization else None
+        outputs = Outputs(room.store, looking(room), signing)
+        self._drafter = StudyDrafter(room, settings.complete_after_s, fetcher)
+        self._worker = OutboxWorker(Outbox(room.store, settings.outbox), peers, outputs)
+        self._server = listen(settings, FilmReceiver(room.store, settings.ae_title))
+        # From here on also of what is drafted and signed through the room's other doors.
+        room.deliveries = PeerDeliveries(settings.deliveries)
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._server.serve_forever, args=(0.1,), name="dicom", daemon=True),
-            threading.Thread(target=self._repeat, args=(self.drafter.work,), name="studies", daemon=True),
-            threading.Thread(target=self._repeat, args=(self.worker.work,), name="outbox", daemon=True),
+            threading.Thread(target=self._repeat, args=(self._drafter.work,), name="studies", daemon=True),
+            threading.Thread(target=self._repeat, args=(self._worker.work,), name="outbox", daemon=True),
             threading.Thread(target=self._repeat, args=(self._watch,), name="watch", daemon=True),
         ]
 
@@ -60,17 +64,18 @@ class DicomNode:
         for thread in self._threads:
             thread.start()
 
-    def stop(self) -> bool:
-        """Take nothing new, finish what is under way within `drain_s`, and tell whether all was finished.
+    def stop(self, wait_s: float) -> bool:
+        """Take nothing new, finish what is under way within `wait_s`, and tell whether all was finished.
 
         What is not finished is in the store, and is taken up by the next start.
         """
+        until = time.monotonic() + wait_s
         self._stopping.set()
         self._server.shutdown()
         for association in self._server.active_associations:
             association.abort()
         for thread in self._threads:
-            thread.join(self._config.drain_s)
+            thread.join(max(0.0, until - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
     def _watch(self, _: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""How the DICOM node listens, whom it answers, and where its drafts go."""
+"""How the DICOM node listens, whom it answers, and where drafts and signed reports go."""
 
 import ipaddress
 from pathlib import Path
@@ -13,8 +13,12 @@ from radlet.reading.room import RoomSettings
 from radlet.reading.store.database import database_host
 
 OutputKind = Literal["text_sr", "comprehensive_sr", "capture", "pdf"]
+SignedKind = Literal["text_sr", "pdf"]
+"""Regions are where a model looked: they belong to its draft, not to what a person signed."""
 AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5b\x5d-\x7e]+$")]
 """Application Entity title (PS3.5 6.2): up to 16 characters, here without blanks."""
+LongString = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\\\x00-\x1f]+$")]
+"""Long String (PS3.5 6.2): one line of up to 64 characters without a backslash."""
 _MOST_TITLES = 1000
 
 
@@ -79,12 +83,21 @@ Peer = Annotated[DimsePeer | WebPeer, Field(discriminator="kind")]
 
 
 class Delivery(Config):
-    """Where drafts go."""
+    """What one of the peers is sent."""
 
     to: str
     """One of the peers."""
-    kinds: tuple[OutputKind, ...] = Field(default=("text_sr", "capture"), min_length=1)
-    """As what: text_sr (Basic Text SR), comprehensive_sr (TID 1500 with regions), capture (Secondary Capture), pdf."""
+    kinds: tuple[OutputKind, ...] = ("text_sr", "capture")
+    """Drafts as what: text_sr (Basic Text SR), comprehensive_sr (TID 1500 with regions), capture (Secondary Capture),
+    pdf; none: they stay here."""
+    signed: tuple[SignedKind, ...] = ()
+    """Signed reports as what: text_sr, pdf; none: they stay here. Needs `organization`."""
+
+    @model_validator(mode="after")
+    def _of_something(self) -> Self:
+        if not (self.kinds or self.signed):
+            raise ValueError("a delivery of nothing; give kinds (of drafts) or signed (of signed reports)")
+        return self
 
 
 class PriorSettings(Config):
@@ -98,8 +111,8 @@ class PriorSettings(Config):
     """The newest so many."""
 
 
-class PacsConfig(Config):
-    """Settings of ``radlet node``."""
+class NodeSettings(Config):
+    """The DICOM node beside a reading room."""
 
     host: str = "127.0.0.1"
     """Address to listen on. Another than loopback needs `calling_ae_titles` and `addresses`."""
@@ -117,26 +130,23 @@ class PacsConfig(Config):
     """PEM file with its private key."""
     tls_client_ca: Path | None = None
     """PEM file with the authority whose certificates callers must show."""
-    data_dir: Path = Path("reading_room")
-    """Folder of films and, unless `database` says otherwise, of the database."""
-    database: str | None = None
-    """URL of the database: postgresql+psycopg://USER:PASSWORD@HOST/NAME; not given: SQLite in `data_dir`."""
     complete_after_s: float = Field(default=30.0, ge=0)
     """A study that has got no film for so long is complete, and is drafted."""
-    room: RoomSettings = RoomSettings()
-    """How studies are drafted."""
     limits: NodeLimits = NodeLimits()
     """What one caller may take."""
     peers: dict[str, Peer] = {}
     """Other systems, by a name of your own."""
     deliveries: tuple[Delivery, ...] = ()
-    """Where drafts go; none: they stay in the store."""
+    """Where drafts and signed reports go; none: they stay in the store."""
+    organization: LongString | None = None
+    """For whom those who sign answer (Verifying Organization); in signed reports."""
+    signers: dict[str, LongString] = {}
+    """Names of those who sign, by account, as DICOM orders their parts: anna = "Weber^Anna^^Dr."; without, the
+    account's name."""
     priors: PriorSettings | None = None
     """Where earlier films are asked for; not given: nowhere."""
     outbox: OutboxSettings = OutboxSettings()
     """How what cannot be delivered is tried again."""
-    drain_s: float = Field(default=30.0, ge=0)
-    """How long what is under way may take after the node was told to stop."""
 
     @property
     def is_local(self) -> bool:
@@ -145,12 +155,16 @@ class PacsConfig(Config):
 
     @property
     def machines(self) -> tuple[str, ...]:
-        """Machines that the node itself may reach: those that the recipe names."""
-        database = database_host(self.database) if self.database else None
+        """Machines that the node itself may reach: its peers."""
         named = (
             peer.host if isinstance(peer, DimsePeer) else urlsplit(peer.url).hostname for peer in self.peers.values()
         )
-        return tuple(host for host in (database, *named) if host)
+        return tuple(host for host in named if host)
+
+    @property
+    def delivers_signed(self) -> bool:
+        """Whether signed reports leave."""
+        return any(delivery.signed for delivery in self.deliveries)
 
     @model_validator(mode="after")
     def _guarded(self) -> Self:
@@ -182,3 +196,28 @@ class PacsConfig(Config):
             known = ", ".join(sorted(self.peers)) or "none"
             raise ValueError(f"peer '{unknown[0]}' is not among the peers ({known}); add [peers.{unknown[0]}]")
         return self
+
+    @model_validator(mode="after")
+    def _signed_for_somebody(self) -> Self:
+        if self.delivers_signed and not self.organization:
+            raise ValueError("a delivery of signed reports needs organization: whom those who sign answer for")
+        return self
+
+
+class PacsConfig(NodeSettings):
+    """Settings of ``radlet node``: the DICOM node without a reading room's page."""
+
+    data_dir: Path = Path("reading_room")
+    """Folder of films and, unless `database` says otherwise, of the database."""
+    database: str | None = None
+    """URL of the database: postgresql+psycopg://USER:PASSWORD@HOST/NAME; not given: SQLite in `data_dir`."""
+    room: RoomSettings = RoomSettings()
+    """How studies are drafted."""
+    drain_s: float = Field(default=30.0, ge=0)
+    """How long what is under way may take after the node was told to stop."""
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """Machines that the node itself may reach: its peers, and that of the database."""
+        database = database_host(self.database) if self.database else None
+        return (*super().machines, *((database,) if database else ()))

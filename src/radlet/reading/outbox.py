@@ -5,17 +5,18 @@ kill between the last two leads to a second delivery of the same object, which `
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from pydantic import Field
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from radlet.core.config import Config
 from radlet.reading.store import audit
 from radlet.reading.store.store import NotThereError, StateError, Store
-from radlet.reading.store.tables import OutboxRow, OutboxState, now
+from radlet.reading.store.tables import DraftRow, OutboxRow, OutboxState, SignatureRow, now
 
 ACTOR = "outbox"
 _LONGEST_ERROR = 200
@@ -32,6 +33,23 @@ class OutboxSettings(Config):
     """Largest share by which a wait is lengthened at random, so that several senders do not come at once."""
     give_up_after_s: float = Field(default=7 * 24 * 3600.0, gt=0)
     """What is this old when it fails becomes a dead letter; `radlet outbox retry` sends it again."""
+
+
+class Deliveries(Protocol):
+    """What is to be delivered of what a room keeps, in the order in which it is to arrive."""
+
+    def of_draft(self, draft: DraftRow) -> Iterable[OutboxRow]:
+        """Return what is to be delivered of a draft."""
+
+    def of_signature(self, signature: SignatureRow) -> Iterable[OutboxRow]:
+        """Return what is to be delivered of a signed report."""
+
+
+def deliveries_of(store: Store, study_id: str) -> list[OutboxRow]:
+    """Return the deliveries of a study in the order in which they were written."""
+    wanted = select(OutboxRow).where(OutboxRow.study_id == study_id)
+    with store.reading() as session:
+        return list(session.scalars(wanted.order_by(OutboxRow.created_at, OutboxRow.id)))
 
 
 @dataclass(frozen=True)
@@ -69,13 +87,19 @@ class Outbox:
     def next(self, destinations: Sequence[str]) -> Attempt | None:
         """Return the oldest delivery that is due, its attempt noted before it is made.
 
+        While a destination is away nothing is due there, also what was written since: it would overtake the others.
+
         Args:
             destinations: Those that can be sent to.
         """
+        moment = self._clock()
+        away = select(OutboxRow.destination).where(
+            OutboxRow.state == "waiting", OutboxRow.peer_away, OutboxRow.next_at > moment
+        )
         due = (
             select(OutboxRow)
-            .where(OutboxRow.state == "waiting", OutboxRow.next_at <= self._clock())
-            .where(OutboxRow.destination.in_(destinations))
+            .where(OutboxRow.state == "waiting", OutboxRow.next_at <= moment)
+            .where(OutboxRow.destination.in_(destinations), OutboxRow.destination.not_in(away))
             .order_by(OutboxRow.created_at, OutboxRow.id)
             .limit(1)
         )
@@ -104,8 +128,8 @@ class Outbox:
         Args:
             attempt: That failed.
             reason: In words that name nobody.
-            is_away: Whether the destination could not be reached at all: then nothing else is sent to it meanwhile,
-                so that what waits arrives in the order in which it was written.
+            is_away: Whether the destination could not be reached at all: then nothing else is sent to it until the
+                next attempt, so that what waits arrives in the order in which it was written.
 
         Returns:
             The state of the delivery: waiting, or dead.
@@ -115,18 +139,12 @@ class Outbox:
             row = _get(session.get(OutboxRow, attempt.row.id))
             row.last_error = reason[:_LONGEST_ERROR]
             row.next_at = moment + timedelta(seconds=self._wait_s(row.attempts))
+            row.peer_away = is_away
             if moment - row.created_at >= timedelta(seconds=self._settings.give_up_after_s):
                 row.state = "dead"
                 audit.append(
                     session, ACTOR, "outbox.give_up", row.id, study=row.study_id, kind=row.kind, attempts=row.attempts
                 )
-            if is_away:
-                others = update(OutboxRow).where(
-                    OutboxRow.destination == row.destination,
-                    OutboxRow.state == "waiting",
-                    OutboxRow.next_at < row.next_at,
-                )
-                session.execute(others.values(next_at=row.next_at))
             return row.state
 
     def rows(self, state: OutboxState | None = None) -> list[OutboxRow]:
@@ -158,7 +176,7 @@ class Outbox:
             for number, row in enumerate(sorted(rows, key=lambda one: (one.created_at, one.id))):
                 if row.state == "sent":
                     raise StateError("This delivery has been sent. Nothing is sent twice.")
-                row.state, row.next_at = "waiting", moment
+                row.state, row.next_at, row.peer_away = "waiting", moment, False
                 row.created_at = moment + timedelta(microseconds=number)
                 audit.append(session, actor, "outbox.retry", row.id, study=row.study_id)
         return len(rows)

@@ -3,7 +3,6 @@
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,9 +27,10 @@ from radlet.models.report_model import checkpoint_folder
 from radlet.reading.draft_queue import DraftQueue, Ended, QueueSettings, Told
 from radlet.reading.evidence import Evidence, look_behind, sentences_of
 from radlet.reading.gate import GateSettings, GateVerdict, judge_film
+from radlet.reading.outbox import Deliveries
 from radlet.reading.receiving import ReadFilm, Received, keep_film, read_received
 from radlet.reading.store.store import NotThereError, StateError, Store
-from radlet.reading.store.tables import DraftRow, ImageRow, OutboxRow, StudyRow
+from radlet.reading.store.tables import DraftRow, ImageRow, SignatureRow, StudyRow
 
 if TYPE_CHECKING:
     from radlet.retrieval.lookup import StudyFinder
@@ -172,6 +172,8 @@ class ReadingRoom:
         self, store: Store, model: ServedModel, settings: RoomSettings, finder: "StudyFinder | None" = None
     ) -> None:
         self.store, self.settings, self.finder = store, settings, finder
+        self.deliveries: Deliveries | None = None
+        """What other systems are sent of drafts and signed reports; whoever sends it says so here."""
         self._model = model
         self._by_drafter = WeakKeyDictionary({model.drafter: model})
         self.queue = DraftQueue(model.drafter, settings.queue)
@@ -228,14 +230,7 @@ class ReadingRoom:
         request = DraftRequest((self.store.path_of(image),), study.indication)
         return Asked(study, image, verdicts[image.id], request)
 
-    def keep_draft(
-        self,
-        asked: Asked,
-        text: str,
-        drafter: Drafter,
-        actor: str,
-        deliveries: Callable[[DraftRow], Iterable[OutboxRow]] = lambda _: (),
-    ) -> DraftRow:
+    def keep_draft(self, asked: Asked, text: str, drafter: Drafter, actor: str) -> DraftRow:
         """Keep what a drafter wrote, and with it what is to be sent of it."""
         model = self._by_drafter[drafter]
         row = DraftRow(
@@ -254,7 +249,25 @@ class ReadingRoom:
             sentences=[list(span) for span in sentences_of(text)],
             seconds=time.monotonic() - asked.began,
         )
-        return self.store.add_draft(row, actor, deliveries)
+        # Other systems know a film by its identifiers; about one that has none they are told nothing.
+        if self.deliveries and asked.image.sop_instance_uid:
+            return self.store.add_draft(row, actor, self.deliveries.of_draft)
+        return self.store.add_draft(row, actor)
+
+    def sign(
+        self, study_id: str, text: str, signer: str, reading_s: float | None = None, based_on: str | None = None
+    ) -> SignatureRow:
+        """Keep a text as the report that a person answers for, and with it what is to be sent of it.
+
+        Raises:
+            NotThereError: There is no such study.
+            OvertakenError: Another text was kept since.
+            StateError: It is signed already, or the text is empty.
+        """
+        images = self.store.study(study_id).images
+        if self.deliveries and any(image.sop_instance_uid for image in images):
+            return self.store.sign(study_id, text, signer, reading_s, based_on, self.deliveries.of_signature)
+        return self.store.sign(study_id, text, signer, reading_s, based_on)
 
     def draft(self, study_id: str, actor: str) -> DraftRow:
         """Draft a report about a study, wait for it, and keep it.

@@ -3,6 +3,8 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,8 @@ from radlet.core.locks import lock_file
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from radlet.pacs.settings import PacsConfig
+    from radlet.pacs.settings import NodeSettings, PacsConfig
+    from radlet.reading.room import ReadingRoom
     from radlet.reading.store.store import Store
 
 _LOCK = "node.lock"
@@ -27,41 +30,66 @@ def run(checkpoint: Path, config: "PacsConfig", console: "Console", name: str | 
         DataError: The store cannot be opened.
         RunError: Another node is at work on the same folder.
     """
-    from radlet.pacs.node import DicomNode
     from radlet.reading.offline import stay_offline
     from radlet.reading.room import ReadingRoom, ServedModel
     from radlet.reading.store.store import Store
 
     # Before the model is loaded: from here on nothing leaves this machine but for the peers of the recipe.
     stay_offline(config.machines)
-    with Store(config.data_dir, config.database) as store:
-        lock = _only_one(config.data_dir)
-        try:
-            room = ReadingRoom(store, ServedModel.load(checkpoint, name), config.room)
-            node = DicomNode(room, config)
-            stopping = threading.Event()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, lambda *_: stopping.set())
-            node.start()
-            console.print(
-                f"[bold]The DICOM node listens:[/] [cyan]{config.ae_title}@{config.host}:{node.port}[/]  "
-                "(stop with Ctrl-C)",
-                soft_wrap=True,
-            )
-            stopping.wait()
-            room_finished = room.close(config.drain_s)
-            if not (node.stop() and room_finished):
-                console.print("What was under way is in the store, and goes on at the next start.")
-        finally:
-            os.close(lock)
+    with ExitStack() as ending:
+        store = ending.enter_context(Store(config.data_dir, config.database))
+        ending.enter_context(only_node(config.data_dir))
+        room = ReadingRoom(store, ServedModel.load(checkpoint, name), config.room)
+        stopping = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stopping.set())
+        ending.enter_context(open_node(room, config, config.drain_s, console))
+        stopping.wait()
+        if not room.close(config.drain_s):
+            console.print(_UNFINISHED)
 
 
-def _only_one(data_dir: Path) -> int:
+_UNFINISHED = "What was under way is in the store, and goes on at the next start."
+
+
+@contextmanager
+def open_node(room: "ReadingRoom", settings: "NodeSettings", drain_s: float, console: "Console") -> Iterator[None]:
+    """Run a node beside a room for the length of the block.
+
+    Raises:
+        ConfigError: The port is taken, or a file of the configuration cannot be read.
+    """
+    from radlet.pacs.node import DicomNode
+
+    node = DicomNode(room, settings)
+    node.start()
+    console.print(
+        f"[bold]The DICOM node listens:[/] [cyan]{settings.ae_title}@{settings.host}:{node.port}[/]  "
+        "(stop with Ctrl-C)",
+        soft_wrap=True,
+    )
+    try:
+        yield
+    finally:
+        if not node.stop(drain_s):
+            console.print(_UNFINISHED)
+
+
+@contextmanager
+def only_node(data_dir: Path) -> Iterator[None]:
+    """Let no other node work on a folder for the length of the block.
+
+    Raises:
+        RunError: One is at work there.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    if not lock_file(descriptor, wait=False):
+    try:
+        if not lock_file(descriptor, wait=False):
+            raise RunError(f"{data_dir}: another node is at work on this folder. Stop it, or give another data_dir.")
+        yield
+    finally:
         os.close(descriptor)
-        raise RunError(f"{data_dir}: another node is at work on this folder. Stop it, or give another data_dir.")
-    return descriptor
 
 
 def open_store(data_dir: Path, database: str | None) -> "Store":
@@ -81,27 +109,32 @@ def open_store(data_dir: Path, database: str | None) -> "Store":
     return Store(data_dir, database)
 
 
-def export(store: "Store", study: str, kind: str, checkpoint: Path | None, actor: str) -> bytes:
-    """Return the newest draft of a study as a file.
+def export(
+    store: "Store", study: str, kind: str, actor: str, checkpoint: Path | None = None, organization: str | None = None
+) -> bytes:
+    """Return the newest draft of a study, or its signed report, as a file.
 
     Args:
         store: Of the reading room.
         study: Its identifier, or its Study Instance UID.
         kind: Of the file.
-        checkpoint: That wrote the draft, to ask it where it looked.
         actor: Who wants it; noted in the audit log.
+        checkpoint: That wrote the draft, to ask it where it looked.
+        organization: For whom people sign: the signed report is then written, in place of the draft.
 
     Raises:
         CheckpointError: The checkpoint cannot be loaded.
-        ConfigError: There is no such kind.
-        DataError: There is no such study, it has no draft, or the draft cannot be written as this.
+        ConfigError: There is no such kind, or none of signed reports.
+        DataError: There is no such study, it has no draft or is not signed, or it cannot be written as this.
     """
     from radlet.pacs.node import looking
+    from radlet.pacs.outputs.reports import Signing
     from radlet.pacs.reporting import report_file
     from radlet.reading.room import ReadingRoom, RoomSettings, ServedModel
 
-    if checkpoint is None:
-        return report_file(store, study, kind, actor)
+    if organization or checkpoint is None:
+        signing = Signing(organization) if organization else None
+        return report_file(store, study, kind, actor, signing=signing)
     room = ReadingRoom(store, ServedModel.load(checkpoint), RoomSettings())
     try:
         return report_file(store, study, kind, actor, looking(room))

@@ -1,14 +1,20 @@
-"""Stage `serve`: a model, a store and what is searched, behind the reading room's address."""
+"""Stage `serve`: a model, a store and what is searched, behind the reading room's address and a DICOM port."""
 
 import signal
+import sys
 import threading
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, Self
+
+from pydantic import model_validator
 
 from radlet.core.console import Progress
 from radlet.core.errors import ConfigError, RadletError
 from radlet.data.manifests import read_examples
+from radlet.pacs.settings import NodeSettings
 from radlet.serving.settings import ServeConfig
 
 if TYPE_CHECKING:
@@ -17,6 +23,21 @@ if TYPE_CHECKING:
     from radlet.reading.room import ReadingRoom
 
 FILLED_BY = "demo"
+
+
+class ServeRecipe(ServeConfig):
+    """Settings of ``radlet serve``."""
+
+    node: NodeSettings | None = None
+    """A DICOM node around the same room, store and model; without, there is none."""
+
+    @model_validator(mode="after")
+    def _signed_by_somebody(self) -> Self:
+        if self.node and self.node.delivers_signed and not self.accounts:
+            raise ValueError(
+                "node.deliveries holds signed reports: those name who answers for them, which needs accounts = true"
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -100,29 +121,40 @@ def fill_worklist(room: "ReadingRoom", examples: Path, count: int) -> None:
                 room.keep(room.read(Path(path).read_bytes()), FILLED_BY, FILLED_BY, row.indication)
 
 
-def run(served: Served, config: ServeConfig, console: "Console") -> None:
+def run(served: Served, config: ServeRecipe, console: "Console") -> None:
     """Serve until the process is told to stop; what is under way is finished first.
 
     Raises:
-        ConfigError: The port is taken, nobody could log in, or the certificate cannot be used.
+        ConfigError: A port is taken, a file of the configuration or a certificate cannot be used, or nobody could log in.
         DataError: The store cannot be opened.
+        RunError: Another node is at work on the same folder.
     """
     from radlet.reading.offline import stay_offline
     from radlet.serving.server import listen, serve
     from radlet.serving.tls import check_tls
+    from radlet.stages.node import only_node, open_node
 
     # Before the model is loaded: what cannot be served should be told at once.
     check_tls(config)
     check_accounts(config)
     listening = listen(config)
-    # From here on nothing leaves this machine, whatever a library may try.
-    stay_offline(config.peers)
-    room = open_room(served, config, Progress())
-    _swap_at_hangup(room, served, console)
-    try:
+    # From here on nothing leaves this machine but for the peers of the recipe, whatever a library may try.
+    stay_offline((*config.peers, *(config.node.machines if config.node else ())))
+    # By itself the signal would end the process as it stands.
+    signal.signal(signal.SIGTERM, _leave)
+    with ExitStack() as ending:
+        if config.node:
+            ending.enter_context(only_node(config.data_dir))
+        room = open_room(served, config, Progress())
+        ending.callback(room.store.close)
+        if config.node:
+            ending.enter_context(open_node(room, config.node, config.drain_s, console))
+        _swap_at_hangup(room, served, console)
         serve(room, config, listening, console)
-    finally:
-        room.store.close()
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
 
 
 def _swap_at_hangup(room: "ReadingRoom", served: Served, console: "Console") -> None:

@@ -1,15 +1,19 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
+from PIL import Image
 from pydicom import dcmread
 from tests.fixtures.dicom_node import drafted, film, keep, open_room
 
 from radlet.pacs.completion import StudyDrafter
-from radlet.pacs.delivering import OutboxWorker, rows_for
+from radlet.pacs.delivering import OutboxWorker, Outputs, PeerDeliveries
+from radlet.pacs.outputs.reports import Signing
 from radlet.pacs.peers.base import AwayError, FoundStudy, ObjectUids
 from radlet.pacs.priors import PriorFetcher
 from radlet.pacs.settings import Delivery, PriorSettings
@@ -17,7 +21,8 @@ from radlet.reading.outbox import Outbox, OutboxSettings
 from radlet.reading.room import ReadingRoom
 from radlet.reading.store.tables import now
 
-DELIVERIES = (Delivery(to="pacs", kinds=("text_sr",)),)
+DELIVERIES = (Delivery(to="pacs", kinds=("text_sr",), signed=("text_sr",)),)
+HOUR_S = 3600
 
 
 class Clock:
@@ -37,7 +42,9 @@ class Pacs:
     """Another system, in memory, that counts what it is sent."""
 
     def __init__(self) -> None:
-        self.is_away, self.loses_answer, self.can_be_asked = False, False, True
+        self.is_away, self.can_be_asked, self.num_calls = False, True, 0
+        self.loses_answer_of: set[str | None] = set()
+        self.loses_all_answers = False
         self.got: list[str] = []
 
     def holds(self, uids: ObjectUids) -> bool | None:
@@ -46,8 +53,9 @@ class Pacs:
 
     def send(self, content: bytes) -> None:
         self._reach()
-        self.got.append(str(dcmread(BytesIO(content)).SOPInstanceUID))
-        if self.loses_answer:
+        uid = str(dcmread(BytesIO(content)).SOPInstanceUID)
+        self.got.append(uid)
+        if self.loses_all_answers or uid in self.loses_answer_of:
             raise AwayError("The connection to the peer was lost.")
 
     def studies_of(self, patient_id: str) -> list[FoundStudy]:
@@ -58,6 +66,7 @@ class Pacs:
         raise AssertionError
 
     def _reach(self) -> None:
+        self.num_calls += 1
         if self.is_away:
             raise AwayError("The peer cannot be reached.")
 
@@ -65,17 +74,19 @@ class Pacs:
 @pytest.fixture
 def room(tmp_path: Path) -> Iterator[ReadingRoom]:
     opened = open_room(tmp_path / "room")
+    opened.deliveries = PeerDeliveries(DELIVERIES)
     yield opened
     opened.close(5)
     opened.store.close()
 
 
 def complete(room: ReadingRoom, clock: Clock, priors: PriorFetcher | None = None) -> StudyDrafter:
-    return StudyDrafter(room, 30, rows_for(DELIVERIES), priors, clock)
+    return StudyDrafter(room, 30, priors, clock)
 
 
 def sender(room: ReadingRoom, pacs: Pacs, clock: Clock) -> OutboxWorker:
-    return OutboxWorker(Outbox(room.store, OutboxSettings(), clock), {"pacs": pacs}, None)
+    outputs = Outputs(room.store, signing=Signing("Clinic"))
+    return OutboxWorker(Outbox(room.store, OutboxSettings(), clock), {"pacs": pacs}, outputs)
 
 
 def test_a_study_is_drafted_once_when_it_is_quiet_also_after_a_restart(room: ReadingRoom, tmp_path: Path) -> None:
@@ -112,9 +123,9 @@ def test_after_a_lost_answer_the_peer_is_asked_first(
     clock, pacs = Clock(), Pacs()
     keep(room, film(tmp_path, 1))
     complete(room, clock).work()
-    pacs.can_be_asked, pacs.loses_answer = can_be_asked, True
+    pacs.can_be_asked, pacs.loses_all_answers = can_be_asked, True
     assert sender(room, pacs, clock).work() == 0
-    pacs.loses_answer = False
+    pacs.loses_all_answers = False
     clock.skip(60)
     # Another worker, as after a kill.
     assert sender(room, pacs, clock).work() == 1
@@ -130,11 +141,57 @@ def test_without_the_peer_of_priors_a_study_is_drafted_all_the_same(room: Readin
     assert complete(room, clock, fetcher).work() == 1
 
 
-def test_drafts_wait_under_the_uid_that_is_sent(room: ReadingRoom, tmp_path: Path) -> None:
+def test_what_is_drafted_and_signed_at_another_door_is_delivered_too(room: ReadingRoom, tmp_path: Path) -> None:
     clock, pacs = Clock(), Pacs()
     draft = drafted(room, film(tmp_path, 1), "No pneumothorax.")
-    row = rows_for(DELIVERIES)(draft)[0]
-    with room.store.writing() as session:
-        session.add(row)
-    assert sender(room, pacs, clock).work() == 1
-    assert pacs.got == [row.sop_instance_uid]
+    signature = room.sign(draft.study_id, "Clear.", "anna")
+    rows = Outbox(room.store, OutboxSettings()).rows("waiting")
+    assert [(row.draft_id, row.signature_id) for row in rows] == [(draft.id, None), (None, signature.id)]
+    assert sender(room, pacs, clock).work() == 2
+    assert pacs.got == [row.sop_instance_uid for row in rows]
+    assert len(set(pacs.got)) == 2
+
+
+def test_about_a_film_without_identifiers_nobody_is_told(room: ReadingRoom, tmp_path: Path) -> None:
+    content = BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)).save(content, "PNG")
+    study = room.keep(room.read(content.getvalue()), "test", "upload").study_id
+    room.draft(study, "test")
+    room.sign(study, "Clear.", "anna")
+    assert Outbox(room.store, OutboxSettings()).rows() == []
+
+
+def test_a_pacs_that_is_down_for_an_hour_gets_all_in_order_and_nothing_twice(room: ReadingRoom, tmp_path: Path) -> None:
+    """From films that keep coming through drafts and a signed report to what the other system has in the end."""
+    clock, pacs = Clock(), Pacs()
+    drafter = complete(room, clock)
+    pacs.is_away = True
+    began, tries = clock.moment, []
+    for number in range(HOUR_S // 10):
+        if number % 60 == 0:
+            keep(room, film(tmp_path, number + 1))
+        drafter.work()
+        if number == 100:
+            room.sign(room.store.worklist()[0][0].id, "Clear.", "anna")
+        before = pacs.num_calls
+        # A worker of its own each time, as after a restart: what waits is in the store alone.
+        sender(room, pacs, clock).work()
+        if pacs.num_calls > before:
+            tries.append((clock.moment - began).total_seconds())
+        clock.skip(10)
+    waits = [after - before for before, after in pairwise(tries)]
+    assert 5 <= len(tries) <= 12
+    assert waits[0] < 60
+    assert all(later >= earlier for earlier, later in pairwise(waits[:4])), "the waits grow"
+    assert max(waits) <= 600 * 1.2 + 10
+    box = Outbox(room.store, OutboxSettings())
+    waiting = [row.sop_instance_uid for row in box.rows("waiting")]
+    assert len(waiting) == 6 + 1
+    pacs.is_away = False
+    pacs.loses_answer_of = {waiting[2]}  # kept, but its answer is lost
+    for _ in range(HOUR_S // 10):
+        sender(room, pacs, clock).work()
+        clock.skip(10)
+    assert pacs.got == waiting, "in order, none lost, none doubled"
+    assert [row.sop_instance_uid for row in box.rows("sent")] == waiting
+    assert box.rows("waiting") == box.rows("dead") == []

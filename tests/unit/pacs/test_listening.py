@@ -11,7 +11,7 @@ from tests.fixtures.dicom_files import PLANTED, truncate
 from tests.fixtures.dicom_node import film, open_room, send, until
 
 from radlet.pacs.node import DicomNode
-from radlet.pacs.settings import PacsConfig
+from radlet.pacs.settings import NodeSettings
 from radlet.pacs.storing import FilmReceiver
 from radlet.reading.room import ReadingRoom
 from radlet.reading.store.store import Store
@@ -29,12 +29,12 @@ def room(tmp_path: Path) -> Iterator[ReadingRoom]:
 
 @contextmanager
 def running(room: ReadingRoom, **settings: object) -> Iterator[DicomNode]:
-    node = DicomNode(room, PacsConfig.model_validate({"port": 0, "complete_after_s": 3600, "drain_s": 5, **settings}))
+    node = DicomNode(room, NodeSettings.model_validate({"port": 0, "complete_after_s": 3600, **settings}))
     node.start()
     try:
         yield node
     finally:
-        assert node.stop()
+        assert node.stop(5)
 
 
 def statuses(port: int, *paths: Path) -> list[int]:

@@ -7,20 +7,24 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom import dcmread
-from tests.fixtures.dicom_node import drafted, film, open_room
+from tests.fixtures.dicom_node import drafted, film, keep, open_room
 
 from radlet.core.errors import ConfigError, DataError
+from radlet.pacs.delivering import PeerDeliveries
 from radlet.pacs.exports.hl7 import escaped
 from radlet.pacs.node import looking
-from radlet.pacs.outputs.facts import DraftFacts, gather
-from radlet.pacs.outputs.identity import NOTICE, uid_of
+from radlet.pacs.outputs.facts import ReportFacts, gather, gather_signed
+from radlet.pacs.outputs.identifiers import uid_of
 from radlet.pacs.outputs.making import MAKERS, make_file
-from radlet.pacs.outputs.text_sr import sentences
+from radlet.pacs.outputs.reports import NOTICE, Signing
 from radlet.pacs.reporting import report_file
+from radlet.pacs.settings import Delivery
 from radlet.reading.room import ReadingRoom
 from radlet.reading.store.store import StateError
 
 TEXT = "The heart is enlarged. There is a left pleural effusion. No pneumothorax."
+SIGNED_TEXT = "Findings: The heart is large.\nImpression: Cardiomegaly."
+SIGNING = Signing("St. Mary", {"anna": "Weber^Anna^^Dr."})
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +36,13 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadingRoom]:
 
 
 @pytest.fixture(scope="module")
-def facts(room: ReadingRoom, tmp_path_factory: pytest.TempPathFactory) -> DraftFacts:
+def facts(room: ReadingRoom, tmp_path_factory: pytest.TempPathFactory) -> ReportFacts:
     draft = drafted(room, film(tmp_path_factory.mktemp("film"), 1), TEXT)
     return gather(room.store, room.store.study(draft.study_id), draft, looking(room))
 
 
 @pytest.mark.parametrize("kind", MAKERS)
-def test_outputs_keep_the_study_and_say_that_they_are_unverified(facts: DraftFacts, kind: str) -> None:
+def test_outputs_keep_the_study_and_say_that_they_are_unverified(facts: ReportFacts, kind: str) -> None:
     made = dcmread(BytesIO(make_file(kind, facts)))
     source = facts.source_header()
     for keyword in ("PatientID", "PatientName", "StudyInstanceUID", "AccessionNumber", "StudyDate"):
@@ -49,7 +53,7 @@ def test_outputs_keep_the_study_and_say_that_they_are_unverified(facts: DraftFac
     assert made.SeriesInstanceUID != source.SeriesInstanceUID
 
 
-def test_reports_are_flagged_preliminary(facts: DraftFacts) -> None:
+def test_reports_are_flagged_preliminary(facts: ReportFacts) -> None:
     for kind in ("text_sr", "comprehensive_sr"):
         made = dcmread(BytesIO(make_file(kind, facts)))
         assert (made.VerificationFlag, made.CompletionFlag, made.PreliminaryFlag) == (
@@ -58,16 +62,16 @@ def test_reports_are_flagged_preliminary(facts: DraftFacts) -> None:
             "PRELIMINARY",
         )
         told = [str(element.value) for element in made.iterall() if element.keyword == "TextValue"]
-        assert [line for line in told if line in TEXT] == sentences(facts)
+        assert [line for line in told if line in TEXT] == list(facts.report.lines)
 
 
-def test_the_same_draft_gives_the_same_file(facts: DraftFacts) -> None:
+def test_the_same_draft_gives_the_same_file(facts: ReportFacts) -> None:
     for kind in ("text_sr", "pdf"):
         assert make_file(kind, facts) == make_file(kind, facts)
     assert len({uid_of(facts.draft.id, kind, "instance") for kind in MAKERS}) == len(MAKERS)
 
 
-def test_regions_lie_in_the_source_image(facts: DraftFacts) -> None:
+def test_regions_lie_in_the_source_image(facts: ReportFacts) -> None:
     assert [region.observation for region in facts.regions] == ["Cardiomegaly", "Pleural Effusion"]
     made = dcmread(BytesIO(make_file("comprehensive_sr", facts)))
     graphics = [
@@ -83,7 +87,7 @@ def test_regions_lie_in_the_source_image(facts: DraftFacts) -> None:
     assert all((points >= 0).all() and (points <= size).all() for points in graphics)
 
 
-def test_the_capture_shows_the_film_with_words_below(facts: DraftFacts) -> None:
+def test_the_capture_shows_the_film_with_words_below(facts: ReportFacts) -> None:
     made = dcmread(BytesIO(make_file("capture", facts)))
     assert made.BurnedInAnnotation == "YES"
     assert made.Rows > made.Columns  # a square film, and the draft below it
@@ -92,7 +96,7 @@ def test_the_capture_shows_the_film_with_words_below(facts: DraftFacts) -> None:
     assert coloured[: made.Columns].any()
 
 
-def test_exports_are_preliminary_and_hold_the_draft(room: ReadingRoom, facts: DraftFacts) -> None:
+def test_exports_are_preliminary_and_hold_the_draft(room: ReadingRoom, facts: ReportFacts) -> None:
     study = facts.study.id
     bundle = json.loads(report_file(room.store, study, "fhir", "test"))
     resources = [entry["resource"] for entry in bundle["entry"]]
@@ -108,11 +112,88 @@ def test_exports_are_preliminary_and_hold_the_draft(room: ReadingRoom, facts: Dr
     assert any(row.split("|")[5] == "No pneumothorax." for row in message if row.startswith("OBX"))
 
 
+@pytest.fixture(scope="module")
+def signed(room: ReadingRoom, tmp_path_factory: pytest.TempPathFactory) -> ReportFacts:
+    """A draft that was delivered, and the report that was signed in its place."""
+    folder = tmp_path_factory.mktemp("signed")
+    room.deliveries = PeerDeliveries([Delivery(to="pacs", kinds=("text_sr", "capture"), signed=("text_sr",))])
+    draft = drafted(room, film(folder, 7), TEXT)
+    signature = room.sign(draft.study_id, SIGNED_TEXT, "anna")
+    room.deliveries = None
+    return gather_signed(room.store, room.store.study(draft.study_id), signature, SIGNING)
+
+
+def test_a_signed_report_is_complete_verified_and_tells_who_answers_for_it(signed: ReportFacts) -> None:
+    made = dcmread(BytesIO(make_file("text_sr", signed)))
+    assert (made.VerificationFlag, made.CompletionFlag, made.PreliminaryFlag) == ("VERIFIED", "COMPLETE", "FINAL")
+    (observer,) = made.VerifyingObserverSequence
+    assert (str(observer.VerifyingObserverName), observer.VerifyingOrganization) == ("Weber^Anna^^Dr.", "St. Mary")
+    assert observer.VerificationDateTime == signed.report.moment.strftime("%Y%m%d%H%M%S+0000")
+    assert "AI draft" not in str(made)
+    assert made.SeriesDescription == "Report drafted with AI, signed"
+    told = [str(element.value) for element in made.iterall() if element.keyword == "TextValue"]
+    assert told[-2:] == SIGNED_TEXT.splitlines()
+    assert any(line.startswith("Signed by Dr. Anna Weber, St. Mary, ") for line in told)
+    assert "Drafted with AI; the draft was changed before it was signed." in told
+    assert f"Version: {signed.draft.checkpoint_digest}" in told
+    # Of its draft, what was sent, each kind of SR once.
+    (study,) = made.PredecessorDocumentsSequence
+    (series,) = study.ReferencedSeriesSequence
+    assert [str(item.ReferencedSOPInstanceUID) for item in series.ReferencedSOPSequence] == [
+        uid_of(signed.draft.id, "text_sr", "instance")
+    ]
+    assert made.SOPInstanceUID == uid_of(signed.report.id, "text_sr", "instance")
+    assert make_file("text_sr", signed) == make_file("text_sr", signed)
+    pdf = dcmread(BytesIO(make_file("pdf", signed)))
+    assert (pdf.VerificationFlag, pdf.DocumentTitle) == ("VERIFIED", "Report drafted with AI, signed")
+    with pytest.raises(ConfigError, match="text_sr, pdf, not as capture"):
+        make_file("capture", signed)
+
+
+def test_a_report_that_no_model_drafted_names_none(room: ReadingRoom, tmp_path: Path) -> None:
+    study = keep(room, film(tmp_path, 8))
+    signature = room.sign(study, "Clear.", "bert@clinic")
+    facts = gather_signed(room.store, room.store.study(study), signature, SIGNING)
+    made = dcmread(BytesIO(make_file("text_sr", facts)))
+    assert str(made.VerifyingObserverSequence[0].VerifyingObserverName) == "bert@clinic"
+    assert made.SeriesDescription == "Report, signed"
+    told = [str(element.value) for element in made.iterall() if element.keyword == "TextValue"]
+    assert told[-1] == "Clear."
+    assert told[-2].startswith("Signed by bert@clinic, St. Mary")
+    assert not [line for line in told if "AI" in line or "lgorithm" in line]
+    assert "PredecessorDocumentsSequence" not in made
+
+
+def test_signed_exports_are_final_and_the_second_one_amends(room: ReadingRoom, signed: ReportFacts) -> None:
+    study = signed.study.id
+    report = json.loads(report_file(room.store, study, "fhir", "test", signing=SIGNING))["entry"][0]["resource"]
+    assert (report["status"], report["resultsInterpreter"][0]["display"]) == ("final", "Dr. Anna Weber, St. Mary")
+    assert SIGNED_TEXT in report["conclusion"]
+    assert NOTICE not in str(report)
+    assert "result" not in report, "codes that software found are not what somebody signed"
+    rows = [
+        row.split("|") for row in report_file(room.store, study, "hl7", "test", signing=SIGNING).decode().split("\r")
+    ]
+    (request,) = (row for row in rows if row[0] == "OBR")
+    assert (request[25], request[32]) == ("F", "anna&Weber&Anna&&&Dr.")
+    assert {row[11] for row in rows if row[0] == "OBX"} == {"F"}
+    room.store.reopen(study, "anna")
+    with pytest.raises(StateError, match="not signed"):
+        report_file(room.store, study, "fhir", "test", signing=SIGNING)
+    again = room.sign(study, "Clear after all.", "anna")
+    report = json.loads(report_file(room.store, study, "fhir", "test", signing=SIGNING))["entry"][0]["resource"]
+    assert report["status"] == "amended"
+    facts = gather_signed(room.store, room.store.study(study), again, SIGNING)
+    assert facts.report.signed is not None
+    replaced = {str(item.SOPInstanceUID) for item in facts.report.signed.predecessors}
+    assert replaced == {uid_of(one, "text_sr", "instance") for one in (signed.report.id, signed.draft.id)}
+
+
 def test_hl7_delimiters_are_escaped() -> None:
     assert escaped("a|b^c&d~e\\f\rg") == "a\\F\\b\\S\\c\\T\\d\\R\\e\\E\\f g"
 
 
-def test_what_cannot_be_exported_is_told(room: ReadingRoom, facts: DraftFacts, tmp_path: Path) -> None:
+def test_what_cannot_be_exported_is_told(room: ReadingRoom, facts: ReportFacts, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="comprehensive_sr"):
         report_file(room.store, facts.study.id, "docx", "test")
     with pytest.raises(DataError, match="no such study"):

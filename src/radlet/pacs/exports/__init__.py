@@ -1,1 +1,1 @@
-"""Drafts for systems that speak no DICOM: FHIR R4B and HL7 version 2, marked as preliminary."""
+"""Reports for systems that speak no DICOM: FHIR R4B and HL7 version 2; drafts are preliminary, signed ones final."""

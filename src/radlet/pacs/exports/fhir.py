@@ -1,4 +1,4 @@
-"""A draft as FHIR R4B: a bundle of DiagnosticReport, Observations and ImagingStudy, all preliminary.
+"""A report as FHIR R4B: a bundle of DiagnosticReport, Observations and ImagingStudy; a draft's are preliminary.
 
 Identifiers of the institution's own systems (patient, accession number) are given as identifiers, not as references:
 radlet does not know the addresses of their resources.
@@ -10,8 +10,9 @@ from typing import Any
 
 from fhir.resources.R4B.bundle import Bundle
 
-from radlet.pacs.outputs.facts import DraftFacts
-from radlet.pacs.outputs.identity import NOTICE, observation_code, provenance, uid_of
+from radlet.pacs.outputs.facts import ReportFacts
+from radlet.pacs.outputs.identifiers import observation_code, uid_of
+from radlet.pacs.outputs.reports import NOTICE, Report
 
 _UIDS = "urn:dicom:uid"
 _SYSTEMS = {"SCT": "http://snomed.info/sct", "99RADLET": "urn:radlet:observations"}
@@ -21,8 +22,8 @@ _SERVICE = {"system": "http://terminology.hl7.org/CodeSystem/v2-0074", "code": "
 _REPORT = {"system": "http://loinc.org", "code": "18748-4", "display": "Diagnostic imaging study"}
 
 
-def fhir_bundle(facts: DraftFacts) -> bytes:
-    """Return a draft as a FHIR R4B bundle of kind collection, JSON."""
+def fhir_bundle(facts: ReportFacts) -> bytes:
+    """Return a draft or a signed report as a FHIR R4B bundle of kind collection, JSON."""
     observations = [_entry(facts, f"observation-{number}", one) for number, one in enumerate(_observations(facts))]
     imaging = [_entry(facts, "imaging-study", _imaging_study(facts))] if facts.study.study_uid else []
     report = _entry(facts, "report", _report(facts, observations, imaging))
@@ -30,41 +31,52 @@ def fhir_bundle(facts: DraftFacts) -> bytes:
         {
             "resourceType": "Bundle",
             "type": "collection",
-            "timestamp": _moment(facts.draft.created_at),
-            "identifier": {"system": _UIDS, "value": f"urn:oid:{uid_of(facts.draft.id, 'fhir', 'instance')}"},
+            "timestamp": _moment(facts.report.moment),
+            "identifier": {"system": _UIDS, "value": f"urn:oid:{uid_of(facts.report.id, 'fhir', 'instance')}"},
             "entry": [report, *observations, *imaging],
         }
     )
     return f"{bundle.model_dump_json(indent=2)}\n".encode()
 
 
-def _entry(facts: DraftFacts, what: str, resource: dict[str, Any]) -> dict[str, Any]:
+def _entry(facts: ReportFacts, what: str, resource: dict[str, Any]) -> dict[str, Any]:
     # A UID of the form 2.25 is a UUID (PS3.5 B.2): the same resource has the same address each time.
-    number = int(uid_of(facts.draft.id, "fhir", what).removeprefix("2.25."))
+    number = int(uid_of(facts.report.id, "fhir", what).removeprefix("2.25."))
     return {"fullUrl": f"urn:uuid:{uuid.UUID(int=number)}", "resource": resource}
 
 
-def _report(facts: DraftFacts, observations: list[dict[str, Any]], imaging: list[dict[str, Any]]) -> dict[str, Any]:
-    study, draft = facts.study, facts.draft
+def _report(facts: ReportFacts, observations: list[dict[str, Any]], imaging: list[dict[str, Any]]) -> dict[str, Any]:
+    study, told = facts.study, facts.report
     report: dict[str, Any] = {
         "resourceType": "DiagnosticReport",
-        "status": "preliminary",
+        "status": told.status,
         "category": [{"coding": [_SERVICE]}],
         "code": {"coding": [_REPORT], "text": "Chest X-ray"},
         "subject": _subject(facts),
-        "issued": _moment(draft.created_at),
-        "performer": [{"display": f"{draft.model} ({draft.checkpoint_digest}); {NOTICE}"}],
+        "issued": _moment(told.moment),
+        "performer": [_performer(told)],
         "result": [{"reference": one["fullUrl"]} for one in observations],
         "imagingStudy": [{"reference": one["fullUrl"]} for one in imaging],
-        "conclusion": "\n".join([f"{NOTICE}.", draft.text, *provenance(draft)]),
+        "conclusion": "\n".join([f"{told.notice}.", told.text, *told.provenance]),
     }
+    if told.signed:
+        report["resultsInterpreter"] = [_performer(told)]
     if study.accession_number:
         report["identifier"] = [_accession(study.accession_number)]
     date = _date(study.study_date)
     return {key: value for key, value in {**report, "effectiveDateTime": date}.items() if value}
 
 
-def _observations(facts: DraftFacts) -> list[dict[str, Any]]:
+def _performer(told: Report) -> dict[str, Any]:
+    if told.signed:
+        return {"type": "Practitioner", "display": f"{told.signed.plain_name}, {told.signed.organization}"}
+    draft = told.draft
+    return {"display": f"{draft.model} ({draft.checkpoint_digest}); {NOTICE}" if draft else NOTICE}
+
+
+def _observations(facts: ReportFacts) -> list[dict[str, Any]]:
+    if facts.report.signed:
+        return []  # software found them in a draft: nobody signed the codes
     found = []
     for finding in facts.draft.findings:
         state = _STATES.get(finding["state"])
@@ -90,7 +102,7 @@ def _observations(facts: DraftFacts) -> list[dict[str, Any]]:
     return found
 
 
-def _imaging_study(facts: DraftFacts) -> dict[str, Any]:
+def _imaging_study(facts: ReportFacts) -> dict[str, Any]:
     study = facts.study
     imaging: dict[str, Any] = {
         "resourceType": "ImagingStudy",
@@ -105,7 +117,7 @@ def _imaging_study(facts: DraftFacts) -> dict[str, Any]:
     return {**imaging, "started": date} if date else imaging
 
 
-def _subject(facts: DraftFacts) -> dict[str, Any]:
+def _subject(facts: ReportFacts) -> dict[str, Any]:
     patient_id = facts.study.patient_id
     if not patient_id:
         return {"type": "Patient", "display": "unknown"}

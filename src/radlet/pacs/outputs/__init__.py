@@ -1,1 +1,1 @@
-"""Drafts as DICOM objects, each an unverified AI draft that names what wrote it and the film it was written from."""
+"""Drafts and signed reports as DICOM objects: what wrote them, who answers for them if anybody, and their film."""

@@ -4,15 +4,15 @@ import highdicom as hd
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
-from radlet.pacs.outputs.facts import DraftFacts
-from radlet.pacs.outputs.identity import NOTICE, Frame
+from radlet.pacs.outputs.facts import ReportFacts
+from radlet.pacs.outputs.identity import Frame
 from radlet.pacs.outputs.picture import draw_sheet
 
 KIND = "capture"
 SERIES_NUMBER = 9003
 
 
-def capture(facts: DraftFacts) -> Dataset:
+def capture(facts: ReportFacts) -> Dataset:
     """Return a draft as a colour picture, with the words that it is one burned in.
 
     Raises:
@@ -30,7 +30,7 @@ def capture(facts: DraftFacts) -> Dataset:
         **frame.series(SERIES_NUMBER),
     )
     made.BurnedInAnnotation = "YES"
-    made.ImageComments = NOTICE
+    made.ImageComments = facts.report.notice
     made.ImageType = ["DERIVED", "SECONDARY"]
     made.DerivationDescription = "Where a model looked, drawn over the film, with its draft"
     source = frame.reference()

@@ -1,4 +1,4 @@
-"""A draft as Encapsulated PDF (PS3.3 A.45.1): a page with the film, the regions and the draft."""
+"""A report as Encapsulated PDF (PS3.3 A.45.1): a page with the film, the regions of a draft, and the text."""
 
 import re
 from io import BytesIO
@@ -9,10 +9,10 @@ from highdicom.base import SOPClass
 from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
-from radlet.pacs.outputs.facts import DraftFacts
-from radlet.pacs.outputs.identity import NOTICE, Frame, provenance
+from radlet.pacs.outputs.facts import ReportFacts
+from radlet.pacs.outputs.identity import Frame
 from radlet.pacs.outputs.picture import draw_film
-from radlet.pacs.outputs.text_sr import TITLE, sentences
+from radlet.pacs.outputs.text_sr import TITLE
 
 KIND = "pdf"
 SERIES_NUMBER = 9004
@@ -20,11 +20,11 @@ _FILM_MM = 110.0
 _NOT_LATIN = re.compile(r"[^\x20-\x7e\xa0-\xff]")
 
 
-def encapsulated_pdf(facts: DraftFacts) -> Dataset:
-    """Return a draft as a PDF in a DICOM object.
+def encapsulated_pdf(facts: ReportFacts) -> Dataset:
+    """Return a draft, or a signed report, as a PDF in a DICOM object.
 
     Raises:
-        DataError: The film of the draft is no DICOM object.
+        DataError: The film of the report is no DICOM object.
     """
     frame = Frame.of(KIND, facts)
     made = SOPClass(
@@ -36,9 +36,9 @@ def encapsulated_pdf(facts: DraftFacts) -> Dataset:
     )
     made.ConversionType = "WSD"
     made.BurnedInAnnotation = "YES"
-    made.VerificationFlag = "UNVERIFIED"
+    made.VerificationFlag = "VERIFIED" if facts.report.signed else "UNVERIFIED"
     made.AcquisitionDateTime = ""
-    made.DocumentTitle = NOTICE
+    made.DocumentTitle = facts.report.notice
     title = Dataset()
     title.CodeValue, title.CodingSchemeDesignator, title.CodeMeaning = TITLE.value, "LN", TITLE.meaning
     made.ConceptNameCodeSequence = [title]
@@ -50,15 +50,16 @@ def encapsulated_pdf(facts: DraftFacts) -> Dataset:
     return frame.finish(made)
 
 
-def write_pdf(facts: DraftFacts) -> bytes:
+def write_pdf(facts: ReportFacts) -> bytes:
     """Return the page, without the patient's name: a PDF travels alone."""
+    report = facts.report
     page = FPDF(format="A4")
-    page.set_creation_date(facts.draft.created_at)
-    page.set_title(NOTICE)
+    page.set_creation_date(report.moment)
+    page.set_title(report.notice)
     page.set_creator("radlet")
     page.set_auto_page_break(auto=True, margin=15)
     page.add_page()
-    _line(page, NOTICE, 16, "B")
+    _line(page, report.notice, 16, "B")
     number = facts.study.accession_number or facts.study.study_uid or facts.study.id
     _line(page, f"Study {number}, {facts.study.study_date or 'without a date'}", 10)
     picture = BytesIO()
@@ -67,10 +68,11 @@ def write_pdf(facts: DraftFacts) -> bytes:
     width = min(_FILM_MM, _FILM_MM * drawn.width / drawn.height)
     page.image(picture, w=width)
     page.ln(4)
-    for sentence_number, sentence in enumerate(sentences(facts), 1):
-        _line(page, f"{sentence_number}. {sentence}", 11)
+    for number_of_line, line in enumerate(report.lines, 1):
+        # The numbers are those of the regions, which drafts alone have.
+        _line(page, line if report.signed else f"{number_of_line}. {line}", 11)
     page.ln(4)
-    for line in provenance(facts.draft):
+    for line in report.provenance:
         _line(page, line, 8)
     return bytes(page.output())
 

@@ -1,48 +1,20 @@
-"""What all outputs share: identifiers, patient and study of the source film, and who wrote the draft."""
+"""What all outputs share: patient and study of the source film, who signed the report and what drafted it."""
 
-import uuid
 from dataclasses import dataclass
 from typing import Any
 
 import highdicom as hd
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code
-from pydicom.uid import UID
 
 from radlet.core.errors import DataError
-from radlet.pacs.outputs.facts import DraftFacts
+from radlet.pacs.outputs.facts import ReportFacts
+from radlet.pacs.outputs.identifiers import uid_of
+from radlet.pacs.outputs.reports import Report
 from radlet.reading.store.tables import DraftRow
 
-NOTICE = "AI draft - not verified"
 MANUFACTURER = "radlet"
-_SPACE = uuid.UUID("6f0a2c86-6d3a-5c0e-9b6e-3d5f7a1c4e20")
 _LONG_STRING = 64
-
-SCHEME = "99RADLET"
-_CODED = {
-    "Cardiomegaly": codes.SCT.Cardiomegaly,
-    "Edema": codes.SCT.PulmonaryEdema,
-    "Pneumothorax": codes.SCT.Pneumothorax,
-    "Pleural Effusion": codes.SCT.PleuralEffusion,
-}
-"""Observations whose code the DICOM standard itself lists; the others get codes of their own."""
-
-
-def uid_of(draft_id: str, kind: str, what: str) -> UID:
-    """Return an identifier that is the same whenever it is asked for (PS3.5 B.2).
-
-    Args:
-        draft_id: Of the draft.
-        kind: Of the output.
-        what: ``instance``, ``series`` or another thing of it.
-    """
-    return UID(f"2.25.{uuid.uuid5(_SPACE, f'{draft_id}/{kind}/{what}').int}")
-
-
-def observation_code(name: str) -> Code:
-    """Return the code of an observation."""
-    return _CODED.get(name) or Code(name.upper().replace(" ", "_")[:16], SCHEME, name)
 
 
 @dataclass(frozen=True)
@@ -56,11 +28,11 @@ class Frame:
     """
 
     kind: str
-    facts: DraftFacts
+    facts: ReportFacts
     source: Dataset
 
     @classmethod
-    def of(cls, kind: str, facts: DraftFacts) -> "Frame":
+    def of(cls, kind: str, facts: ReportFacts) -> "Frame":
         """Take patient and study over from the source film.
 
         Raises:
@@ -70,22 +42,18 @@ class Frame:
 
     def series(self, number: int) -> dict[str, Any]:
         """Return the arguments that every object of highdicom takes of series, instance and equipment."""
-        draft = self.facts.draft
+        report = self.facts.report
         # To the second: fractions would only differ in how each reader rounds them.
-        moment = draft.created_at.replace(microsecond=0)
+        moment = report.moment.replace(microsecond=0)
         return {
-            "series_instance_uid": uid_of(draft.id, self.kind, "series"),
-            "sop_instance_uid": uid_of(draft.id, self.kind, "instance"),
+            "series_instance_uid": uid_of(report.id, self.kind, "series"),
+            "sop_instance_uid": uid_of(report.id, self.kind, "instance"),
             "series_number": number,
             "instance_number": 1,
             "manufacturer": MANUFACTURER,
-            "manufacturer_model_name": draft.model[:_LONG_STRING],
-            # The digest fills its value: as the last it could be padded beyond what the value may hold.
-            "software_versions": (
-                draft.checkpoint_digest[:_LONG_STRING],
-                f"radlet {draft.radlet_version}"[:_LONG_STRING],
-            ),
-            "series_description": NOTICE,
+            "manufacturer_model_name": report.equipment[:_LONG_STRING],
+            "software_versions": tuple(version[:_LONG_STRING] for version in report.software_versions),
+            "series_description": report.notice,
             "series_date": moment.date(),
             "series_time": moment.time(),
             "content_date": moment.date(),
@@ -117,8 +85,8 @@ class Frame:
         return item
 
     def finish(self, made: Dataset) -> Dataset:
-        """Set what depends on the moment of making to the moment of the draft, so that the same draft is the same."""
-        moment = self.facts.draft.created_at
+        """Set what depends on the moment of making to that of the report: the same report is the same object."""
+        moment = self.facts.report.moment
         made.InstanceCreationDate = moment.strftime("%Y%m%d")
         made.InstanceCreationTime = moment.strftime("%H%M%S")
         for equipment in made.get("ContributingEquipmentSequence", ()):
@@ -127,16 +95,6 @@ class Frame:
             made.DateOfSecondaryCapture = made.InstanceCreationDate
             made.TimeOfSecondaryCapture = made.InstanceCreationTime
         return made
-
-
-def provenance(draft: DraftRow) -> list[str]:
-    """Return what wrote a draft, line by line."""
-    return [
-        f"{NOTICE}. Written by software; no physician has read it.",
-        f"Algorithm: {draft.model}",
-        f"Version: {draft.checkpoint_digest}",
-        f"Software: radlet {draft.radlet_version}, engine {draft.engine}, image path {draft.image_path_digest}",
-    ]
 
 
 def algorithm(draft: DraftRow) -> hd.sr.AlgorithmIdentification:
@@ -148,10 +106,21 @@ def algorithm(draft: DraftRow) -> hd.sr.AlgorithmIdentification:
     )
 
 
-def observer(draft: DraftRow) -> hd.sr.ObservationContext:
-    """Return what wrote a draft as the device that observed (TID 1001, 1004)."""
-    return hd.sr.ObservationContext(
-        observer_device_context=hd.sr.ObserverContext(
+def observers(report: Report) -> hd.sr.ObservationContext:
+    """Return who observed: the person who signed, and the device that drafted (TID 1001, 1003, 1004)."""
+    person, device = None, None
+    if report.signed:
+        person = hd.sr.ObserverContext(
+            observer_type=codes.DCM.Person,
+            observer_identifying_attributes=hd.sr.PersonObserverIdentifyingAttributes(
+                name=report.signed.name,
+                login_name=report.signed.account,
+                organization_name=report.signed.organization,
+            ),
+        )
+    if report.draft:
+        draft = report.draft
+        device = hd.sr.ObserverContext(
             observer_type=codes.DCM.Device,
             observer_identifying_attributes=hd.sr.DeviceObserverIdentifyingAttributes(
                 uid=uid_of(draft.checkpoint_digest, "device", "observer"),
@@ -161,7 +130,7 @@ def observer(draft: DraftRow) -> hd.sr.ObservationContext:
                 serial_number=draft.checkpoint_digest,
             ),
         )
-    )
+    return hd.sr.ObservationContext(observer_person_context=person, observer_device_context=device)
 
 
 _EMPTY_IF_MISSING = (

@@ -2,20 +2,21 @@
 
 from collections.abc import Callable
 from io import BytesIO
+from typing import get_args
 
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset
 
-from radlet.core.errors import DataError
+from radlet.core.errors import ConfigError, DataError
 from radlet.data.quiet import quiet_libraries
 from radlet.pacs.outputs.capture import capture
 from radlet.pacs.outputs.comprehensive_sr import comprehensive_sr
 from radlet.pacs.outputs.encapsulated_pdf import encapsulated_pdf
-from radlet.pacs.outputs.facts import DraftFacts
+from radlet.pacs.outputs.facts import ReportFacts
 from radlet.pacs.outputs.text_sr import text_sr
-from radlet.pacs.settings import OutputKind
+from radlet.pacs.settings import OutputKind, SignedKind
 
-MAKERS: dict[OutputKind, Callable[[DraftFacts], Dataset]] = {
+MAKERS: dict[OutputKind, Callable[[ReportFacts], Dataset]] = {
     "text_sr": text_sr,
     "comprehensive_sr": comprehensive_sr,
     "capture": capture,
@@ -23,12 +24,15 @@ MAKERS: dict[OutputKind, Callable[[DraftFacts], Dataset]] = {
 }
 
 
-def make_file(kind: OutputKind, facts: DraftFacts) -> bytes:
-    """Return a draft as a DICOM file of one kind.
+def make_file(kind: OutputKind, facts: ReportFacts) -> bytes:
+    """Return a draft or a signed report as a DICOM file of one kind.
 
     Raises:
-        DataError: The film of the draft is no DICOM object, or its header does not allow it.
+        ConfigError: Signed reports are not written as this.
+        DataError: The film of the report is no DICOM object, or its header does not allow it.
     """
+    if facts.report.signed and kind not in get_args(SignedKind):
+        raise ConfigError(f"A signed report is written as {', '.join(get_args(SignedKind))}, not as {kind}.")
     buffer = BytesIO()
     with quiet_libraries():
         try:
@@ -38,7 +42,7 @@ def make_file(kind: OutputKind, facts: DraftFacts) -> bytes:
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             # Their words quote what they do not like, which may name the patient.
             raise DataError(
-                f"The draft cannot be written as {kind}: the header of its film does not allow it "
+                f"The report cannot be written as {kind}: the header of its film does not allow it "
                 f"({type(error).__name__})."
             ) from None
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""The film with the regions drawn on it, and the words that it is a draft: what viewers without SR show."""
+"""The film with the regions drawn on it, and the words that tell what it is: what viewers without SR show."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from radlet.pacs.outputs.facts import DraftFacts, Region
-from radlet.pacs.outputs.identity import NOTICE
-from radlet.pacs.outputs.text_sr import sentences
+from radlet.pacs.outputs.facts import Region, ReportFacts
 
 _LONGEST_EDGE = 1024
 _SHORTEST_EDGE = 512
@@ -22,7 +20,7 @@ _COLOURS = (
 )  # fmt: skip
 
 
-def draw_film(facts: DraftFacts) -> Image.Image:
+def draw_film(facts: ReportFacts) -> Image.Image:
     """Return the film with regions and the notice burned in."""
     height, width = facts.film.shape
     # A small film is enlarged, or else the notice would not fit.
@@ -34,18 +32,18 @@ def draw_film(facts: DraftFacts) -> Image.Image:
     font = ImageFont.load_default(max(14, max(size) // 50))
     for number, region in enumerate(facts.regions):
         _draw_region(pen, region, size, _COLOURS[number % len(_COLOURS)], (line, font))
-    _burn(pen, NOTICE, size, font)
+    _burn(pen, facts.report.notice, size, font)
     return picture
 
 
-def draw_sheet(facts: DraftFacts) -> NDArray[np.uint8]:
+def draw_sheet(facts: ReportFacts) -> NDArray[np.uint8]:
     """Return the film as `draw_film` does with the draft below it: (H, W, 3)."""
     film = draw_film(facts)
     size = max(14, film.width // 55)
     font, margin = ImageFont.load_default(size), size
     numbers = {region.number: _COLOURS[order % len(_COLOURS)] for order, region in enumerate(facts.regions)}
-    lines: list[tuple[str, tuple[int, int, int]]] = [(NOTICE, _WARNING)]
-    for number, sentence in enumerate(sentences(facts), 1):
+    lines: list[tuple[str, tuple[int, int, int]]] = [(facts.report.notice, _WARNING)]
+    for number, sentence in enumerate(facts.report.lines, 1):
         colour = numbers.get(number, _INK)
         lines += [(row, colour) for row in wrap(f"{number}. {sentence}", font, film.width - 2 * margin)]
     draft = facts.draft

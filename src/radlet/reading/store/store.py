@@ -253,9 +253,23 @@ class Store:
         return edit
 
     def sign(
-        self, study_id: str, text: str, signer: str, reading_s: float | None = None, based_on: str | None = None
+        self,
+        study_id: str,
+        text: str,
+        signer: str,
+        reading_s: float | None = None,
+        based_on: str | None = None,
+        deliveries: Callable[[SignatureRow], Iterable[OutboxRow]] = lambda _: (),
     ) -> SignatureRow:
-        """Keep a text as the report that a person answers for; see `save_edit` for what is given.
+        """Keep a text as the report that a person answers for.
+
+        Args:
+            study_id: Of the study.
+            text: Of the report.
+            signer: Who answers for it.
+            reading_s: How long the study was open before.
+            based_on: As in `save_edit`.
+            deliveries: What is to be sent of it; kept with it or not at all.
 
         Raises:
             NotThereError: There is no such study.
@@ -281,6 +295,7 @@ class Store:
             session.add(signature)
             study.state = "signed"
             session.flush()
+            session.add_all(deliveries(signature))
             audit.append(session, signer, "study.sign", study_id, signature=signature.id, text_sha256=digest)
         return signature
 

@@ -266,7 +266,9 @@ class OutboxRow(Base):
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     study_id: Mapped[str] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), index=True)
     draft_id: Mapped[str | None] = mapped_column(ForeignKey("drafts.id", ondelete="CASCADE"))
-    """What is delivered."""
+    """What is delivered: a draft, or else"""
+    signature_id: Mapped[str | None] = mapped_column(ForeignKey("signatures.id", ondelete="CASCADE"))
+    """a signed report."""
     kind: Mapped[str] = mapped_column(String(32))
     """As what it is delivered."""
     destination: Mapped[str] = mapped_column(String(64))
@@ -276,6 +278,8 @@ class OutboxRow(Base):
     state: Mapped[OutboxState] = mapped_column(String(16), default="waiting", index=True)
     attempts: Mapped[int] = mapped_column(default=0)
     next_at: Mapped[datetime] = mapped_column(default=now, index=True)
+    peer_away: Mapped[bool] = mapped_column(default=False)
+    """Whether the destination could not be reached at the last attempt."""
     last_error: Mapped[str | None] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(default=now)
     sent_at: Mapped[datetime | None]

@@ -187,7 +187,7 @@ def save_report(study_id: str, report: forms.Report, room: Room, caller: Calling
 def sign(study_id: str, report: forms.Report, room: Room, caller: Calling) -> forms.Signature:
     """Sign a text as the report: from now on a person answers for it. Refused where another was saved meanwhile."""
     text = _text(report.text)
-    return forms.Signature.of(room.store.sign(study_id, text, caller.name, report.reading_s, report.based_on))
+    return forms.Signature.of(room.sign(study_id, text, caller.name, report.reading_s, report.based_on))
 
 
 @router.post("/studies/{study_id}/reopen", status_code=204)
