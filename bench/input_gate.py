@@ -21,7 +21,7 @@ from radlet.core.records import ImageRecord
 from radlet.data.images import read_film_bytes
 from radlet.data.quality.reduced import reduce_film
 from radlet.reading.gate import GateSettings
-from radlet.reading.receiving import read_received
+from radlet.reading.opening import read_received
 
 SETS = ("nih", "iu_xray", "roco")
 

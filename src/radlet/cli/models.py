@@ -1,9 +1,8 @@
 """Commands that use a model: drafts, maps, neighbours."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,10 +12,14 @@ from radlet.core.errors import CheckpointError, ConfigError, DataError
 
 if TYPE_CHECKING:
     from radlet.inference.drafter import Drafter
+    from radlet.inference.film_lists import FilmEntry
+    from radlet.reading.gate import GateVerdict
 
 commands = typer.Typer()
 
 DRAFT_MARK = "[unverified AI draft]"
+
+AtGate = Literal["warn", "refuse", "off"]
 
 
 @commands.command(rich_help_panel="Use a model")
@@ -40,13 +43,17 @@ def generate(
     guidance: Annotated[
         float | None, typer.Option(min=1.0, help="How much the film counts; the checkpoint's own value when not given.")
     ] = None,
+    gate: Annotated[
+        AtGate,
+        typer.Option(help="Films that the input gate refuses: warn of and draft, refuse, or do not look at any."),
+    ] = "warn",
     executor: Executor = "local",
     num_workers: NumWorkers = None,
     ray_address: RayAddress = None,
 ) -> None:
     """Draft findings for films, or answer a question about each.
 
-    Unreadable films are named on standard error and make the exit status 1.
+    Films that cannot be read, or are refused, are named on standard error and make the exit status 1.
     """
     from radlet.inference.drafter import DraftRequest
     from radlet.inference.engines.base import Sampling
@@ -66,19 +73,23 @@ def generate(
     guidance = drafter.card.guidance if guidance is None else guidance
     max_new_tokens = max_new_tokens or drafter.card.max_new_tokens
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, guidance=guidance)
-    readable, refused = _readable(entries, lambda entry: drafter.check_film(entry.path))
-    requests = [DraftRequest((entry.path,), entry.indication, entry.question) for entry in readable]
+    admitted = _admit(entries, gate)
+    requests = [DraftRequest((entry.path,), entry.indication, entry.question) for entry, _ in admitted]
     with drafting(settings) as spread:
         drafts = spread(drafter, checkpoint).draft(requests, sampling, batch_size, Progress())
-    for entry, draft in zip(readable, drafts, strict=True):
+    for (entry, verdict), draft in zip(admitted, drafts, strict=True):
         if jsonl:
-            said = {"question": entry.question, "answer": draft} if entry.question else {"findings": draft}
+            said: dict[str, Any] = (
+                {"question": entry.question, "answer": draft} if entry.question else {"findings": draft}
+            )
+            if verdict is not None:
+                said["gate"] = verdict.model_dump(mode="json")
             row = {"id": entry.entry_id, "file": str(entry.path), **said, "notice": drafter.card.notice}
             typer.echo(json.dumps(row, ensure_ascii=False))
         else:
             typer.echo(f"{entry.path}: {draft} {DRAFT_MARK}")
-    if refused:
-        raise typer.Exit(1 if readable else 2)
+    if len(admitted) < len(entries):
+        raise typer.Exit(1 if admitted else 2)
 
 
 def _film_drafter(checkpoint: Path, adapter: Path | None = None) -> "Drafter":
@@ -99,16 +110,32 @@ def _check_needs_no_question(drafter: "Drafter", checkpoint: Path) -> None:
         raise ConfigError(f"{checkpoint}: was tuned to answer questions. Give one: --question, or in the manifest.")
 
 
-def _readable(entries: list[Any], probe: Callable[[Any], None]) -> tuple[list[Any], int]:
-    readable = []
+def _admit(entries: list["FilmEntry"], gate: AtGate) -> list[tuple["FilmEntry", "GateVerdict | None"]]:
+    """Return the films to draft from, and name the others and what the gate says on standard error."""
+    admitted: list[tuple[FilmEntry, GateVerdict | None]] = []
     for entry in entries:
         try:
-            probe(entry)
+            verdict = _judge(entry.path, gate)
         except DataError as error:
             typer.echo(f"{entry.path}: refused: {error}", err=True)
-        else:
-            readable.append(entry)
-    return readable, len(entries) - len(readable)
+            continue
+        for reason in verdict.reasons if verdict else ():
+            stops = reason.action == "refuse" and gate == "refuse"
+            typer.echo(f"{entry.path}: {'refused' if stops else 'warning'}: {reason.words}", err=True)
+        if verdict is None or verdict.passed or gate != "refuse":
+            admitted.append((entry, verdict))
+    return admitted
+
+
+def _judge(film: Path, gate: AtGate) -> "GateVerdict | None":
+    from radlet.data.images import read_film
+    from radlet.reading.gate import GateSettings
+    from radlet.reading.opening import judge_file
+
+    if gate == "off":
+        read_film(film)
+        return None
+    return judge_file(film, GateSettings())
 
 
 @commands.command(rich_help_panel="Use a model")
@@ -124,6 +151,7 @@ def explain(
     from radlet.data.images import read_film, resize_film
     from radlet.inference.attention import find_phrase
     from radlet.inference.drafter import DraftRequest
+    from radlet.inference.film_lists import FilmEntry
     from radlet.inference.overlay import draw_explanation
 
     if out.suffix.lower() != ".png":
@@ -134,10 +162,8 @@ def explain(
     drafter = _film_drafter(checkpoint)
     if question is None:
         _check_needs_no_question(drafter, checkpoint)
-    try:
-        drafter.check_film(file)
-    except DataError as error:
-        raise DataError(f"{file}: {error}") from None
+    if not _admit([FilmEntry(file.name, file)], "warn"):
+        raise typer.Exit(2)
     request = DraftRequest((file,), indication, question)
     draft = drafter.draft([request])[0]
     if word.strip().lower() not in draft.lower():

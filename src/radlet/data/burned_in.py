@@ -6,6 +6,7 @@ in the form of a date, is taken for an identifier.
 """
 
 import re
+import threading
 from functools import cache
 from typing import Any
 
@@ -23,6 +24,8 @@ _MAX_SIDE_PX = 1536
 """Larger films are reduced before they are read: text that is small at this size is no overlay of a console."""
 _MIN_SCORE = 0.5
 """Confidence under which what was read counts as no text."""
+_READING = threading.Lock()
+"""The reader keeps its settings in itself, so that threads take turns."""
 _MARKERS_TEXT = """
 BETTAUFNAHME BIPEDESTACION CLINO DECUBITO HRS PAGE PATIENT SUPINO
 ANTERIOR APICAL BEDSIDE CHEST CROSSTABLE DECUB DECUBITUS ERECT EXPIRATION EXPIRATORY FLOOR FRONTAL INSPIRATION
@@ -48,9 +51,15 @@ def check_burned_in(film: Film) -> None:
     """
     if film.burned_in:
         raise QuarantineError(f"{REASON}: Burned In Annotation (0028,0301) is YES")
-    words, numbers = (sum(counts) for counts in zip((0, 0), *map(suspicious, _read_text(film.pixels)), strict=True))
+    words, numbers = count_text(film.pixels)
     if words or numbers:
         raise QuarantineError(f"{REASON}: {words} words and {numbers} numbers on the film are no markers")
+
+
+def count_text(pixels: NDArray[np.uint8]) -> tuple[int, int]:
+    """Return how many words and how many numbers stand on a film, (H, W), that are no markers; safe for threads."""
+    words, numbers = (sum(counts) for counts in zip((0, 0), *map(suspicious, _read_text(pixels)), strict=True))
+    return words, numbers
 
 
 def require_reader() -> None:
@@ -79,12 +88,14 @@ def _read_text(pixels: NDArray[np.uint8]) -> list[str]:
     """Return the lines of text on a film, (H, W) uint8, that were read with some confidence."""
     image = Image.fromarray(pixels)
     image.thumbnail((_MAX_SIDE_PX, _MAX_SIDE_PX))
-    found = _reader()(np.asarray(image.convert("RGB")), use_cls=False)
+    with _READING:
+        found = _reader()(np.asarray(image.convert("RGB")), use_cls=False)
     return [text for text, score in zip(found.txts or (), found.scores or (), strict=True) if score >= _MIN_SCORE]
 
 
 @cache
 def _reader() -> Any:
+    require_reader()
     from rapidocr import RapidOCR  # noqa: PLC0415 - an extra, and slow to import
 
     return RapidOCR(

@@ -21,6 +21,7 @@ from radlet.core.config import Config, resolved_json
 from radlet.core.errors import CheckpointError, ConfigError, DataError
 from radlet.data.dicom import looks_like_dicom, read_dicom
 from radlet.data.film import Film
+from radlet.data.foreign import name_foreign
 from radlet.data.raster import looks_like_raster, read_raster
 
 __all__ = [
@@ -230,7 +231,9 @@ def _read_open(file: BinaryIO, num_bytes: int) -> Film:
     """Read an open file, after a look at its head and its size."""
     head = file.read(_HEAD_BYTES)
     if not (looks_like_raster(head) or looks_like_dicom(head)):
-        raise DataError("The content is neither DICOM, PNG nor JPEG. Convert the film to one of them.")
+        named = name_foreign(head)
+        is_that = f"; it is {named}" if named else ""
+        raise DataError(f"The content is neither DICOM, PNG nor JPEG{is_that}. Give the film as one of the three.")
     if num_bytes > MAX_FILE_BYTES:
         raise DataError(f"The file is larger than {MAX_FILE_BYTES} bytes, which no film is.")
     file.seek(0)

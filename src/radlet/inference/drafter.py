@@ -17,7 +17,6 @@ from radlet.data.images import (
     checkpoint_image_settings,
     hf_image_processor_config,
     load_pixel_values,
-    read_film,
     resize_film,
     to_pixel_values,
 )
@@ -179,14 +178,6 @@ class Drafter:
             films = self.pixel_values(together)
             found[rows, 0] = self._judge.log_likelihoods(prompts, films, texts_of)
         return found
-
-    def check_film(self, path: Path) -> None:
-        """Read one film and forget it.
-
-        Raises:
-            DataError: It cannot be read.
-        """
-        read_film(path)
 
     def attention(self, request: DraftRequest, text: str, spans: Sequence[Span]) -> list[AttentionMaps]:
         """Return where the model looks in the first film of the request for each span of `text`, its draft.

@@ -8,7 +8,8 @@ from pynetdicom.events import Event
 from sqlalchemy.exc import SQLAlchemyError
 
 from radlet.core.errors import DataError
-from radlet.reading.receiving import OpenedFilm, open_film, store_film
+from radlet.reading.opening import OpenedFilm, open_film
+from radlet.reading.receiving import store_film
 from radlet.reading.store.store import Store
 from radlet.reading.store.troubles import TroubleError
 

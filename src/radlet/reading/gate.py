@@ -1,19 +1,27 @@
 """The input gate: what a film must be before a model may write about it.
 
 The same checks that `quality` runs over a collection (docs/quality.md), each of which refuses a film here, warns the
-reader, or is silent; and what the header says: another modality, another part of the body, a child.
+reader, or is silent; what the header says: another modality, another part of the body, a child; and, where the films
+that the model has learnt from are at hand, whether this one is like them.
 """
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
 from radlet.core.config import Config
 from radlet.core.records import ImageRecord, Record
+from radlet.core.registry import nearest
+from radlet.data.burned_in import count_text
 from radlet.data.film import Film
 from radlet.data.quality import QUALITY_CHECKS
 from radlet.data.quality.base import FilmCheck
 from radlet.data.quality.reduced import ReducedFilm, reduce_film
+
+if TYPE_CHECKING:
+    from radlet.retrieval.familiarity import Familiarity
 
 Action = Literal["ignore", "warn", "refuse"]
 _FILM_MODALITIES = ("CR", "DX", "RG", "OT", "SC")
@@ -26,10 +34,15 @@ _WORDS = {
     "clipping": "Much of the film is plain black or white: it is badly exposed.",
     "cropped": "A part of the lungs seems to lie outside the film.",
     "inverted": "Black and white seem to be exchanged.",
-    "turned": "The film seems to be turned.",
+    "margins": "The film is a small picture in a wide empty frame.",
+    "turned": "The film seems to lie on its side or to stand on its head.",
     "panels": "The picture seems to be made of several films.",
     "small": "The film is very small.",
+    "aspect": "The film is a strip.",
 }
+"""Check of `quality` -> what a reader is told."""
+_OF_CHESTS = ("cropped", "inverted", "turned")
+"""Checks that have something to say of chest films alone."""
 
 
 class GateSettings(Config):
@@ -39,10 +52,14 @@ class GateSettings(Config):
     """The pixels do not look like a chest film."""
     least_chest: float = Field(default=0.5, ge=0, le=1)
     """Probability of a chest film under which a film counts as none."""
+    doubtful_chest: float = Field(default=0.7, ge=0, le=1)
+    """Probability of a chest film under which the reader is warned, where `not_chest` refuses."""
     lateral: Action = "refuse"
     """A lateral; the models are trained on frontal films."""
     least_lateral: float = Field(default=0.95, ge=0, le=1)
     """Probability of a lateral from which a film counts as one, where its header names no view."""
+    doubtful_lateral: float = Field(default=0.6, ge=0, le=1)
+    """Probability of a lateral from which the reader is warned, where `lateral` refuses."""
     modality: Action = "refuse"
     """The header names a modality that takes no plain films, such as CT."""
     body_part: Action = "warn"
@@ -53,6 +70,13 @@ class GateSettings(Config):
     """Age from which a patient is none of a child."""
     burned_in: Action = "warn"
     """The header says that text is burned into the film."""
+    burned_in_text: Action = "ignore"
+    """Text that may name the patient is found on the film. Needs the extra `deidentify`, and takes long."""
+    unlike: Action = "warn"
+    """The film lies farther from the films of the searched collection than they do from each other. Says nothing where
+    no collection is searched."""
+    least_alike: float = Field(default=0.01, gt=0, lt=1)
+    """Share of the collection's films that must lie as far from their nearest as this one; with less it is unlike."""
     checks: dict[str, Action] = {
         "blank": "refuse",
         "contrast": "warn",
@@ -64,6 +88,24 @@ class GateSettings(Config):
         "small": "warn",
     }
     """Checks of `quality`, with their own limits, by what failing them leads to."""
+    refuse_beyond: dict[str, float] = {"inverted": 0.9, "turned": 0.9}
+    """Check that refuses -> the number beyond which it does so; between its own limit and this one it warns."""
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if self.doubtful_chest < self.least_chest:
+            raise ValueError(
+                f"doubtful_chest = {self.doubtful_chest:g} is below least_chest = {self.least_chest:g}, which refuses"
+            )
+        if self.doubtful_lateral > self.least_lateral:
+            raise ValueError(
+                f"doubtful_lateral = {self.doubtful_lateral:g} is above least_lateral = {self.least_lateral:g}, which "
+                "refuses"
+            )
+        for name in (*self.checks, *self.refuse_beyond):
+            if name not in _WORDS:
+                raise ValueError(f"'{name}' is no check of one film.{nearest(name, list(_WORDS))}")
+        return self
 
 
 class Reason(Record):
@@ -83,20 +125,26 @@ class GateVerdict(Record):
     reasons: tuple[Reason, ...] = ()
 
 
-def judge_film(film: Film, age_years: float | None, settings: GateSettings) -> GateVerdict:
-    """Return what the gate says of a film that could be read.
+def judge_film(
+    film: Film, age_years: float | None, settings: GateSettings, known: "Familiarity | None" = None
+) -> GateVerdict:
+    """Return what the gate says of a film that could be read: all of it at once, refusals first.
 
     Args:
         film: As `read_film` gives it.
         age_years: From the header, if known.
         settings: What leads to what.
+        known: Films that the model has learnt from, if they are at hand.
+
+    Raises:
+        ConfigError: `burned_in_text` is asked for, and its reader is not installed.
     """
-    reduced = reduce_film(ImageRecord(image_id="", path="", view=film.view), film.pixels)
-    # What is no chest film at all needs no word on how it is exposed.
-    found = _from_header(film, age_years, settings)
-    looks = _not_a_chest(reduced, settings)
-    found += looks or _view(film, reduced, settings) + _quality(reduced, settings)
-    told = tuple(sorted((reason for reason in found), key=lambda reason: reason.action))
+    found = _from_header(film, age_years, settings) + _from_pixels(film, settings)
+    if not any(reason.action == "refuse" for reason in found):
+        # What is refused needs no word on how usual it is.
+        found += _unlike(film.pixels, settings, known)
+    found += _text(film, settings)
+    told = tuple(sorted(found, key=lambda reason: reason.action))
     return GateVerdict(passed=all(reason.action != "refuse" for reason in told), reasons=told)
 
 
@@ -120,19 +168,37 @@ def _from_header(film: Film, age_years: float | None, settings: GateSettings) ->
     return found
 
 
-def _not_a_chest(reduced: ReducedFilm, settings: GateSettings) -> list[Reason]:
+def _from_pixels(film: Film, settings: GateSettings) -> list[Reason]:
+    reduced = reduce_film(ImageRecord(image_id="", path="", view=film.view), film.pixels)
+    failed = _quality(reduced, settings)
+    if any(reason.code == "blank" for reason in failed):
+        return failed
+    chest = _chest(reduced, settings)
+    if any(reason.action == "refuse" for reason in chest):
+        return chest + [reason for reason in failed if reason.code not in _OF_CHESTS]
+    return chest + _view(film, reduced, settings) + failed
+
+
+def _chest(reduced: ReducedFilm, settings: GateSettings) -> list[Reason]:
     chest = reduced.shares.chest
-    if chest >= settings.least_chest:
-        return []
-    return _reason("not_chest", settings.not_chest, "This does not look like a chest film.", chest)
+    if chest < settings.least_chest:
+        return _reason("not_chest", settings.not_chest, "This does not look like a chest film.", chest)
+    if chest < settings.doubtful_chest and settings.not_chest == "refuse":
+        return _reason("not_chest", "warn", "This may be something other than a chest film.", chest)
+    return []
 
 
 def _view(film: Film, reduced: ReducedFilm, settings: GateSettings) -> list[Reason]:
     words = "This is a lateral; the model writes about frontal films."
     if film.view == "LATERAL":
         return _reason("lateral", settings.lateral, words)
-    if film.view is None and reduced.shares.lateral >= settings.least_lateral:
-        return _reason("lateral", settings.lateral, words, reduced.shares.lateral)
+    if film.view is not None:
+        return []
+    lateral = reduced.shares.lateral
+    if lateral >= settings.least_lateral:
+        return _reason("lateral", settings.lateral, words, lateral)
+    if lateral >= settings.doubtful_lateral and settings.lateral == "refuse":
+        return _reason("lateral", "warn", "This may be a lateral; the model writes about frontal films.", lateral)
     return []
 
 
@@ -140,8 +206,31 @@ def _quality(reduced: ReducedFilm, settings: GateSettings) -> list[Reason]:
     found: list[Reason] = []
     for name, action in settings.checks.items():
         check = QUALITY_CHECKS[name]()
-        if action != "ignore" and isinstance(check, FilmCheck):
-            number = check.measure(reduced)
-            if check.fails(number):
-                found += _reason(name, action, _WORDS.get(name, f"The check '{name}' fails."), number)
+        if action == "ignore" or not isinstance(check, FilmCheck):
+            continue
+        number = check.measure(reduced)
+        if check.fails(number):
+            beyond = settings.refuse_beyond.get(name, check.limit)
+            surely = check.model_copy(update={"limit": beyond}).fails(number)
+            found += _reason(name, action if surely else "warn", _WORDS[name], number)
     return found
+
+
+def _unlike(pixels: NDArray[np.uint8], settings: GateSettings, known: "Familiarity | None") -> list[Reason]:
+    if known is None or settings.unlike == "ignore":
+        return []
+    share = known.share_as_far(pixels)
+    if share >= settings.least_alike:
+        return []
+    words = "The film is unlike those that the model has learnt from; its draft may mean nothing."
+    return _reason("unlike", settings.unlike, words, share)
+
+
+def _text(film: Film, settings: GateSettings) -> list[Reason]:
+    if film.burned_in or settings.burned_in_text == "ignore":
+        return []
+    number = sum(count_text(film.pixels))
+    if not number:
+        return []
+    words = "Text is burned into the film that may name the patient."
+    return _reason("burned_in_text", settings.burned_in_text, words, number)

@@ -1,39 +1,11 @@
-"""From the bytes of a film to a study of the store: once, for uploads, folders and the DICOM node."""
+"""From a film that was opened to a study of the store: once, for uploads, folders and the DICOM node."""
 
 from dataclasses import dataclass
 
-from radlet.data.film import Film
-from radlet.data.film_header import FilmHeader, read_film_header
-from radlet.data.images import read_film_bytes
-from radlet.reading.gate import GateSettings, GateVerdict, judge_film
+from radlet.reading.gate import GateVerdict
+from radlet.reading.opening import OpenedFilm, ReadFilm
 from radlet.reading.store.films import NewFilm, NewStudy
 from radlet.reading.store.store import Store
-
-
-@dataclass(frozen=True)
-class OpenedFilm:
-    """A film that can be read.
-
-    Attributes:
-        content: The file, as it came.
-        film: Its pixels.
-        header: Of a DICOM object; else empty.
-    """
-
-    content: bytes
-    film: Film
-    header: FilmHeader
-
-
-@dataclass(frozen=True)
-class ReadFilm(OpenedFilm):
-    """A film that can be read, and what was found of it.
-
-    Attributes:
-        verdict: Of the input gate.
-    """
-
-    verdict: GateVerdict
 
 
 @dataclass(frozen=True)
@@ -44,26 +16,6 @@ class Received:
     image_id: str
     new: bool
     verdict: GateVerdict
-
-
-def open_film(content: bytes) -> OpenedFilm:
-    """Read a film.
-
-    Raises:
-        DataError: It is no film, or a damaged one.
-    """
-    return OpenedFilm(content, read_film_bytes(content), read_film_header(content) or FilmHeader())
-
-
-def read_received(content: bytes, gate: GateSettings) -> ReadFilm:
-    """Read a film and let the gate judge it.
-
-    Raises:
-        DataError: It is no film, or a damaged one.
-    """
-    opened = open_film(content)
-    verdict = judge_film(opened.film, opened.header.age_years, gate)
-    return ReadFilm(content, opened.film, opened.header, verdict)
 
 
 def keep_film(store: Store, read: ReadFilm, actor: str, origin: str, indication: str | None = None) -> Received:

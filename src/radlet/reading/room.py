@@ -17,7 +17,7 @@ from radlet import __version__
 from radlet.core.config import Config
 from radlet.core.errors import DataError
 from radlet.core.runs import sha256_file
-from radlet.data.images import read_film
+from radlet.data.burned_in import require_reader
 from radlet.data.labellers.rules import RuleLabeller
 from radlet.inference.attention import Span
 from radlet.inference.drafter import Drafter, DraftRequest
@@ -26,13 +26,15 @@ from radlet.inference.exports import is_export
 from radlet.models.report_model import checkpoint_folder
 from radlet.reading.draft_queue import DraftQueue, Ended, QueueSettings, Told
 from radlet.reading.evidence import Evidence, look_behind, sentences_of
-from radlet.reading.gate import GateSettings, GateVerdict, judge_film
+from radlet.reading.gate import GateSettings, GateVerdict
+from radlet.reading.opening import ReadFilm, judge_file, read_received
 from radlet.reading.outbox import Deliveries
-from radlet.reading.receiving import ReadFilm, Received, keep_film, read_received
+from radlet.reading.receiving import Received, keep_film
 from radlet.reading.store.store import NotThereError, StateError, Store
 from radlet.reading.store.tables import DraftRow, ImageRow, SignatureRow, StudyRow
 
 if TYPE_CHECKING:
+    from radlet.retrieval.familiarity import Familiarity
     from radlet.retrieval.lookup import StudyFinder
 
 
@@ -166,6 +168,9 @@ class ReadingRoom:
         model: Who writes.
         settings: How.
         finder: Similar studies, if there are any to be searched.
+
+    Raises:
+        ConfigError: The gate is to read burned-in text, and the reader is not installed.
     """
 
     def __init__(
@@ -180,6 +185,8 @@ class ReadingRoom:
         self._labeller = RuleLabeller()
         self._finding = threading.Lock()
         self._verdicts = _Verdicts()
+        if settings.gate.burned_in_text != "ignore":
+            require_reader()
 
     @property
     def identity(self) -> ModelIdentity:
@@ -201,7 +208,7 @@ class ReadingRoom:
         Raises:
             DataError: It is no film, or a damaged one.
         """
-        return read_received(content, self.settings.gate)
+        return read_received(content, self.settings.gate, self._known())
 
     def keep(self, read: ReadFilm, actor: str, origin: str, indication: str | None = None) -> Received:
         """Put a film into the store, into the study that its header names."""
@@ -211,7 +218,7 @@ class ReadingRoom:
 
     def judge(self, study: StudyRow) -> dict[str, GateVerdict]:
         """Return what the gate says of each film of a study, by its identifier."""
-        return {image.id: self._judge(image, study) for image in study.images}
+        return {image.id: self._judge(image) for image in study.images}
 
     def ask(self, study_id: str, actor: str) -> Asked:
         """Choose the film of a study to draft from: the first that passes the gate.
@@ -366,13 +373,19 @@ class ReadingRoom:
         """Finish what is in line, at most for `wait_s`; tell whether all was finished."""
         return self.queue.close(wait_s)
 
-    def _judge(self, image: ImageRow, study: StudyRow) -> GateVerdict:
-        known = self._verdicts.get(image.id)
-        if known is None:
-            film = read_film(self.store.path_of(image))
-            known = judge_film(film, _age_years(study), self.settings.gate)
-            self._verdicts.put(image.id, known)
-        return known
+    def _judge(self, image: ImageRow) -> GateVerdict:
+        found = self._verdicts.get(image.id)
+        if found is None:
+            found = judge_file(self.store.path_of(image), self.settings.gate, self._known())
+            self._verdicts.put(image.id, found)
+        return found
+
+    def _known(self) -> "Familiarity | None":
+        """Return the films that an incoming one is held against."""
+        if self.finder is None or self.settings.gate.unlike == "ignore":
+            return None
+        with self._finding:
+            return self.finder.familiarity
 
     def _image_of(self, study: StudyRow, draft: DraftRow) -> ImageRow:
         return next(image for image in study.images if image.id == draft.image_id)
@@ -387,10 +400,3 @@ def written_by(told: Told) -> Drafter:
     if told.ended not in ("stop", "length") or told.drafter is None:
         raise EndedError(told.ended or "error")
     return told.drafter
-
-
-def _age_years(study: StudyRow) -> float | None:
-    if not (study.birth_date and study.study_date):
-        return None
-    years = int(study.study_date[:4]) - int(study.birth_date[:4]) - (study.study_date[4:] < study.birth_date[4:])
-    return float(years) if years >= 0 else None

@@ -19,6 +19,7 @@ from radlet.data.examples import select_films
 from radlet.data.manifests import read_examples
 from radlet.models.report_model import checkpoint_folder
 from radlet.retrieval.embedding import Embedder
+from radlet.retrieval.familiarity import NEIGHBOURS, Familiarity
 from radlet.retrieval.index import Index
 
 _FILM_NAME = re.compile(r"\.(png|jpe?g|dcm|dicom)$|(^|[/\\])\d+(\.\d+){3,}$", re.IGNORECASE)
@@ -57,6 +58,12 @@ class StudyFinder:
     def index(self) -> Index:
         """The films' embeddings; the first time is long where they are not kept from before."""
         return _index(self.embedder, self._folder, self._rows, self._progress)
+
+    @cached_property
+    def familiarity(self) -> Familiarity | None:
+        """What tells how usual a film would be among these; None where they are of too few patients to say."""
+        patients = [row.patient_id for row in self._rows]
+        return Familiarity(self.embedder, self.index, patients) if len(set(patients)) > NEIGHBOURS else None
 
     def nearest(self, query: Path | str, k: int) -> list[dict[str, Any]]:
         """Return the k films nearest to a film (a path) or to words, with their reports.

@@ -125,7 +125,7 @@ def run(served: Served, config: ServeRecipe, console: "Console") -> None:
     """Serve until the process is told to stop; what is under way is finished first.
 
     Raises:
-        ConfigError: A port is taken, a file of the configuration or a certificate cannot be used, or nobody could log in.
+        ConfigError: A port is taken, a file of the configuration cannot be used, or nobody could log in.
         DataError: The store cannot be opened.
         RunError: Another node is at work on the same folder.
     """

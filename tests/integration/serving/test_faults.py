@@ -22,7 +22,7 @@ from tests.fixtures.dicom_files import write_film
 from tests.fixtures.reading_room import OPEN_GATE, Server, room_config, served
 
 from radlet.core.errors import RadletError
-from radlet.reading.receiving import read_received
+from radlet.reading.opening import read_received
 from radlet.reading.store import audit, database
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.allow_hosts(["127.0.0.1"])]

@@ -12,7 +12,8 @@ from radlet.data.pseudonyms import Pseudonyms
 from radlet.data.sources.folder import Columns, FolderSource, Table
 from radlet.reading.feedback import export_feedback, signed_drafts, statistics
 from radlet.reading.gate import GateSettings
-from radlet.reading.receiving import keep_film, read_received
+from radlet.reading.opening import read_received
+from radlet.reading.receiving import keep_film
 from radlet.reading.store.store import Store
 from radlet.reading.store.tables import DraftRow, now
 

@@ -1,0 +1,80 @@
+"""From the bytes of a film to what the input gate says of it: the one path of uploads, folders and commands."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from radlet.data.film import Film
+from radlet.data.film_header import FilmHeader, read_film_header
+from radlet.data.images import read_film, read_film_bytes
+from radlet.reading.gate import GateSettings, GateVerdict, judge_film
+
+if TYPE_CHECKING:
+    from radlet.retrieval.familiarity import Familiarity
+
+
+@dataclass(frozen=True)
+class OpenedFilm:
+    """A film that can be read.
+
+    Attributes:
+        content: The file, as it came.
+        film: Its pixels.
+        header: Of a DICOM object; else empty.
+    """
+
+    content: bytes
+    film: Film
+    header: FilmHeader
+
+
+@dataclass(frozen=True)
+class ReadFilm(OpenedFilm):
+    """A film that can be read, and what was found of it.
+
+    Attributes:
+        verdict: Of the input gate.
+    """
+
+    verdict: GateVerdict
+
+
+def open_film(content: bytes) -> OpenedFilm:
+    """Read a film.
+
+    Raises:
+        DataError: It is no film, or a damaged one.
+    """
+    return OpenedFilm(content, read_film_bytes(content), read_film_header(content) or FilmHeader())
+
+
+def read_received(content: bytes, gate: GateSettings, known: "Familiarity | None" = None) -> ReadFilm:
+    """Read a film and let the gate judge it.
+
+    Args:
+        content: The file.
+        gate: What leads to what.
+        known: Films that the model has learnt from, if they are at hand.
+
+    Raises:
+        DataError: It is no film, or a damaged one.
+    """
+    opened = open_film(content)
+    verdict = judge_film(opened.film, opened.header.age_years, gate, known)
+    return ReadFilm(content, opened.film, opened.header, verdict)
+
+
+def judge_file(path: Path, gate: GateSettings, known: "Familiarity | None" = None) -> GateVerdict:
+    """Let the gate judge a film that stays where it is.
+
+    Args:
+        path: The film.
+        gate: What leads to what.
+        known: Films that the model has learnt from, if they are at hand.
+
+    Raises:
+        DataError: It is no film, a damaged one, or not there. The message does not quote the path.
+    """
+    film = read_film(path)
+    header = read_film_header(path.read_bytes()) or FilmHeader()
+    return judge_film(film, header.age_years, gate, known)
