@@ -11,6 +11,7 @@ from pydantic import Field
 from radlet.core.config import Config
 from radlet.core.records import ImageRecord, Record
 from radlet.data.film import Film
+from radlet.data.film_numbers import film_numbers
 from radlet.data.quality import QUALITY_CHECKS
 from radlet.data.quality.base import FilmCheck
 from radlet.data.quality.reduced import ReducedFilm, reduce_film
@@ -81,6 +82,8 @@ class GateVerdict(Record):
 
     passed: bool
     reasons: tuple[Reason, ...] = ()
+    numbers: dict[str, float] = {}
+    """What the film looks like (`FILM_NUMBERS`); kept with its draft, so that drift can be told without the pixels."""
 
 
 def judge_film(film: Film, age_years: float | None, settings: GateSettings) -> GateVerdict:
@@ -97,7 +100,8 @@ def judge_film(film: Film, age_years: float | None, settings: GateSettings) -> G
     looks = _not_a_chest(reduced, settings)
     found += looks or _view(film, reduced, settings) + _quality(reduced, settings)
     told = tuple(sorted((reason for reason in found), key=lambda reason: reason.action))
-    return GateVerdict(passed=all(reason.action != "refuse" for reason in told), reasons=told)
+    passed = all(reason.action != "refuse" for reason in told)
+    return GateVerdict(passed=passed, reasons=told, numbers=film_numbers(reduced))
 
 
 def _reason(code: str, action: Action, words: str, value: float | None = None) -> list[Reason]:

@@ -357,7 +357,7 @@ class ReadingRoom:
         known = self._verdicts.get(image.id)
         if known is None:
             film = read_film(self.store.path_of(image))
-            known = judge_film(film, _age_years(study), self.settings.gate)
+            known = judge_film(film, study.age_years, self.settings.gate)
             self._verdicts.put(image.id, known)
         return known
 
@@ -374,10 +374,3 @@ def written_by(told: Told) -> Drafter:
     if told.ended not in ("stop", "length") or told.drafter is None:
         raise EndedError(told.ended or "error")
     return told.drafter
-
-
-def _age_years(study: StudyRow) -> float | None:
-    if not (study.birth_date and study.study_date):
-        return None
-    years = int(study.study_date[:4]) - int(study.birth_date[:4]) - (study.study_date[4:] < study.birth_date[4:])
-    return float(years) if years >= 0 else None

@@ -60,6 +60,7 @@ PERMISSIONS = (
     Permission("GET", "/api/studies/{study_id}/gate", READER | MACHINE),
     Permission("GET", "/api/studies/{study_id}/similar", READER | MACHINE),
     Permission("GET", "/api/statistics", READER | ADMIN | MACHINE),
+    Permission("GET", "/api/drift", READER | ADMIN | MACHINE),
     Permission("GET", "/api/studies/{study_id}/drafts/{draft_id}/sentences/{number}", READER | MACHINE),
     # What a person answers for is a person's to do.
     Permission("PUT", "/api/studies/{study_id}/report", READER),

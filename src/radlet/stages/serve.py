@@ -1,5 +1,6 @@
 """Stage `serve`: a model, a store and what is searched, behind the reading room's address."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,21 @@ class Served:
         if not ((folder / "checkpoint").is_dir() and (folder / "encoder").is_dir() and builds):
             return None
         return cls(folder / "checkpoint", folder / "encoder", builds[-1].parent, fill=24, name="radlet-demo")
+
+
+def examples_of(checkpoint: Path) -> Path:
+    """Return the build run that the run around a checkpoint names.
+
+    Raises:
+        ConfigError: There is no such run, or it names none.
+    """
+    from radlet.models.report_model import checkpoint_folder
+
+    inputs = checkpoint_folder(checkpoint).resolve().parent / "inputs.json"
+    named = json.loads(inputs.read_text(encoding="utf-8")).get("examples") if inputs.is_file() else None
+    if named is None:
+        raise ConfigError(f"{checkpoint}: names no build run. Give the one it was trained on as --examples.")
+    return Path(named["path"])
 
 
 def open_room(served: Served, config: ServeConfig, progress: Progress) -> "ReadingRoom":
@@ -105,6 +121,7 @@ def run(served: Served, config: ServeConfig, console: "Console") -> None:
         ConfigError: The port is taken, or nobody could log in.
         DataError: The store cannot be opened.
     """
+    from radlet.reading.drift.placing import put_in_force
     from radlet.reading.offline import stay_offline
     from radlet.serving.server import listen, serve
 
@@ -115,6 +132,10 @@ def run(served: Served, config: ServeConfig, console: "Console") -> None:
     stay_offline(config.peers)
     room = open_room(served, config, Progress())
     try:
+        told = put_in_force(
+            config.drift.reference, served.checkpoint, room.identity.checkpoint_digest, room.store.data_dir
+        )
+        console.print(f"drift: {told}", markup=False, soft_wrap=True)
         serve(room, config, listening, console)
     finally:
         room.store.close()
