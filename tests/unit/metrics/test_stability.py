@@ -21,13 +21,13 @@ def test_the_index_is_the_symmetric_divergence_of_the_shares() -> None:
 @pytest.mark.parametrize("num_seen", [50, 400])
 @pytest.mark.parametrize("shares", [[0.97, 0.02, 0.01, 0.0], [0.1] * 10])
 def test_chance_passes_the_limit_as_rarely_as_asked(shares: list[float], num_seen: int) -> None:
-    # The reference is drawn from the same population, a new one for every fifty of the trials.
+    # The reference is drawn from the same population, a new one for each eighth of the trials.
     random = np.random.default_rng(1)
     found = 0
-    for _ in range(20):
+    for _ in range(8):
         expected = random.multinomial(500, shares)
         limit = chance_limit(tuple(int(one) for one in expected), num_seen, TAIL)
-        found += int((stability_index(expected, random.multinomial(num_seen, shares, TRIALS // 20)) > limit).sum())
+        found += int((stability_index(expected, random.multinomial(num_seen, shares, TRIALS // 8)) > limit).sum())
     assert found <= MOST
 
 

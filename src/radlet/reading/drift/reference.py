@@ -58,9 +58,7 @@ def make_reference(
     made_from = model.drafter.card.lineage.get("build")
     if made_from and made_from != digest:
         raise DataError(f"{examples}: the model was trained on another build run. Give that one as --examples.")
-    studies = _studies(read_examples(examples))
-    trained = _some([study for study in studies if study.split == "train"], sample.films, sample.seed)
-    held_out = _some([study for study in studies if study.split != "train"], sample.drafts, sample.seed)
+    trained, held_out = choose_studies(read_examples(examples), sample)
     inputs = [one for one, _ in _looked_at(trained, gate, progress, "films")]
     if not any("chest" in one.values for one in inputs):
         raise DataError(f"{examples}: no film of the train split can be read and passes the input gate.")
@@ -76,7 +74,15 @@ def make_reference(
     )
 
 
-def _studies(examples: Sequence[Example]) -> list[Example]:
+def choose_studies(examples: Sequence[Example], sample: Sample) -> tuple[list[Example], list[Example]]:
+    """Return the studies of the train split that are measured, and those of the others that are drafted."""
+    studies = studies_of(examples)
+    trained = [study for study in studies if study.split == "train"]
+    held_out = [study for study in studies if study.split != "train"]
+    return _some(trained, sample.films, sample.seed), _some(held_out, sample.drafts, sample.seed)
+
+
+def studies_of(examples: Sequence[Example]) -> list[Example]:
     """Return one example of each study, with all films that any of its examples shows."""
     found: dict[str, Example] = {}
     for one in examples:

@@ -105,10 +105,10 @@ def report_drift(store: Store, card: DriftCard | None, settings: DriftSettings) 
     recent = [_signed(scanner, distance) for at, scanner, distance in signed if at >= since]
     measures = [*card.measures, *_edit_measure(earlier)]
     scanners = sorted({one.scanner for one in studies if one.scanner})
-    groups = [_group(None, studies, recent, measures, settings)]
+    groups = [compare_group(None, studies, recent, measures, settings)]
     for name in scanners:
         own, own_signed = ([one for one in rows if one.scanner == name] for rows in (studies, recent))
-        groups.append(_group(name, own, own_signed, measures, settings))
+        groups.append(compare_group(name, own, own_signed, measures, settings))
     reference = ReferenceTold(**{name: getattr(card, name) for name in ReferenceTold.model_fields})
     return DriftReport(reference=reference, groups=tuple(groups), **told)
 
@@ -127,13 +127,22 @@ def _edit_measure(earlier: Sequence[Observed]) -> list[Measure]:
     return [empty.model_copy(update={"counts": counts})]
 
 
-def _group(
+def compare_group(
     scanner: str | None,
     studies: Sequence[Observed],
     signed: Sequence[Observed],
     measures: Sequence[Measure],
     settings: DriftSettings,
 ) -> Group:
+    """Hold studies against the reference.
+
+    Args:
+        scanner: That took them all; None: any.
+        studies: What was measured of each.
+        signed: What was measured of drafts that were signed.
+        measures: Of the reference.
+        settings: When something counts as changed.
+    """
     least = settings.least_films
     enough = len(studies) >= least
     told: list[tuple[Measure, tuple[int, ...]]] = []
