@@ -128,13 +128,14 @@ def _table(measures: "list[ComparedMeasure]") -> "Table":
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for column in ("", "measure", "of", "reference", "seen", "PSI", "limit", "most changed"):
-        table.add_column(column, justify="right" if column in ("PSI", "limit") else "left", no_wrap=column != "measure")
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+    for column in ("", "measure", "reference", "seen", "PSI", "limit"):
+        table.add_column(column, justify="right" if column in ("PSI", "limit") else "left", no_wrap=True)
+    table.add_column("most changed", overflow="fold")
     for one in sorted(measures, key=lambda one: (not one.alarm, one.kind, -one.psi / max(one.limit, 1e-9))):
         mark = "[bold red]▲[/]" if one.alarm else "[green]●[/]"
         bars = (f"[dim]{_bars(one.expected)}[/]", _bars(one.seen))
-        table.add_row(mark, one.name, one.kind, *bars, f"{one.psi:.3f}", f"{one.limit:.3f}", _most_changed(one))
+        table.add_row(mark, one.name, *bars, f"{one.psi:.3f}", f"{one.limit:.3f}", _most_changed(one))
     return table
 
 
@@ -149,5 +150,5 @@ def _most_changed(one: "ComparedMeasure") -> str:
         what = one.labels[bin_].lower()
     else:
         edges = one.edges or ()
-        what = f"{edges[bin_]:.3g} to {edges[bin_ + 1]:.3g}"
-    return f"{what}: {one.expected[bin_]:.0%} → {one.seen[bin_]:.0%}"
+        what = f"{edges[bin_]:.3g} … {edges[bin_ + 1]:.3g}"
+    return f"{what}: {100 * one.expected[bin_]:.0f} → {one.seen[bin_]:.0%}"
