@@ -5,8 +5,9 @@
 DEMO is the folder of `radlet demo`. Each round starts a server of its own for each arm: ``together`` with the default
 line, ``alone`` with max_running=1 and the same bound on the whole line. Every client asks for the draft of a film,
 waits for it, and asks again; who is told 429 waits as long as Retry-After says. Prints answers by status, times of the
-answers with 200, drafts a second, the server's memory over time, and the ratio of the arms. Exits 1 if anything but
-200 and 429 came.
+answers with 200, drafts a second, the server's memory over time (resident set, every second: its slope after the first
+quarter, and the means of the second and the last one), and the ratio of the arms. Exits 1 if anything but 200 and 429
+came.
 """
 
 import argparse
@@ -121,18 +122,33 @@ async def load(url, process, bodies, clients, seconds):
 def summary(answers, memory, until, seconds):
     times = np.array([took for status, took, _ in answers if status == 200])
     within = sum(status == 200 and at <= until for status, _, at in answers)
-    fifth = max(len(memory) // 5, 1)
     return {
         "answers": {str(status): count for status, count in Counter(status for status, *_ in answers).items()},
         "drafts_per_s": round(within / seconds, 2),
         "p50_s": round(float(np.quantile(times, 0.5)), 2) if len(times) else None,
         "p95_s": round(float(np.quantile(times, 0.95)), 2) if len(times) else None,
-        "memory_mb": {
-            "first_fifth": round(float(np.mean(memory[:fifth]))),
-            "last_fifth": round(float(np.mean(memory[-fifth:]))),
-            "most": round(max(memory)),
-        },
+        "memory_mb": over_time(np.array(memory)),
     }
+
+
+def over_time(memory):
+    """Tell whether memory grows once the service is warm."""
+    quarters = [float(part.mean()) for part in np.array_split(memory, 4)]
+    warm = memory[len(memory) // 4 :]
+    slope = np.polynomial.Polynomial.fit(np.arange(len(warm)), warm, 1).convert().coef[1] if len(warm) > 2 else 0.0
+    return {
+        "second_quarter": round(quarters[1], 1),
+        "last_quarter": round(quarters[3], 1),
+        "last_over_second": round(quarters[3] / quarters[1], 4),
+        "slope_mb_per_min": round(60 * float(slope), 2),
+        "most": round(float(memory.max()), 1),
+        "every_second": [round(float(one)) for one in memory],
+    }
+
+
+def without_series(row):
+    memory = {name: value for name, value in row["memory_mb"].items() if name != "every_second"}
+    return row | {"memory_mb": memory}
 
 
 def main():
@@ -152,11 +168,13 @@ def main():
                 passing = those_that_pass(url, bodies)
                 answers, memory, until = asyncio.run(load(url, process, passing, given.clients, given.seconds))
             found[arm].append(summary(answers, memory, until, given.seconds))
-            print(arm, json.dumps(found[arm][-1]), flush=True)
+            print(arm, json.dumps(without_series(found[arm][-1])), flush=True)
     rates = {arm: float(np.mean([one["drafts_per_s"] for one in found[arm]])) for arm in ARMS}
-    print(f"together / alone: {rates['together'] / rates['alone']:.2f} (bar 1.5)")
+    ratio = round(rates["together"] / rates["alone"], 2)
+    print(f"together / alone: {ratio:.2f} (bar 1.5)")
     if given.json:
-        given.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        asked = {"clients": given.clients, "seconds": given.seconds, "threads": given.threads}
+        given.json.write_text(json.dumps({**asked, "ratio": ratio, "arms": found}) + "\n", encoding="utf-8")
     return any(set(one["answers"]) - {"200", "429"} for arm in ARMS for one in found[arm])
 
 

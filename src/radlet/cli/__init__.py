@@ -11,6 +11,7 @@ from radlet import __version__
 from radlet.cli import (
     catalogue,
     delivering,
+    drift,
     exporting,
     feedback,
     importers,
@@ -39,7 +40,7 @@ for _group in (pipelines, planning, models, exporting, serving, delivering, judg
     app.add_typer(_group.commands)
 app.add_typer(feedback.commands, rich_help_panel="Use a model")
 app.add_typer(importers.commands, rich_help_panel="Use a model")
-for _commands in (trust.accounts, trust.keys, trust.log):
+for _commands in (trust.accounts, trust.keys, trust.log, drift.commands):
     app.add_typer(_commands, rich_help_panel="The reading room")
 
 _EXTRAS = {

@@ -59,17 +59,21 @@ def signed_drafts(store: Store, since: datetime | None = None) -> tuple[list[Sig
         The drafts with their reports; and how many signatures are left out, by reason: ``reopened`` (not signed now),
         ``superseded`` (signed again later) and ``no_draft``.
     """
-    wanted = select(SignatureRow).order_by(SignatureRow.signed_at.desc(), SignatureRow.id)
+    wanted = (
+        select(SignatureRow, StudyRow, DraftRow)
+        .join(StudyRow, SignatureRow.study_id == StudyRow.id)
+        .outerjoin(DraftRow, SignatureRow.draft_id == DraftRow.id)
+        .options(selectinload(StudyRow.images))
+        .order_by(SignatureRow.signed_at.desc(), SignatureRow.id)
+    )
     if since:
         wanted = wanted.where(SignatureRow.signed_at >= since)
     found: list[SignedDraft] = []
     left_out: Counter[str] = Counter()
     seen: set[str] = set()
     with store.reading() as session:
-        for signature in session.scalars(wanted):
-            study = session.get(StudyRow, signature.study_id, options=[selectinload(StudyRow.images)])
-            draft = session.get(DraftRow, signature.draft_id) if signature.draft_id else None
-            if study is None or study.state != "signed":
+        for signature, study, draft in session.execute(wanted):
+            if study.state != "signed":
                 left_out["reopened"] += 1
             elif study.id in seen:
                 left_out["superseded"] += 1
@@ -77,7 +81,7 @@ def signed_drafts(store: Store, since: datetime | None = None) -> tuple[list[Sig
                 left_out["no_draft"] += 1
             else:
                 found.append(SignedDraft(study, signature, draft))
-            seen.add(signature.study_id)
+            seen.add(study.id)
     return found[::-1], left_out
 
 

@@ -16,6 +16,7 @@ from radlet.core.records import ImageRecord, Record
 from radlet.core.registry import nearest
 from radlet.data.burned_in import count_text
 from radlet.data.film import Film
+from radlet.data.film_numbers import film_numbers
 from radlet.data.quality import QUALITY_CHECKS
 from radlet.data.quality.base import FilmCheck
 from radlet.data.quality.reduced import ReducedFilm, reduce_film
@@ -123,6 +124,8 @@ class GateVerdict(Record):
 
     passed: bool
     reasons: tuple[Reason, ...] = ()
+    numbers: dict[str, float] = {}
+    """What the film looks like (`FILM_NUMBERS`); kept with its draft, so that drift can be told without the pixels."""
 
 
 def judge_film(
@@ -139,13 +142,15 @@ def judge_film(
     Raises:
         ConfigError: `burned_in_text` is asked for, and its reader is not installed.
     """
-    found = _from_header(film, age_years, settings) + _from_pixels(film, settings)
+    reduced = reduce_film(ImageRecord(image_id="", path="", view=film.view), film.pixels)
+    found = _from_header(film, age_years, settings) + _from_pixels(film, reduced, settings)
     if not any(reason.action == "refuse" for reason in found):
         # What is refused needs no word on how usual it is.
         found += _unlike(film.pixels, settings, known)
     found += _text(film, settings)
     told = tuple(sorted(found, key=lambda reason: reason.action))
-    return GateVerdict(passed=all(reason.action != "refuse" for reason in told), reasons=told)
+    passed = all(reason.action != "refuse" for reason in told)
+    return GateVerdict(passed=passed, reasons=told, numbers=film_numbers(reduced))
 
 
 def _reason(code: str, action: Action, words: str, value: float | None = None) -> list[Reason]:
@@ -168,8 +173,7 @@ def _from_header(film: Film, age_years: float | None, settings: GateSettings) ->
     return found
 
 
-def _from_pixels(film: Film, settings: GateSettings) -> list[Reason]:
-    reduced = reduce_film(ImageRecord(image_id="", path="", view=film.view), film.pixels)
+def _from_pixels(film: Film, reduced: ReducedFilm, settings: GateSettings) -> list[Reason]:
     failed = _quality(reduced, settings)
     if any(reason.code == "blank" for reason in failed):
         return failed

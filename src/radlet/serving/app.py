@@ -7,6 +7,7 @@ import anyio
 from fastapi import FastAPI
 
 from radlet import __version__
+from radlet.reading.drift.watch import DriftWatch
 from radlet.reading.room import ReadingRoom
 from radlet.reading.store.sessions import Sessions
 from radlet.serving.access import Access
@@ -31,10 +32,13 @@ _ABOUT = (
 
 def create_app(room: ReadingRoom, config: ServeConfig) -> FastAPI:
     """Return the application that serves a room; it closes the room when it stops."""
+    drift = DriftWatch(room, config.drift)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        drift.begin()
         yield
+        drift.end()
         await anyio.to_thread.run_sync(room.close, config.drain_s)
 
     app = FastAPI(
@@ -46,8 +50,8 @@ def create_app(room: ReadingRoom, config: ServeConfig) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.room, app.state.config = room, config
-    app.state.metrics, times = make_registry(room)
+    app.state.room, app.state.config, app.state.drift = room, config, drift
+    app.state.metrics, times = make_registry(room, drift)
     add_handlers(app)
 
     for routes in (openai, studies, operations, accounts, pages):

@@ -62,6 +62,7 @@ PERMISSIONS = (
     Permission("GET", "/api/studies/{study_id}/meanwhile", READER),
     Permission("GET", "/api/studies/{study_id}/similar", READER | MACHINE),
     Permission("GET", "/api/statistics", READER | ADMIN | MACHINE),
+    Permission("GET", "/api/drift", READER | ADMIN | MACHINE),
     Permission("GET", "/api/studies/{study_id}/drafts/{draft_id}/sentences/{number}", READER | MACHINE),
     # What a person answers for is a person's to do.
     Permission("PUT", "/api/studies/{study_id}/report", READER),

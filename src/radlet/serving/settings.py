@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from radlet.core.config import Config
+from radlet.reading.drift.report import DriftSettings
 from radlet.reading.room import RoomSettings
 from radlet.reading.store.database import database_host
 from radlet.reading.store.sessions import SessionSettings
@@ -66,6 +67,8 @@ class ServeConfig(Config):
     """Issuer of the institution's accounts; with `accounts`, beside those kept here."""
     room: RoomSettings = RoomSettings()
     """How studies are drafted."""
+    drift: DriftSettings = DriftSettings()
+    """When films or drafts count as changed since the model was made."""
     uploads: UploadLimits = UploadLimits()
     """What one request may bring."""
     traffic: TrafficLimits = TrafficLimits()

@@ -1,5 +1,6 @@
 """Stage `serve`: a model, a store and what is searched, behind the reading room's address and a DICOM port."""
 
+import json
 import signal
 import sys
 import threading
@@ -67,6 +68,21 @@ class Served:
         return cls(folder / "checkpoint", folder / "encoder", builds[-1].parent, fill=24, name="radlet-demo")
 
 
+def examples_of(checkpoint: Path) -> Path:
+    """Return the build run that the run around a checkpoint names.
+
+    Raises:
+        ConfigError: There is no such run, or it names none.
+    """
+    from radlet.models.report_model import checkpoint_folder
+
+    inputs = checkpoint_folder(checkpoint).resolve().parent / "inputs.json"
+    named = json.loads(inputs.read_text(encoding="utf-8")).get("examples") if inputs.is_file() else None
+    if named is None:
+        raise ConfigError(f"{checkpoint}: names no build run. Give the one it was trained on as --examples.")
+    return Path(named["path"])
+
+
 def open_room(served: Served, config: ServeConfig, progress: Progress) -> "ReadingRoom":
     """Load the model and open the store.
 
@@ -129,6 +145,7 @@ def run(served: Served, config: ServeRecipe, console: "Console") -> None:
         DataError: The store cannot be opened.
         RunError: Another node is at work on the same folder.
     """
+    from radlet.reading.drift.placing import put_in_force
     from radlet.reading.offline import stay_offline
     from radlet.serving.server import listen, serve
     from radlet.serving.tls import check_tls
@@ -147,6 +164,10 @@ def run(served: Served, config: ServeRecipe, console: "Console") -> None:
             ending.enter_context(only_node(config.data_dir))
         room = open_room(served, config, Progress())
         ending.callback(room.store.close)
+        told = put_in_force(
+            config.drift.reference, served.checkpoint, room.identity.checkpoint_digest, room.store.data_dir
+        )
+        console.print(f"drift: {told}", markup=False, soft_wrap=True)
         if config.node:
             ending.enter_context(open_node(room, config.node, config.drain_s, console))
         _swap_at_hangup(room, served, console)

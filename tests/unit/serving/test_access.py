@@ -28,6 +28,7 @@ EXPECTED = {
     ("GET", "/metrics"): "admin machine",
     ("GET", "/openapi.json"): "reader admin machine",
     ("GET", "/api/statistics"): "reader admin machine",
+    ("GET", "/api/drift"): "reader admin machine",
     ("GET", "/"): "reader admin",
     ("GET", "/dashboard"): "reader admin",
     ("GET", "/static/{name}"): "nobody reader admin machine",

@@ -108,6 +108,14 @@ class StudyRow(Base):
             return edit or signature
         return edit if edit.created_at > signature.signed_at else signature
 
+    @property
+    def age_years(self) -> float | None:
+        """Whole years from birth to the study, where both are known."""
+        if not (self.birth_date and self.study_date):
+            return None
+        years = int(self.study_date[:4]) - int(self.birth_date[:4]) - (self.study_date[4:] < self.birth_date[4:])
+        return float(years) if years >= 0 else None
+
 
 class ImageRow(Base):
     """One film of a study; the pixels are the file."""

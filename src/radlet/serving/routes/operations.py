@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from radlet.reading.drift.report import DriftReport
 from radlet.serving.routes.openai import Room
 
 router = APIRouter(tags=["Operations"])
@@ -26,3 +27,10 @@ def ready(room: Room) -> JSONResponse:
 def metrics(request: Request) -> Response:
     """Return counts and times for Prometheus; no label names a patient or a study."""
     return Response(generate_latest(request.app.state.metrics), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/api/drift")
+def drift(request: Request) -> DriftReport:
+    """Tell whether films and drafts still look like those the model was made with, over all and for each scanner."""
+    report: DriftReport = request.app.state.drift.report()
+    return report
