@@ -30,7 +30,7 @@ from radlet.reading.gate import GateSettings, GateVerdict
 from radlet.reading.opening import ReadFilm, judge_file, read_received
 from radlet.reading.outbox import Deliveries
 from radlet.reading.receiving import Received, keep_film
-from radlet.reading.store.store import NotThereError, StateError, Store
+from radlet.reading.store.store import NOTHING, Basis, NotThereError, StateError, Store
 from radlet.reading.store.tables import DraftRow, ImageRow, SignatureRow, StudyRow
 
 if TYPE_CHECKING:
@@ -262,12 +262,12 @@ class ReadingRoom:
         return self.store.add_draft(row, actor)
 
     def sign(
-        self, study_id: str, text: str, signer: str, reading_s: float | None = None, based_on: str | None = None
+        self, study_id: str, text: str, signer: str, reading_s: float | None = None, based_on: Basis = NOTHING
     ) -> SignatureRow:
         """Keep a text as the report that a person answers for, and with it what is to be sent of it.
 
         Raises:
-            NotThereError: There is no such study.
+            NotThereError: There is no such study, or it has no such draft.
             OvertakenError: Another text was kept since.
             StateError: It is signed already, or the text is empty.
         """

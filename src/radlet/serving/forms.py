@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from radlet.reading.evidence import Evidence
 from radlet.reading.gate import GateVerdict
 from radlet.reading.room import ModelIdentity
+from radlet.reading.store.store import Basis
 from radlet.reading.store.tables import DraftRow, EditRow, ImageRow, Role, SignatureRow, StudyRow, StudyState
 
 FeedbackKind = Literal["wrong", "missing", "right", "other"]
@@ -38,6 +39,13 @@ class Report(Form):
     """How long the study has been open."""
     based_on: str | None = Field(default=None, max_length=32)
     """The last edit or signature, whichever came later, that the text was written from; null for the draft."""
+    draft_id: str | None = Field(default=None, max_length=32)
+    """The draft that stood beside the text; where it is not told, the study's only draft is taken for it."""
+
+    @property
+    def basis(self) -> Basis:
+        """What the reader had seen."""
+        return Basis(self.based_on, self.draft_id)
 
 
 class Question(Form):
@@ -161,6 +169,7 @@ class Signature(Form):
     """A report that a person answers for."""
 
     id: str
+    draft_id: str | None
     text: Text
     text_sha256: str
     signed_by: str
@@ -170,7 +179,12 @@ class Signature(Form):
     def of(cls, row: SignatureRow) -> Self:
         """Return a signature as it is told."""
         return cls(
-            id=row.id, text=row.text, text_sha256=row.text_sha256, signed_by=row.signed_by, signed_at=row.signed_at
+            id=row.id,
+            draft_id=row.draft_id,
+            text=row.text,
+            text_sha256=row.text_sha256,
+            signed_by=row.signed_by,
+            signed_at=row.signed_at,
         )
 
 

@@ -20,7 +20,7 @@ from radlet.pacs.outputs.reports import NOTICE, Signing
 from radlet.pacs.reporting import report_file
 from radlet.pacs.settings import Delivery
 from radlet.reading.room import ReadingRoom
-from radlet.reading.store.store import StateError
+from radlet.reading.store.store import Basis, StateError
 
 TEXT = "The heart is enlarged. There is a left pleural effusion. No pneumothorax."
 SIGNED_TEXT = "Findings: The heart is large.\nImpression: Cardiomegaly."
@@ -180,7 +180,7 @@ def test_signed_exports_are_final_and_the_second_one_amends(room: ReadingRoom, s
     room.store.reopen(study, "anna")
     with pytest.raises(StateError, match="not signed"):
         report_file(room.store, study, "fhir", "test", signing=SIGNING)
-    again = room.sign(study, "Clear after all.", "anna")
+    again = room.sign(study, "Clear after all.", "anna", based_on=Basis(signed.report.id))
     report = json.loads(report_file(room.store, study, "fhir", "test", signing=SIGNING))["entry"][0]["resource"]
     assert report["status"] == "amended"
     facts = gather_signed(room.store, room.store.study(study), again, SIGNING)

@@ -14,7 +14,7 @@ from radlet.reading.feedback import export_feedback, signed_drafts, statistics
 from radlet.reading.gate import GateSettings
 from radlet.reading.opening import read_received
 from radlet.reading.receiving import keep_film
-from radlet.reading.store.store import Store
+from radlet.reading.store.store import Basis, Store
 from radlet.reading.store.tables import DraftRow, now
 
 KEY = Pseudonyms(b"k" * 32)
@@ -48,7 +48,7 @@ def test_changed_reports_become_pairs_and_all_signed_ones_corrections(store: Sto
     undrafted, open_again = received(store, tmp_path, 3, None), received(store, tmp_path, 4, "Normal.")
     first = store.sign(changed, "First try.", "r")
     store.reopen(changed, "r")
-    store.sign(changed, f"The heart is normal. Mr. {PLANTED[0]} was informed.", "r", 30, based_on=first.id)
+    store.sign(changed, f"The heart is normal. Mr. {PLANTED[0]} was informed.", "r", 30, based_on=Basis(first.id))
     for study in (same, undrafted, open_again):
         store.sign(study, "Lungs are clear.", "r", 10)
     store.reopen(open_again, "r")

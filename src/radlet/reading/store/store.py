@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, get_args
 
@@ -51,6 +52,23 @@ class OvertakenError(StateError):
             "Another text of this study was saved or signed after the one that yours was written from. Nothing was "
             "changed. Read the study anew, compare, and send yours with `based_on` naming the last edit or signature."
         )
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What a reader had seen when a text was written.
+
+    Attributes:
+        text_id: The last edit or signature; None where there was none.
+        draft_id: The draft that stood beside the text; None where that is not known. A study's only draft is taken for
+            it.
+    """
+
+    text_id: str | None = None
+    draft_id: str | None = None
+
+
+NOTHING = Basis()
 
 
 class Store:
@@ -222,7 +240,7 @@ class Store:
             audit.append(session, actor, "study.refuse", study_id, reasons=list(reasons))
 
     def save_edit(
-        self, study_id: str, text: str, author: str, reading_s: float | None = None, based_on: str | None = None
+        self, study_id: str, text: str, author: str, reading_s: float | None = None, based_on: Basis = NOTHING
     ) -> EditRow:
         """Keep a reader's text.
 
@@ -231,10 +249,10 @@ class Store:
             text: To keep.
             author: Who wrote it.
             reading_s: How long the study has been open.
-            based_on: The edit or signature that the text was written from; None is the draft, or nothing.
+            based_on: What the author had seen.
 
         Raises:
-            NotThereError: There is no such study.
+            NotThereError: There is no such study, or it has no such draft.
             OvertakenError: Another text was kept since.
             StateError: It is signed.
         """
@@ -244,7 +262,7 @@ class Store:
             if study.state == "signed":
                 raise StateError("This report is signed. Reopen it before it is edited.")
             edit = EditRow(
-                study_id=study_id, draft_id=_last_draft(study), author=author, text=text, reading_s=reading_s
+                study_id=study_id, draft_id=_seen_draft(study, based_on), author=author, text=text, reading_s=reading_s
             )
             session.add(edit)
             study.state = "edited"
@@ -258,7 +276,7 @@ class Store:
         text: str,
         signer: str,
         reading_s: float | None = None,
-        based_on: str | None = None,
+        based_on: Basis = NOTHING,
         deliveries: Callable[[SignatureRow], Iterable[OutboxRow]] = lambda _: (),
     ) -> SignatureRow:
         """Keep a text as the report that a person answers for.
@@ -268,11 +286,11 @@ class Store:
             text: Of the report.
             signer: Who answers for it.
             reading_s: How long the study was open before.
-            based_on: As in `save_edit`.
+            based_on: What the signer had seen.
             deliveries: What is to be sent of it; kept with it or not at all.
 
         Raises:
-            NotThereError: There is no such study.
+            NotThereError: There is no such study, or it has no such draft.
             OvertakenError: Another text was kept since.
             StateError: It is signed already, or the text is empty.
         """
@@ -286,7 +304,7 @@ class Store:
             digest = hashlib.sha256(text.encode()).hexdigest()
             signature = SignatureRow(
                 study_id=study_id,
-                draft_id=_last_draft(study),
+                draft_id=_seen_draft(study, based_on),
                 text=text,
                 text_sha256=digest,
                 signed_by=signer,
@@ -365,11 +383,16 @@ def _get(session: Session, study_id: str) -> StudyRow:
     return found
 
 
-def _last_draft(study: StudyRow) -> str | None:
-    return study.drafts[-1].id if study.drafts else None
-
-
-def _refuse_overtaken(study: StudyRow, based_on: str | None) -> None:
+def _refuse_overtaken(study: StudyRow, based_on: Basis) -> None:
     last = study.last_text
-    if (last.id if last else None) != based_on:
+    if (last.id if last else None) != based_on.text_id:
         raise OvertakenError
+
+
+def _seen_draft(study: StudyRow, based_on: Basis) -> str | None:
+    ids = [draft.id for draft in study.drafts]
+    if based_on.draft_id is None:
+        return ids[0] if len(ids) == 1 else None
+    if based_on.draft_id not in ids:
+        raise NotThereError("The study has no such draft.")
+    return based_on.draft_id

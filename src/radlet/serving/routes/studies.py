@@ -180,14 +180,14 @@ def evidence(
 def save_report(study_id: str, report: forms.Report, room: Room, caller: Calling) -> forms.Edit:
     """Save a reader's text, unless another one was saved or signed since it was begun."""
     text = _text(report.text)
-    return forms.Edit.of(room.store.save_edit(study_id, text, caller.name, report.reading_s, report.based_on))
+    return forms.Edit.of(room.store.save_edit(study_id, text, caller.name, report.reading_s, report.basis))
 
 
 @router.post("/studies/{study_id}/signature", status_code=201)
 def sign(study_id: str, report: forms.Report, room: Room, caller: Calling) -> forms.Signature:
     """Sign a text as the report: from now on a person answers for it. Refused where another was saved meanwhile."""
     text = _text(report.text)
-    return forms.Signature.of(room.sign(study_id, text, caller.name, report.reading_s, report.based_on))
+    return forms.Signature.of(room.sign(study_id, text, caller.name, report.reading_s, report.basis))
 
 
 @router.post("/studies/{study_id}/reopen", status_code=204)

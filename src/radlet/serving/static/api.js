@@ -84,8 +84,8 @@ export const similar = (id) => told(`${at(id)}/similar`);
 export const question = (id, words) => told(`${at(id)}/question`, { method: "POST", json: { question: words } });
 export const evidence = (id, draftId, number) => told(`${at(id)}/drafts/${encodeURIComponent(draftId)}/sentences/${number}`);
 export const meanwhile = (id) => told(`${at(id)}/meanwhile`);
-export const save = (id, text, readingS, basedOn) => told(`${at(id)}/report`, { method: "PUT", json: { text, reading_s: readingS, based_on: basedOn } });
-export const sign = (id, text, readingS, basedOn) => told(`${at(id)}/signature`, { method: "POST", json: { text, reading_s: readingS, based_on: basedOn } });
+export const save = (id, text, readingS, basedOn, draftId) => told(`${at(id)}/report`, { method: "PUT", json: { text, reading_s: readingS, based_on: basedOn, draft_id: draftId } });
+export const sign = (id, text, readingS, basedOn, draftId) => told(`${at(id)}/signature`, { method: "POST", json: { text, reading_s: readingS, based_on: basedOn, draft_id: draftId } });
 export const reopen = (id) => ask(`${at(id)}/reopen`, { method: "POST" });
 export const logOut = () => ask("/logout", { method: "POST" });
 export const feedback = (draftId, kind, note) =>

@@ -6,7 +6,7 @@ import * as conflict from "./conflict.js";
 import { button, find, make, unverified } from "./dom.js";
 import { aside, bringBack, forgetUnsaved, goOnFrom, keepUnsaved, putAside, unsaved, writtenFrom } from "./kept.js";
 import { tell, warn } from "./notices.js";
-import { draft, lastText, reading, refresh, speak, study, textToEdit, time } from "./reading.js";
+import { draft, draftOf, lastText, reading, refresh, speak, study, textToEdit, time } from "./reading.js";
 import { counted, moment } from "./words.js";
 import * as worklist from "./worklist.js";
 
@@ -172,7 +172,7 @@ export async function save() {
   const text = area.value;
   let saved;
   try {
-    saved = await api.save(id, text, time.seconds, writtenFrom(id));
+    saved = await api.save(id, text, time.seconds, writtenFrom(id), draft()?.id);
   } catch (problem) {
     if (problem.overtaken) return meetOther(id);
     refused = { id, why: problem.message };
@@ -198,17 +198,17 @@ export function sign() {
   if (!field() || find("dialog[open]")) return;
   if (conflict.overtaken()) return choose();
   if (!field().value.trim()) return warn("An empty report cannot be signed.");
-  const text = field().value;
+  const [text, seen] = [field().value, draft()];
   const dialog = make(
     "dialog",
     { id: "signing", "aria-labelledby": "signing-title", on: { close: () => dialog.remove() } },
     make("h2", { id: "signing-title", text: "Sign this report?" }),
     make("p", { class: "report-text", text }),
-    ...(draft() ? compared(draft().text, text) : []),
+    ...(seen ? compared(seen.text, text) : []),
     make("p", { text: "With your signature you, not the model, answer for this text. You have looked at the film." }),
     make(
       "form",
-      { method: "dialog", class: "row", on: { submit: ({ submitter }) => ["sign", "next"].includes(submitter?.value) && signed(text, submitter.value === "next") } },
+      { method: "dialog", class: "row", on: { submit: ({ submitter }) => ["sign", "next"].includes(submitter?.value) && signed(text, seen, submitter.value === "next") } },
       make("button", { value: "sign", class: "main", autofocus: true, text: "Sign" }),
       make("button", { value: "next", title: "Sign and go to the next study (Ctrl+Enter)", "aria-keyshortcuts": "Control+Enter", text: "Sign, next study" }),
       make("button", { value: "no", text: "Not yet" }),
@@ -221,11 +221,11 @@ export function sign() {
   dialog.showModal();
 }
 
-async function signed(text, goOn) {
+async function signed(text, seen, goOn) {
   const { id, last_text: last } = study();
   const basedOn = unsaved(id) === null ? last : writtenFrom(id);
   try {
-    await api.sign(id, text, time.seconds, basedOn);
+    await api.sign(id, text, time.seconds, basedOn, seen?.id);
   } catch (problem) {
     keepUnsaved(id, text, basedOn);
     if (problem.overtaken) return meetOther(id);
@@ -255,12 +255,13 @@ export async function reopen() {
 
 function renderSigned(view) {
   const last = study().signatures.at(-1);
+  const from = draftOf(last);
   view.replaceChildren(
     make("div", { class: "head" }, make("h2", { text: "Signed report" })),
     make("div", { id: "others" }),
     make("p", { class: "report-text signed", text: last.text }),
     make("p", { class: "signature" }, "Signed by ", make("strong", { text: last.signed_by }), `, ${moment(last.signed_at)}`),
-    make("div", { id: "changes" }, ...(draft() ? compared(draft().text, last.text) : [])),
+    make("div", { id: "changes" }, ...(from ? compared(from.text, last.text) : [])),
     make("div", { class: "row" }, button("Reopen", { sign: "edited", key: "o", on: { click: reopen } }), button("Print", { sign: "print", key: "Control+P", on: { click: () => window.print() } })),
   );
 }

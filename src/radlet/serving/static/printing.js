@@ -1,7 +1,7 @@
 // The printed page: the report, who answers for it, and if nobody does, that.
 
 import { find, make } from "./dom.js";
-import { draft, study, textToEdit } from "./reading.js";
+import { draft, draftOf, study, textToEdit } from "./reading.js";
 import { moment, patient, taken } from "./words.js";
 
 /** Fill the page just before it is printed. */
@@ -15,7 +15,8 @@ function fill() {
   const last = study().state === "signed" ? study().signatures.at(-1) : null;
   const notice = draft() ? "AI DRAFT — NOT VERIFIED" : "NOT SIGNED";
   const facts = [patient(study()), study().patient_id, study().sex, taken(study()), study().accession_number && `accession ${study().accession_number}`];
-  const about = draft() && `Prepared with the model ${draft().model.name} (checkpoint ${draft().model.checkpoint_digest.slice(0, 12)}). ${draft().model.notice}`;
+  const from = last ? draftOf(last) : draft();
+  const about = from && `Prepared with the model ${from.model.name} (checkpoint ${from.model.checkpoint_digest.slice(0, 12)}). ${from.model.notice}`;
   page.replaceChildren(
     last ? "" : make("p", { class: "stamp", text: notice }),
     make("h1", { text: "Chest radiograph" }),

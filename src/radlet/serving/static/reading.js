@@ -17,6 +17,9 @@ export const study = () => current;
 /** Its last draft. */
 export const draft = () => current?.drafts.at(-1) ?? null;
 
+/** The draft that stood beside a text that was kept; null if none did. */
+export const draftOf = (kept) => current.drafts.find((one) => one.id === kept.draft_id) ?? null;
+
 /** Tell of a change. */
 export const speak = (kind, detail = null) => reading.dispatchEvent(new CustomEvent(kind, { detail }));
 

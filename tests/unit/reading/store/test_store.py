@@ -16,7 +16,7 @@ from radlet.core.errors import ConfigError, DataError
 from radlet.reading.store import audit
 from radlet.reading.store.database import open_database, sqlite_url
 from radlet.reading.store.films import NewFilm, NewStudy
-from radlet.reading.store.store import NotThereError, OvertakenError, StateError, Store
+from radlet.reading.store.store import Basis, NotThereError, OvertakenError, StateError, Store
 from radlet.reading.store.tables import Base, DraftRow
 
 STUDY = NewStudy(origin="upload", study_uid="1.2.3", patient_id="P1", patient_name="DOE^JANE", study_date="20260102")
@@ -91,11 +91,11 @@ def test_a_study_goes_from_new_to_signed(store: Store) -> None:
     assert store.study(study_id).state == "drafted"
     edit = store.save_edit(study_id, "Clear.", "anna", reading_s=12.5)
     assert store.study(study_id).state == "edited"
-    signature = store.sign(study_id, "Clear.", "anna", based_on=edit.id)
+    signature = store.sign(study_id, "Clear.", "anna", based_on=Basis(edit.id))
     assert (store.study(study_id).state, signature.draft_id) == ("signed", written.id)
     for change in (store.save_edit, store.sign):
         with pytest.raises(StateError, match="is signed"):
-            change(study_id, "x", "b", based_on=signature.id)
+            change(study_id, "x", "b", based_on=Basis(signature.id))
     # A draft that comes late leaves what a person has signed alone.
     store.add_draft(draft(study_id, image_id), "model")
     assert store.study(study_id).state == "signed"
@@ -107,18 +107,30 @@ def test_a_study_goes_from_new_to_signed(store: Store) -> None:
 def test_a_text_does_not_cover_one_that_its_writer_has_not_seen(store: Store) -> None:
     study_id, *_ = store.add_film(STUDY, film(1), "dicom")
     edit = store.save_edit(study_id, "By Anna.", "anna")
-    signature = store.sign(study_id, "By Anna, signed.", "anna", based_on=edit.id)
+    signature = store.sign(study_id, "By Anna, signed.", "anna", based_on=Basis(edit.id))
     for stale in (None, edit.id, "none"):
         for change in (store.save_edit, store.sign):
             with pytest.raises(OvertakenError, match="Nothing was changed"):
-                change(study_id, "By Ben.", "ben", based_on=stale)
+                change(study_id, "By Ben.", "ben", based_on=Basis(stale))
     store.reopen(study_id, "ben")
     with pytest.raises(OvertakenError):
-        store.save_edit(study_id, "By Ben.", "ben", based_on=edit.id)
-    last = store.save_edit(study_id, "By Ben.", "ben", based_on=signature.id)
+        store.save_edit(study_id, "By Ben.", "ben", based_on=Basis(edit.id))
+    last = store.save_edit(study_id, "By Ben.", "ben", based_on=Basis(signature.id))
     study = store.study(study_id)
     assert study.last_text is not None
     assert (study.last_text.id, [one.text for one in study.edits]) == (last.id, ["By Anna.", "By Ben."])
+
+
+def test_a_text_names_the_draft_that_its_writer_saw(store: Store) -> None:
+    study_id, image_id, _ = store.add_film(STUDY, film(1), "dicom")
+    seen = store.add_draft(draft(study_id, image_id), "anna")
+    store.add_draft(draft(study_id, image_id), "node")
+    edit = store.save_edit(study_id, "Clear.", "anna", based_on=Basis(draft_id=seen.id))
+    assert edit.draft_id == seen.id
+    assert store.save_edit(study_id, "Clear!", "anna", based_on=Basis(edit.id)).draft_id is None
+    with pytest.raises(NotThereError, match="no such draft"):
+        store.sign(study_id, "Clear.", "anna", based_on=Basis(store.study(study_id).last_text.id, "another's"))
+    assert store.study(study_id).state == "edited"
 
 
 def test_of_many_texts_written_from_one_the_first_is_kept(store: Store) -> None:
@@ -207,7 +219,7 @@ def test_a_tampered_audit_log_is_found(store: Store, tamper: str) -> None:
     study_id, *_ = store.add_film(STUDY, film(1), "dicom")
     last = None
     for words in ("one", "two", "three"):
-        last = store.save_edit(study_id, words, "anna", based_on=last).id
+        last = store.save_edit(study_id, words, "anna", based_on=Basis(last)).id
     whole = audit.verify(store.audit_lines())
     assert (whole.num_lines, whole.broken_at) == (4, None)
     with store.writing() as session:
