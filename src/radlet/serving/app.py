@@ -17,7 +17,7 @@ from radlet.serving.login import Door
 from radlet.serving.looks import Looks
 from radlet.serving.metrics import Timed, make_registry
 from radlet.serving.oidc import Issuer
-from radlet.serving.problems import add_handlers
+from radlet.serving.problems import Problem, add_handlers
 from radlet.serving.rates import Buckets
 from radlet.serving.routes import accounts, openai, operations, pages, studies
 from radlet.serving.settings import ServeConfig
@@ -36,11 +36,13 @@ def create_app(room: ReadingRoom, config: ServeConfig) -> FastAPI:
         yield
         await anyio.to_thread.run_sync(room.close, config.drain_s)
 
+    told = {"4XX": {"model": Problem, "description": "Why it was not done."}, "5XX": {"model": Problem}}
     app = FastAPI(
         title="radlet",
         version=__version__,
         description=_ABOUT,
         lifespan=lifespan,
+        responses=told,
         # Their pages load scripts from elsewhere; the document itself is at /openapi.json.
         docs_url=None,
         redoc_url=None,

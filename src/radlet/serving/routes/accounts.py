@@ -1,6 +1,6 @@
 """Coming in, going out, and who one is."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -16,6 +16,9 @@ from radlet.serving.problems import problem
 router = APIRouter(tags=["Accounts"])
 _STATE_COOKIE = "radlet-oidc"
 _STATE_S = 600
+_FORM_AGAIN: dict[int | str, dict[str, Any]] = {
+    status: {"content": {"text/html": {}}, "description": "The form again, with the reason."} for status in (401, 429)
+}
 
 
 @router.get("/login", response_class=HTMLResponse)
@@ -32,7 +35,7 @@ def login_style() -> Response:
     return Response(STYLE, media_type="text/css")
 
 
-@router.post("/login", response_class=HTMLResponse, status_code=303)
+@router.post("/login", response_class=HTMLResponse, status_code=303, responses=_FORM_AGAIN)
 def log_in(
     request: Request,
     name: Annotated[str, Form(max_length=64)],
