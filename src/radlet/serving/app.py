@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 from fastapi import FastAPI
@@ -36,7 +37,7 @@ def create_app(room: ReadingRoom, config: ServeConfig) -> FastAPI:
         yield
         await anyio.to_thread.run_sync(room.close, config.drain_s)
 
-    told = {"4XX": {"model": Problem, "description": "Why it was not done."}, "5XX": {"model": Problem}}
+    told: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in ("4XX", "5XX")}
     app = FastAPI(
         title="radlet",
         version=__version__,
