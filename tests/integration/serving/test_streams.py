@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -90,6 +91,24 @@ def test_who_leaves_costs_no_more_tokens(server: Server, is_stream: bool) -> Non
     assert written < 3900
     threading.Event().wait(0.3)
     assert server.room.queue.state.num_tokens == written
+
+
+def test_who_leaves_a_route_that_waits_costs_no_more_tokens(
+    server: Server, tiny_films: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Drafts of this model are short; a long one is long enough to leave.
+    drafter = server.room.queue.drafter
+    long = drafter.own_sampling.model_copy(update={"max_new_tokens": 4000})
+    monkeypatch.setattr(type(drafter), "own_sampling", property(lambda _: long))
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(f"{server.url}/api/drafts", files={"film": tiny_films[0].read_bytes()}, timeout=0.5)
+    for _ in range(2000):
+        state = server.room.queue.state
+        if state.num_done and not state.running:
+            break
+        threading.Event().wait(0.01)
+    assert server.room.queue.state.num_done > 0
+    assert server.room.queue.state.num_tokens < 3900
 
 
 def test_a_stream_whose_client_left_before_it_began_is_given_up() -> None:
