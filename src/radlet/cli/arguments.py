@@ -46,8 +46,16 @@ LabellerSettings = Annotated[
 
 
 def actor() -> str:
-    """Return who gives a command, for the audit log."""
-    return f"command line, {getpass.getuser()}"[:64]
+    """Return who gives a command, for the audit log: as the system knows them, whatever the environment says."""
+    try:
+        import pwd
+
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except ImportError:
+        name = getpass.getuser()
+    except KeyError:
+        name = f"user {os.getuid()}"
+    return f"command line, {name}"[:64]
 
 
 def chosen_labeller(settings: list[str] | None) -> "Labeller":

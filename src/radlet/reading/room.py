@@ -3,7 +3,8 @@
 import hashlib
 import threading
 import time
-from concurrent.futures import Future
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,10 @@ from radlet.reading.store.tables import DraftRow, ImageRow, SignatureRow, StudyR
 if TYPE_CHECKING:
     from radlet.retrieval.familiarity import Familiarity
     from radlet.retrieval.lookup import StudyFinder
+
+
+_LOOK_AFTER_S = 1.0
+"""How often it is asked whether somebody still waits for a text."""
 
 
 class RoomSettings(Config):
@@ -295,6 +300,7 @@ class ReadingRoom:
         request: DraftRequest,
         sampling: Sampling | None,
         films: tuple[NDArray[np.uint8], ...] | None = None,
+        gone: Callable[[], bool] = lambda: False,
     ) -> tuple[str, Drafter]:
         """Let the model write; return the whole text and who wrote it.
 
@@ -302,6 +308,7 @@ class ReadingRoom:
             request: What it is written from.
             sampling: How; None is the checkpoint's own way.
             films: Those of the request, where they have been read already.
+            gone: Says, asked now and then, that nobody waits for the text any more: it is given up.
 
         Raises:
             ClosedError: The service is stopping.
@@ -318,7 +325,12 @@ class ReadingRoom:
             if told.ended:
                 last.set_result(told)
 
-        self.queue.submit(request, sampling, hear, films, whole=True)
+        ticket = self.queue.submit(request, sampling, hear, films, whole=True)
+        while not last.done():
+            wait([last], timeout=_LOOK_AFTER_S)
+            if not last.done() and gone():
+                self.queue.cancel(ticket)
+                break
         drafter = written_by(last.result())
         return "".join(parts), drafter
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 from fastapi import FastAPI
@@ -19,7 +20,7 @@ from radlet.serving.looks import Looks
 from radlet.serving.metrics import Timed, make_registry
 from radlet.serving.oidc import Issuer
 from radlet.serving.presence import Presence
-from radlet.serving.problems import add_handlers
+from radlet.serving.problems import Problem, add_handlers
 from radlet.serving.rates import Buckets
 from radlet.serving.routes import accounts, openai, operations, pages, studies
 from radlet.serving.settings import ServeConfig
@@ -41,11 +42,13 @@ def create_app(room: ReadingRoom, config: ServeConfig) -> FastAPI:
         drift.end()
         await anyio.to_thread.run_sync(room.close, config.drain_s)
 
+    told: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in ("4XX", "5XX")}
     app = FastAPI(
         title="radlet",
         version=__version__,
         description=_ABOUT,
         lifespan=lifespan,
+        responses=told,
         # Their pages load scripts from elsewhere; the document itself is at /openapi.json.
         docs_url=None,
         redoc_url=None,

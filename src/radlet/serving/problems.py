@@ -1,17 +1,19 @@
 """Errors as answers: what the caller did, never what was in a report."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from radlet.core.errors import CheckpointError, ConfigError, DataError, RadletError, UnknownNameError
 from radlet.reading.draft_queue import ClosedError, QueueFullError
 from radlet.reading.room import EndedError, NoFilmError
 from radlet.reading.store.store import NotThereError, OvertakenError, StateError
-from radlet.reading.store.troubles import BusyError, FullError, UnwritableError
+from radlet.reading.store.troubles import BusyError, FullError, UnwritableError, trouble_of
 
 _STATUS: tuple[tuple[type[RadletError], int], ...] = (
     (QueueFullError, 429),
@@ -32,6 +34,19 @@ _STATUS: tuple[tuple[type[RadletError], int], ...] = (
 _KINDS = {400: "invalid_request_error", 404: "invalid_request_error", 422: "invalid_request_error"}
 
 
+class _Told(BaseModel):
+    message: str
+    type: str
+    param: None
+    code: int | str
+
+
+class Problem(BaseModel):
+    """An error, in the form that clients of OpenAI's API read."""
+
+    error: _Told
+
+
 def problem(
     status: int, message: str, headers: Mapping[str, str] | None = None, code: str | None = None
 ) -> JSONResponse:
@@ -46,20 +61,42 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RadletError)
     async def _(_: Request, error: RadletError) -> JSONResponse:
-        status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-        headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, (QueueFullError, BusyError)) else {}
-        code = error.code if isinstance(error, OvertakenError) else None
-        return problem(status, str(error), headers, code)
+        return _answer(error)
 
     @app.exception_handler(HTTPException)
     async def _(_: Request, error: HTTPException) -> JSONResponse:
+        # A form that found no room on the disk is no malformed form.
+        trouble = trouble_of(error.__cause__) if isinstance(error.__cause__, OSError) else None
+        if trouble:
+            return _answer(trouble)
         return problem(error.status_code, str(error.detail), error.headers)
+
+    @app.exception_handler(OSError)
+    async def _(_: Request, error: OSError) -> JSONResponse:
+        trouble = trouble_of(error)
+        if trouble is None:
+            raise error
+        return _answer(trouble)
 
     @app.exception_handler(RequestValidationError)
     async def _(_: Request, error: RequestValidationError) -> JSONResponse:
         # Where and why, without the value: it may be a patient's, as may a name that the caller has made up.
         places = [item["loc"][:-1] if item["type"] == "extra_forbidden" else item["loc"] for item in error.errors()]
         said = "; ".join(
-            f"{'.'.join(map(str, place))}: {item['msg']}" for place, item in zip(places, error.errors(), strict=True)
+            f"{'.'.join(map(str, place))}: {_reason(item)}" for place, item in zip(places, error.errors(), strict=True)
         )
         return problem(422, said)
+
+
+def _answer(error: RadletError) -> JSONResponse:
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, (QueueFullError, BusyError)) else {}
+    code = error.code if isinstance(error, OvertakenError) else None
+    return problem(status, str(error), headers, code)
+
+
+def _reason(item: Mapping[str, Any]) -> str:
+    # This one quotes what was sent.
+    if item["type"] == "union_tag_invalid":
+        return f"must be one of {item['ctx']['expected_tags']}"
+    return str(item["msg"])

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import numpy as np
+from anyio import from_thread
+from fastapi import Request
 from fastapi.responses import StreamingResponse
 from numpy.typing import NDArray
 from starlette.types import Receive, Scope, Send
@@ -109,6 +111,11 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._end()
+
+
+def has_left(request: Request) -> Callable[[], bool]:
+    """Return what tells a route that runs in a thread whether its client has left."""
+    return lambda: from_thread.run(request.is_disconnected)
 
 
 def server_sent(event: Mapping[str, Any]) -> str:

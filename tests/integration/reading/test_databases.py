@@ -13,7 +13,7 @@ from tests.fixtures.databases import PASSWORD, PostgresServer
 from typer.testing import CliRunner, Result
 
 from radlet.cli import app
-from radlet.core.errors import DataError
+from radlet.core.errors import ConfigError, DataError
 from radlet.reading.store import audit, database
 from radlet.reading.store.films import NewFilm, NewStudy
 from radlet.reading.store.store import Store
@@ -129,6 +129,13 @@ def test_a_database_that_cannot_be_reached_is_told_without_its_password(
             Store(tmp_path, url)
         assert told.value.__suppress_context__
         assert "S3cret" not in f"{told.value!r} {told.value.__cause__!r}"
+
+
+@pytest.mark.parametrize("host", ["@db.example/x", "@192.0.2.1:5432/x", "@/x?host=db.example"])
+def test_another_machine_is_reached_over_an_encrypted_way_or_not_at_all(tmp_path: Path, host: str) -> None:
+    with pytest.raises(ConfigError, match="sslmode=verify-full") as told:
+        Store(tmp_path, f"postgresql+psycopg://radlet:S3cret{host}")
+    assert "S3cret" not in str(told.value)
 
 
 def test_postgresql_that_is_busy_down_or_read_only_is_told(

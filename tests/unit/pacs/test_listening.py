@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import OperationalError
 from tests.fixtures.dicom_files import PLANTED, truncate
 from tests.fixtures.dicom_node import film, open_room, send, until
 
@@ -15,6 +14,7 @@ from radlet.pacs.settings import NodeSettings
 from radlet.pacs.storing import FilmReceiver
 from radlet.reading.room import ReadingRoom
 from radlet.reading.store.store import Store
+from radlet.reading.store.troubles import BusyError, FullError, UnwritableError
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.allow_hosts(["127.0.0.1"])]
 
@@ -61,14 +61,14 @@ def test_a_film_is_kept_once_and_damaged_ones_are_refused_without_a_name(
 def test_what_cannot_be_kept_now_is_asked_for_again(
     room: ReadingRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    errors: list[Exception] = [OSError(28, "No space left on device"), OperationalError("", {}, Exception("locked"))]
+    errors: list[Exception] = [FullError(), BusyError(), UnwritableError(), MemoryError()]
 
     def fail(*_: object) -> None:
         raise errors.pop()
 
     with running(room) as node, monkeypatch.context() as broken:
         broken.setattr(Store, "add_film", fail)
-        assert statuses(node.port, film(tmp_path, 1), film(tmp_path, 1)) == [0xA700, 0xA700]
+        assert statuses(node.port, *[film(tmp_path, 1)] * 4) == [0xA700] * 4
     assert errors == []
 
 

@@ -22,6 +22,7 @@ _CONNECT_TIMEOUT_S = 10
 """How long PostgreSQL may take to answer a new connection."""
 _CONNECTIONS = 40
 """Of one process: as many as it has threads that ask."""
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _WRITING = 0x7261646C
 """Advisory lock of PostgreSQL that one writer holds at a time, as SQLite's writers do."""
 
@@ -38,13 +39,14 @@ def open_database(url: str) -> Engine:
         url: ``sqlite:///PATH`` or ``postgresql+psycopg://USER:PASSWORD@HOST/NAME``.
 
     Raises:
-        ConfigError: The URL names neither.
+        ConfigError: The URL names neither, or another machine without saying how the way there is encrypted.
         DataError: The database cannot be opened, or a newer radlet has written it.
     """
     address = _parse(url)
     backend = address.get_backend_name()
     if backend not in ("sqlite", "postgresql"):
         raise ConfigError(f"database: '{backend}' is not supported. Give a URL of sqlite or postgresql+psycopg.")
+    _check_encrypted(address)
     engine = _engine(address)
     try:
         upgrade(engine)
@@ -92,7 +94,24 @@ def database_host(url: str) -> str | None:
     Raises:
         ConfigError: It is no URL.
     """
-    return _parse(url).host
+    return _host(_parse(url))
+
+
+def _host(address: URL) -> str | None:
+    """Return the machine that a URL names; a folder of sockets is none."""
+    named = address.query.get("host", address.host or "")
+    first = named if isinstance(named, str) else named[0]
+    return None if not first or first.startswith("/") else first
+
+
+def _check_encrypted(address: URL) -> None:
+    # Left to itself, the driver takes whatever the other side offers, and asks nobody who that is.
+    host = _host(address)
+    if host and host not in _LOOPBACK and "sslmode" not in address.query:
+        raise ConfigError(
+            f"database: {host} is another machine, and the URL does not say how patients' data are encrypted on the "
+            "way. Add ?sslmode=verify-full&sslrootcert=FILE, or ?sslmode=disable where nobody else can listen."
+        )
 
 
 def _parse(url: str) -> URL:

@@ -72,11 +72,17 @@ def troubles_told() -> Iterator[None]:
             raise
         raise told from None
     except OSError as error:
-        if error.errno in _FULL:
-            raise FullError from None
-        if error.errno in _UNWRITABLE:
-            raise UnwritableError from None
-        raise
+        trouble = trouble_of(error)
+        if trouble is None:
+            raise
+        raise trouble from None
+
+
+def trouble_of(error: OSError) -> TroubleError | None:
+    """Return what an error of the file system means for whoever asked; None where it is none of these."""
+    if error.errno in _FULL:
+        return FullError()
+    return UnwritableError() if error.errno in _UNWRITABLE else None
 
 
 def _told(error: DBAPIError) -> TroubleError | None:

@@ -18,7 +18,7 @@ _STATE_COOKIE = "radlet-oidc"
 _STATE_S = 600
 
 
-@router.get("/login", response_class=HTMLResponse)
+@router.get("/login", response_class=HTMLResponse, include_in_schema=False)
 def show_login(request: Request) -> Response:
     """Show the form to log in by."""
     if _door(request) is None:
@@ -26,13 +26,13 @@ def show_login(request: Request) -> Response:
     return HTMLResponse(login_page(issuer=_issuer(request) is not None))
 
 
-@router.get("/login.css", response_class=Response)
+@router.get("/login.css", response_class=Response, include_in_schema=False)
 def login_style() -> Response:
     """Return how the form looks."""
     return Response(STYLE, media_type="text/css")
 
 
-@router.post("/login", response_class=HTMLResponse, status_code=303)
+@router.post("/login", response_class=HTMLResponse, status_code=303, include_in_schema=False)
 def log_in(
     request: Request,
     name: Annotated[str, Form(max_length=64)],
@@ -76,7 +76,7 @@ def session(caller: Calling) -> forms.Session:
     )
 
 
-@router.get("/oidc/login", response_class=Response, status_code=303)
+@router.get("/oidc/login", response_class=Response, status_code=303, include_in_schema=False)
 def go_to_issuer(request: Request) -> Response:
     """Lead to the institution's issuer of accounts (OpenID Connect, authorization code with PKCE)."""
     issuer = _issuer(request)
@@ -89,7 +89,7 @@ def go_to_issuer(request: Request) -> Response:
     return answer
 
 
-@router.get("/oidc/callback", response_class=HTMLResponse)
+@router.get("/oidc/callback", response_class=HTMLResponse, include_in_schema=False)
 def come_from_issuer(request: Request, state: str = "", code: str = "") -> Response:
     """Open a session for whom the issuer vouches for."""
     issuer, door = _issuer(request), _door(request)

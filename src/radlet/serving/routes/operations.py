@@ -1,7 +1,7 @@
 """What those who run the service ask: is it alive, is it ready, how busy is it."""
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from radlet.reading.drift.report import DriftReport
@@ -23,7 +23,7 @@ def ready(room: Room) -> JSONResponse:
     return JSONResponse({"ready": all(state.values()), **state}, 200 if all(state.values()) else 503)
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 def metrics(request: Request) -> Response:
     """Return counts and times for Prometheus; no label names a patient or a study."""
     return Response(generate_latest(request.app.state.metrics), media_type=CONTENT_TYPE_LATEST)

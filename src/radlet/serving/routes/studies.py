@@ -29,7 +29,7 @@ from radlet.serving.access import Calling
 from radlet.serving.looks import Looking
 from radlet.serving.presence import Attending
 from radlet.serving.routes.openai import Room, note_asked
-from radlet.serving.telling import EventStream, Hearing, server_sent
+from radlet.serving.telling import EventStream, Hearing, has_left, server_sent
 
 router = APIRouter(prefix="/api", tags=["Reading room"])
 
@@ -130,13 +130,15 @@ async def draft(study_id: str, room: Room, caller: Calling) -> StreamingResponse
 
 
 @router.post("/studies/{study_id}/question")
-def question(study_id: str, asked: forms.Question, room: Room, caller: Calling, looks: Looking) -> forms.Answer:
+def question(
+    study_id: str, asked: forms.Question, room: Room, caller: Calling, looks: Looking, request: Request
+) -> forms.Answer:
     """Ask the model something about the film that drafts are written from."""
     found = room.ask(study_id, caller.name)
     looks.note(caller, study_id)
     identity = room.identity
     room.store.note(caller.name, "model.ask", study_id, model=identity.name, checkpoint=identity.checkpoint_digest)
-    text, _ = room.write(replace(found.request, question=asked.question), None)
+    text, _ = room.write(replace(found.request, question=asked.question), None, gone=has_left(request))
     return forms.Answer(question=asked.question, answer=text, notice=room.identity.notice)
 
 
@@ -224,7 +226,11 @@ def film(image_id: str, room: Room, caller: Calling, looks: Looking) -> Response
 
 @router.post("/drafts")
 def draft_film(
-    room: Room, caller: Calling, film: UploadFile, indication: Annotated[str | None, Form(max_length=2_000)] = None
+    room: Room,
+    caller: Calling,
+    request: Request,
+    film: UploadFile,
+    indication: Annotated[str | None, Form(max_length=2_000)] = None,
 ) -> forms.WholeDraft:
     """Draft a report about one film that is not kept, with all it rests on.
 
@@ -238,9 +244,9 @@ def draft_film(
         near = _similar(room, path, room.settings.num_similar)
         if not read.verdict.passed:
             return forms.WholeDraft(gate=read.verdict, draft=None, evidence=[], similar=near)
-        request = DraftRequest((path,), read.header.indication or indication)
+        asked = DraftRequest((path,), read.header.indication or indication)
         began = time.monotonic()
-        text, drafter = room.write(request, None, (read.film.pixels,))
+        text, drafter = room.write(asked, None, (read.film.pixels,), has_left(request))
         seconds = time.monotonic() - began
         spans = sentences_of(text)
         part = _part(room, read.film.pixels.shape)
@@ -254,12 +260,12 @@ def draft_film(
                 sentences=spans,
                 gate=read.verdict,
                 model=forms.Model.of(room.identity_of(drafter)),
-                prompt=drafter.card.prompt.render(1, request.indication),
+                prompt=drafter.card.prompt.render(1, asked.indication),
                 sampling=drafter.own_sampling.model_dump(mode="json"),
                 seconds=seconds,
                 created_at=None,
             ),
-            evidence=[forms.EvidenceTold.of(room.look_behind(request, text, span), span, part) for span in spans],
+            evidence=[forms.EvidenceTold.of(room.look_behind(asked, text, span), span, part) for span in spans],
             similar=near,
         )
 

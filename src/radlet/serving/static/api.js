@@ -27,6 +27,7 @@ export class Problem extends Error {
 
 const NOBODY = { account: null, roles: [], csrf: null };
 let session = null;
+let reader = null;
 
 /** Return who one is; asked once, and anew after a problem with it. */
 export function whoAmI() {
@@ -41,7 +42,13 @@ export function whoAmI() {
 
 /** Return the header that shows the server that a change was meant by its own page; none where nobody logs in. */
 async function crossSiteToken() {
-  const { csrf } = await whoAmI();
+  const { csrf, account } = await whoAmI();
+  reader ??= account;
+  // Somebody else has logged in in another tab: what was written here is not theirs to sign.
+  if (account !== null && account !== reader) {
+    session = null;
+    throw new Problem(`${account} is logged in now, not ${reader}. Nothing was sent; ${reader} must log in again.`, 403);
+  }
   return csrf ? { "X-CSRF-Token": csrf } : {};
 }
 
