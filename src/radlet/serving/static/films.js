@@ -31,7 +31,7 @@ export function begin() {
   ].map(([sign, words, key, click]) => button(words, { sign, key, title: words === "Erase" ? "Take the measures off" : words, on: { click } }));
   find("#film-tools").append(
     make("div", { class: "group", role: "group", "aria-label": "What dragging does" }, tools),
-    make("div", { class: "group" }, acts),
+    make("div", { class: "group acts", role: "group", "aria-label": "The view" }, acts),
     make("div", { class: "group", id: "film-choice", role: "group", "aria-label": "Films of the study" }),
     make("div", { class: "group", id: "comparing", role: "group", "aria-label": "Compare" }),
   );
