@@ -132,7 +132,7 @@ def add(page: Page, films: list[Path]) -> None:
     page.keyboard.press("u")
     page.set_input_files("#files", films)
     page.click("#adding button.main")
-    page.wait_for_selector("#adding .received, #studies .study .who >> text=,")
+    page.wait_for_selector("#adding .received, body:not(:has(#adding))")
     page.keyboard.press("Escape")
 
 
@@ -212,8 +212,9 @@ def overtaken(page: Page) -> None:
     text = page.input_value("#text")
     page.fill("#text", f"{text.replace('The ', 'Both ', 1)} Compare with the earlier film.")
     page.evaluate(
-        """async (text) => { const path = `/api/studies/${location.hash.slice(7)}/report`;
-        await fetch(path, { method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ text }) }); }""",
+        """async (text) => { const headers = { "Content-Type": "application/json" };
+        const path = `/api/studies/${location.hash.slice(7)}/report`;
+        await fetch(path, { method: "PUT", headers, body: JSON.stringify({ text }) }); }""",
         f"{text} No acute fracture.",
     )
     page.keyboard.press("Control+s")

@@ -36,6 +36,9 @@ export function begin() {
     make("div", { class: "group", id: "comparing", role: "group", "aria-label": "Compare" }),
   );
   reading.addEventListener("study", ({ detail }) => detail.another && renew());
+  // A film that has another room is shown at another size.
+  const sizes = new ResizeObserver(() => [own, prior].forEach(tellView));
+  for (const { canvas } of [own, prior]) sizes.observe(canvas);
 }
 
 function makePane(name) {
