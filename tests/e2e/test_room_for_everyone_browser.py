@@ -59,6 +59,9 @@ def test_axe_finds_nothing_in_the_reading_room(
         page.wait_for_selector(".faithfulness")
         reader.write("Another text.")
         assert violations(page) == []
+        if theme == "light":
+            # Its colours are looked at; all else is that of the dark room.
+            return
         for key in ("s", "a", "y"):
             page.keyboard.press("Escape")
             page.keyboard.press(key)
