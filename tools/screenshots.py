@@ -9,10 +9,12 @@ Only for a room of synthetic films with a model trained on synthetic studies, wh
 
 import argparse
 import io
+import math
 import sys
 from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -21,6 +23,54 @@ from playwright.sync_api import Page, sync_playwright
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
 MOST_BYTES = 200_000
 WAIT_MS = 120_000
+STATISTICS: list[dict[str, Any]] = [
+    {
+        "day": (date(2026, 9, 1) + timedelta(days=day)).isoformat(),
+        "model": model,
+        "checkpoint_digest": digest * 8,
+        "num_signed": 8 + day % 5,
+        "num_unchanged": 2 + day % 3,
+        "edit_distance_mean": 0.2,
+        "edit_distance_median": round(level + 0.03 * math.sin(day), 3),
+        "num_timed": 8,
+        "reading_s_median": round(70 + 400 * level + 12 * math.cos(day), 1),
+    }
+    for model, digest, level, first, last in (
+        ("chest-135m", "8ae0bb97", 0.22, 0, 50),
+        ("chest-135m-lora", "40cc1d2e", 0.12, 40, 80),
+    )
+    for day in range(first, last, 2)
+]
+"""Made up: no reader has signed these."""
+_STEPS = [round(0.1 * step, 1) for step in range(9)]
+DRIFT: dict[str, Any] = {
+    "reference": {"model": "chest-135m-lora", "created_at": "2026-10-09T08:00:00Z", "films": 5200, "reports": 5200},
+    "days": 30,
+    "false_alarm_rate": 0.01,
+    "groups": [
+        {
+            "scanner": None,
+            "films": 412,
+            "enough": True,
+            "measures": [
+                {"name": name, "kind": kind, "psi": psi, "limit": 0.09, "alarm": psi > 0.09, "edges": edges}
+                | {"labels": labels, "expected": expected, "seen": seen}
+                for name, kind, psi, edges, labels, expected, seen in (
+                    ("mean_grey", "input", 0.31, _STEPS, None, [0.02, 0.1, 0.3, 0.36, 0.14, 0.05, 0.02, 0.01],
+                     [0.08, 0.24, 0.36, 0.22, 0.06, 0.02, 0.01, 0.01]),
+                    ("contrast", "input", 0.04, _STEPS, None, [0.05, 0.2, 0.3, 0.25, 0.1, 0.05, 0.03, 0.02],
+                     [0.06, 0.22, 0.3, 0.24, 0.09, 0.05, 0.03, 0.01]),
+                    ("view", "input", 0.01, None, ["PA", "AP", "not said"], [0.7, 0.2, 0.1], [0.68, 0.23, 0.09]),
+                    ("words", "output", 0.02, _STEPS, None, [0.1, 0.2, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02],
+                     [0.09, 0.2, 0.31, 0.21, 0.1, 0.05, 0.03, 0.01]),
+                    ("Pleural Effusion", "output", 0.03, None, ["present", "absent", "not said"], [0.2, 0.6, 0.2],
+                     [0.24, 0.58, 0.18]),
+                )
+            ],
+        },
+    ],
+}  # fmt: skip
+"""Made up as well, in the form of ``GET /api/drift``."""
 
 
 def main() -> int:
@@ -82,7 +132,7 @@ def add(page: Page, films: list[Path]) -> None:
     page.keyboard.press("u")
     page.set_input_files("#files", films)
     page.click("#adding button.main")
-    page.wait_for_selector("#adding .received, #studies .study .who >> text=,")
+    page.wait_for_selector("#adding .received, body:not(:has(#adding))")
     page.keyboard.press("Escape")
 
 
@@ -156,6 +206,29 @@ def similar(page: Page) -> None:
     page.eval_on_selector("#panels", "(panel) => panel.scrollIntoView()")
 
 
+def overtaken(page: Page) -> None:
+    """Let a colleague save another text first, and compare both; nothing is chosen."""
+    with_priors(page)
+    text = page.input_value("#text")
+    page.fill("#text", f"{text.replace('The ', 'Both ', 1)} Compare with the earlier film.")
+    page.evaluate(
+        """async (text) => { const headers = { "Content-Type": "application/json" };
+        const path = `/api/studies/${location.hash.slice(7)}/report`;
+        await fetch(path, { method: "PUT", headers, body: JSON.stringify({ text }) }); }""",
+        f"{text} No acute fracture.",
+    )
+    page.keyboard.press("Control+s")
+    page.wait_for_selector("#choosing")
+
+
+def dashboard(page: Page) -> None:
+    """Show the dashboard; what it shows of weeks of reading is made up."""
+    page.route("**/api/statistics*", lambda route: route.fulfill(json=STATISTICS))
+    page.route("**/api/drift", lambda route: route.fulfill(json=DRIFT))
+    page.goto(page.url.partition("#")[0] + "dashboard")
+    page.wait_for_selector("#statistics[aria-busy=false] ~ #drift[aria-busy=false]")
+
+
 def keys(page: Page) -> None:
     """Show the keys."""
     with_priors(page)
@@ -172,7 +245,9 @@ TOUR: tuple[tuple[str, int, int, Literal["dark", "light"], Callable[[Page], None
     ("similar", 1440, 900, "light", similar),
     ("keys", 1440, 900, "dark", keys),
     ("sign", 1440, 900, "dark", signing),
+    ("dashboard", 1440, 1000, "dark", dashboard),
     ("small", 1024, 768, "light", first_sentence),
+    ("overtaken", 1440, 900, "light", overtaken),
     ("signed", 1440, 900, "light", signed),
 )
 """Name, width, height, theme, and what is done before; in an order in which none undoes another's."""

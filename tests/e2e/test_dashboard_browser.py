@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.fixtures.browser import NEEDS_BROWSER, Reader, chromium, sitting
+from tests.fixtures.drift_told import DRIFT
 from tests.fixtures.reading_room import Server, room_config, served
 
 from radlet.reading.store.store import NewFilm, NewStudy, Store
@@ -23,27 +24,6 @@ SIGNED = (
     (2, "second", DRAFT, 30.0),
     (1, "second", DRAFT, None),
 )
-MEASURES: list[dict[str, Any]] = [
-    {
-        "name": "mean_grey", "kind": "input", "psi": 0.41, "limit": 0.12, "alarm": True,
-        "edges": [0.0, 0.25, 0.5, 0.75, 1.0], "labels": None,
-        "expected": [0.1, 0.4, 0.4, 0.1], "seen": [0.4, 0.4, 0.1, 0.1],
-    },
-    {
-        "name": "Pleural Effusion", "kind": "output", "psi": 0.02, "limit": 0.15, "alarm": False,
-        "edges": None, "labels": ["present", "absent", "not said"],
-        "expected": [0.2, 0.5, 0.3], "seen": [0.25, 0.5, 0.25],
-    },
-]  # fmt: skip
-DRIFT: dict[str, Any] = {
-    "reference": {"model": "first", "created_at": "2026-01-02T03:04:05Z", "films": 900, "reports": 880},
-    "days": 30,
-    "false_alarm_rate": 0.01,
-    "groups": [
-        {"scanner": None, "films": 240, "enough": True, "measures": MEASURES},
-        {"scanner": "Maker Model", "films": 3, "enough": False, "measures": []},
-    ],
-}
 
 
 @pytest.fixture(scope="module")

@@ -89,6 +89,8 @@ def test_a_prior_lies_beside_the_film_with_window_and_zoom_linked_until_parted(r
     assert window is not None
     assert window[0] != "window 255 / 128"
     assert window[0] in view(reader, "prior")
+    heights = page.eval_on_selector_all("[data-pane] canvas", "(all) => all.map((one) => one.clientHeight)")
+    assert heights[0] == heights[1]
     assert re.findall(r"zoom \d+", view(reader)) == re.findall(r"zoom \d+", view(reader, "prior"))
     page.keyboard.press("l")
     page.keyboard.press("r")
@@ -214,9 +216,25 @@ def test_what_is_no_film_is_told_and_nothing_is_added(strict: Reader, tmp_path: 
     page.keyboard.press("u")
     page.set_input_files("#files", tmp_path / "letter.dcm")
     page.click("#adding button.main")
-    page.wait_for_function("() => document.querySelector('#adding .trouble').textContent")
+    page.wait_for_selector("#adding .trouble >> text=letter.dcm:")
     page.keyboard.press("Escape")
     assert page.is_visible("#first-run")
+
+
+def test_many_films_come_in_and_a_bad_one_keeps_no_other_out(
+    reader: Reader, tiny_films: list[Path], tmp_path: Path
+) -> None:
+    page = reader.page
+    (tmp_path / "letter.dcm").write_text("Dear colleague")
+    reader.expected = "422"
+    before = reader.server.room.store.worklist()[1]
+    page.keyboard.press("u")
+    page.set_input_files("#files", [tiny_films[0], tmp_path / "letter.dcm", *tiny_films])
+    page.click("#adding button.main")
+    page.wait_for_selector(".received")
+    assert page.locator(".received li").count() == 9
+    assert page.inner_text("#adding .trouble").startswith("letter.dcm: ")
+    assert reader.server.room.store.worklist()[1] - before == 9
 
 
 def test_a_draft_that_is_cut_off_is_told_and_written_again(

@@ -91,12 +91,10 @@ def test_a_sentence_lays_its_map_over_the_film(reader: Reader, tiny_films: list[
     told = page.inner_text(".faithfulness")
     assert re.match(r"Faithfulness [+−]\d\.\d\d, (strong|moderate|weak|none|contrary)$", told)
     page.wait_for_selector("[data-pane=own] .badge:not([hidden])")
-    page.wait_for_timeout(100)
-    assert canvas.evaluate(PIXELS) != bare
+    page.wait_for_function("([canvas, was]) => canvas.toDataURL() !== was", arg=[canvas, bare])
     page.hover("#patient")
     page.wait_for_selector("[data-pane=own] .badge", state="hidden")
-    page.wait_for_timeout(100)
-    assert canvas.evaluate(PIXELS) == bare
+    page.wait_for_function("([canvas, was]) => canvas.toDataURL() === was", arg=[canvas, bare])
     page.keyboard.press("n")
     page.wait_for_selector(".sentence[aria-pressed=true]")
     page.wait_for_selector("[data-pane=own] .badge:not([hidden])")

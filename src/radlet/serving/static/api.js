@@ -5,7 +5,7 @@ const SAID = {
   401: "You are no longer logged in. Log in again in another tab; what you wrote is kept here.",
   403: "Your account may not do this.",
   408: "This took too long to arrive. Try again.",
-  413: "This is larger than the reading room takes in one go. Send fewer films at once.",
+  413: "This is larger than the reading room takes.",
   503: "The reading room is stopping or its model is not ready. Nothing you wrote is lost; try again in a moment.",
 };
 
@@ -107,10 +107,10 @@ export function worklist({ state, words, limit, offset = 0 }) {
   return told(`/api/studies?${query}`);
 }
 
-/** Send films; all are taken or none. */
-export function upload(films, indication) {
+/** Send a film. */
+export function upload(film, indication) {
   const body = new FormData();
-  for (const film of films) body.append("films", film);
+  body.append("films", film);
   if (indication) body.append("indication", indication);
   return told("/api/studies", { method: "POST", body });
 }

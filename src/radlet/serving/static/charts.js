@@ -2,8 +2,8 @@
 
 import { draw, make } from "./dom.js";
 
-const [WIDE, HIGH] = [640, 230];
-const FRAME = { left: 46, right: 12, top: 12, bottom: 28 };
+const [WIDE, HIGH] = [460, 200];
+const FRAME = { left: 50, right: 12, top: 12, bottom: 28 };
 const DAY_MS = 86_400_000;
 /** What sets a series apart besides its colour: the sign at its points, and how its line is dashed. */
 const LOOKS = [
@@ -17,11 +17,14 @@ const SHORT = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short",
 /** Return how the series of a number looks; after the fourth they begin anew, and their names tell them apart. */
 const look = (number) => ({ ...LOOKS[number % LOOKS.length], hue: number % LOOKS.length });
 
+/** Seconds between the marks of an axis of times. */
+const TIMES = [15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 86_400];
+
 /** Return round values from 0 to at least `most`. */
-function ticks(most, count = 4) {
-  const rough = most / count || 1;
+function ticks(most, steps = null) {
+  const rough = most / 4 || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 2.5, 5, 10].map((one) => one * power).find((one) => one >= rough * 0.999);
+  const step = (steps ?? [1, 2, 2.5, 5, 10].map((one) => one * power)).find((one) => one >= rough * 0.999);
   return Array.from({ length: Math.ceil(most / step - 1e-9) + 1 }, (_, number) => number * step);
 }
 
@@ -31,7 +34,7 @@ function across(days) {
   const [first, last] = [Math.min(...times), Math.max(...times)];
   const room = WIDE - FRAME.left - FRAME.right - 24;
   const place = (day) => FRAME.left + 12 + (last > first ? ((Date.parse(day) - first) / (last - first)) * room : room / 2);
-  const step = Math.max(Math.ceil((last - first) / DAY_MS / 6), 1);
+  const step = Math.max(Math.ceil((last - first) / DAY_MS / 5), 1);
   const named = [];
   for (let time = first; time <= last; time += step * DAY_MS) named.push(new Date(time).toISOString().slice(0, 10));
   return { place, named, thick: Math.min((room * DAY_MS) / (last - first + DAY_MS), 26) * 0.7 };
@@ -59,11 +62,12 @@ function words(text, x, y, anchor) {
  * @param {{name: string, points: {day: string, value: number, told: string}[]}[]} series `told` is the point in words.
  * @param {(value: number) => string} told How values are written at the axis.
  * @param {number} least The axis reaches at least so far.
+ * @param {boolean} times Whether values are seconds.
  */
-export function lines(title, series, told, least = 0) {
+export function lines(title, series, told, { least = 0, times = false } = {}) {
   const points = series.flatMap((one, number) => one.points.map((point) => ({ ...point, series: one.name, number })));
   const scale = across(points.map(({ day }) => day));
-  const { up, parts } = axes(ticks(Math.max(...points.map(({ value }) => value), least)), told, scale);
+  const { up, parts } = axes(ticks(Math.max(...points.map(({ value }) => value), least), times ? TIMES : null), told, scale);
   const drawn = series.map(({ points: own }, number) => {
     const { dash, hue } = look(number);
     const way = own.map(({ day, value }) => `${scale.place(day)},${up(value)}`).join(" ");
@@ -77,7 +81,7 @@ export function lines(title, series, told, least = 0) {
   return figure(title, [...parts, ...drawn, ...marks], order, ["Day (UTC)", "Model", "Value"], order.map(({ day, series: name, told: said }) => [day, name, said]));
 }
 
-/** Draw counts by day as bars whose lower, hatched part is a share of them. */
+/** Draw counts by day as outlined bars whose lower part, a share of them, is filled. */
 export function bars(title, days, [whole, part]) {
   const scale = across(days.map(({ day }) => day));
   const { up, parts } = axes(ticks(Math.max(...days.map(({ count }) => count), 4)), String, scale);
@@ -93,7 +97,7 @@ export function bars(title, days, [whole, part]) {
 export function pairs(title, bins, expected, seen, told) {
   const wide = (WIDE - FRAME.left - FRAME.right) / bins.length;
   const left = (number) => FRAME.left + number * wide;
-  const every = Math.ceil(bins.length / 8);
+  const every = Math.ceil(bins.length / 5);
   const { up, parts } = axes(ticks(Math.max(...expected, ...seen, 0.1)), told, { place: () => 0, named: [] });
   const names = bins.map((bin, number) => (number % every ? null : words(bin, left(number) + wide / 2, HIGH - 8, "middle"))).filter(Boolean);
   const order = bins.map((bin, number) => {

@@ -9,7 +9,7 @@ import * as themes from "./themes.js";
 import { counted } from "./words.js";
 
 const percent = (share) => `${Math.round(share * 100)} %`;
-const seconds = (value) => (value < 90 ? `${Math.round(value)} s` : `${(value / 60).toFixed(1)} min`);
+const seconds = (value) => (value < 60 ? `${Math.round(value)} s` : `${Number((value / 60).toFixed(1))} min`);
 
 async function showStatistics() {
   const place = find("#statistics");
@@ -45,9 +45,9 @@ function draw(days) {
   const times = of((one) => (one.reading_s_median === null ? [] : [{ day: one.day, value: one.reading_s_median, told: `${one.day}, ${nameOf(one)}: median ${seconds(one.reading_s_median)} over ${counted(one.num_timed, "study", "studies")}` }]));
   find("#by-day").replaceChildren(
     ...(models.length > 1 ? [legend(models)] : [make("p", { class: "quiet wide", text: `Model ${models[0]}` })]),
-    lines("Edit distance of a report (median of the day)", distance, percent, 0.1),
-    timed ? lines("Reading time of a study (median of the day)", times, seconds, 60) : make("p", { class: "empty", text: "No page told a reading time." }),
-    bars("Signed reports", byDay(days), ["signed", "unchanged"]),
+    lines("Edit distance of a report (median of the day)", distance, percent, { least: 0.1 }),
+    timed ? lines("Reading time of a study (median of the day)", times, seconds, { least: 60, times: true }) : make("p", { class: "empty", text: "No page told a reading time." }),
+    bars("Signed reports (filled: without a change)", byDay(days), ["signed", "unchanged"]),
   );
 }
 

@@ -31,11 +31,14 @@ export function begin() {
   ].map(([sign, words, key, click]) => button(words, { sign, key, title: words === "Erase" ? "Take the measures off" : words, on: { click } }));
   find("#film-tools").append(
     make("div", { class: "group", role: "group", "aria-label": "What dragging does" }, tools),
-    make("div", { class: "group" }, acts),
+    make("div", { class: "group acts", role: "group", "aria-label": "The view" }, acts),
     make("div", { class: "group", id: "film-choice", role: "group", "aria-label": "Films of the study" }),
     make("div", { class: "group", id: "comparing", role: "group", "aria-label": "Compare" }),
   );
   reading.addEventListener("study", ({ detail }) => detail.another && renew());
+  // A film that has another room is shown at another size.
+  const sizes = new ResizeObserver(() => [own, prior].forEach(tellView));
+  for (const { canvas } of [own, prior]) sizes.observe(canvas);
 }
 
 function makePane(name) {

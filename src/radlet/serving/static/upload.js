@@ -55,24 +55,26 @@ export function ask(films = []) {
     event.preventDefault();
     if (event.submitter?.value !== "send") return dialog.close();
     send.disabled = true;
-    send.textContent = "Adding …";
     trouble.textContent = "";
-    try {
-      const received = await api.upload(films, indication.value.trim());
-      speak("worklist");
-      await open(received[0].study_id);
-      const added = received.filter((one) => one.new).length;
-      tell(added ? `${counted(added, "new film")} on the worklist.` : "Nothing new: these films were on the worklist already.");
-      if (received.every((one) => one.gate.passed && !one.gate.reasons.length && one.new)) return dialog.close();
-      fields.hidden = true;
-      send.hidden = true;
-      told.replaceChildren(make("ul", { class: "received" }, received.map((one, number) => verdict(one, films[number].name))));
-      find("[value=no]", dialog).textContent = "Close";
-    } catch (problem) {
-      trouble.textContent = problem.message;
-    }
-    send.disabled = false;
+    const { received, failed, left, why } = await sendAll(films, indication.value.trim(), (words) => {
+      send.textContent = words;
+      return dialog.isConnected;
+    });
+    // What did not get through can be sent once more.
+    films = left;
+    listed();
     send.textContent = "Add";
+    trouble.textContent = [why, ...failed.map(({ name, message }) => `${name}: ${message}`)].filter(Boolean).join(" ");
+    if (!received.length) return;
+    speak("worklist");
+    await open(received[0].study_id);
+    const added = received.filter((one) => one.new).length;
+    tell(added ? `${counted(added, "new film")} on the worklist.` : "Nothing new: these films were on the worklist already.");
+    const clean = received.every((one) => one.gate.passed && !one.gate.reasons.length && one.new);
+    if (clean && !failed.length && !left.length) return dialog.close();
+    fields.hidden = send.hidden = !left.length;
+    told.replaceChildren(make("ul", { class: "received" }, received.map((one) => verdict(one, one.name))));
+    find("[value=no]", dialog).textContent = "Close";
   };
   const fields = make("div", { class: "fields" }, make("label", { for: "files", text: "Films" }), files, list, make("label", { for: "indication", text: "Indication (where the films do not say it)" }), indication);
   const dialog = make(
@@ -84,6 +86,28 @@ export function ask(films = []) {
   document.body.append(dialog);
   dialog.showModal();
   (films.length ? indication : files).focus();
+}
+
+/**
+ * Send films one by one, so that a bad one keeps no other out, and eighty are not too large for one request.
+ *
+ * @param {(words: string) => boolean} progress Told before each; whether to go on.
+ */
+async function sendAll(films, indication, progress) {
+  const [received, failed] = [[], []];
+  for (const [number, film] of films.entries()) {
+    const going = progress(films.length > 1 ? `Adding ${number + 1} of ${films.length} …` : "Adding …");
+    if (!going) return { received, failed, left: films.slice(number) };
+    try {
+      const [one] = await api.upload(film, indication);
+      received.push({ ...one, name: film.name });
+    } catch (problem) {
+      // Only what is wrong with the film itself lets the others go on.
+      if (![413, 422].includes(problem.status)) return { received, failed, left: films.slice(number), why: problem.message };
+      failed.push({ name: film.name, message: problem.message });
+    }
+  }
+  return { received, failed, left: [] };
 }
 
 /** Tell what became of a film. */
