@@ -1,4 +1,4 @@
-"""The SOP classes and transfer syntaxes that the node speaks."""
+"""The SOP classes and transfer syntaxes that the node speaks, and that its libraries keep to themselves."""
 
 import logging
 
@@ -57,7 +57,8 @@ def readable_syntaxes() -> list[UID]:
 
 
 def keep_quiet() -> None:
-    """Keep what the DICOM network library logs in: it quotes data sets, which name the patient."""
+    """Keep in what the network libraries log: they quote data sets and addresses, which name the patient."""
     _config.LOG_HANDLER_LEVEL = "none"
-    logger = logging.getLogger("pynetdicom")
-    logger.propagate, logger.handlers = False, [logging.NullHandler()]
+    for name in ("pynetdicom", "dicomweb_client", "retrying", "urllib3"):
+        logger = logging.getLogger(name)
+        logger.propagate, logger.handlers = False, [logging.NullHandler()]

@@ -11,6 +11,7 @@ from pydicom import dcmread, dcmwrite
 
 from radlet.core.errors import ConfigError
 from radlet.data.quiet import quiet_libraries
+from radlet.pacs.contexts import keep_quiet
 from radlet.pacs.peers.base import AwayError, FoundStudy, ObjectUids, RefusedError
 from radlet.pacs.settings import WebPeer
 
@@ -25,10 +26,11 @@ class WebClient:
         peer: Where it is.
 
     Raises:
-        ConfigError: The password cannot be read.
+        ConfigError: The password or the certificate authority cannot be read.
     """
 
     def __init__(self, peer: WebPeer) -> None:
+        keep_quiet()
         session = requests.Session()
         # Neither proxies nor passwords of whoever started the process.
         session.trust_env = False
@@ -38,6 +40,10 @@ class WebClient:
             except (OSError, IndexError, UnicodeDecodeError):
                 raise ConfigError("password_file of a peer cannot be read. Its first line is the password.") from None
             session.auth = (peer.user, password)
+        if peer.tls_ca:
+            if not peer.tls_ca.is_file():
+                raise ConfigError("tls_ca of a peer cannot be read. Give a PEM file.")
+            session.verify = str(peer.tls_ca)
         self._client = DICOMwebClient(peer.url, session=session, timeout=peer.timeout_s)
         # The outbox waits and tries again, longer than a client would.
         self._client.set_http_retry_params(retry=False)
