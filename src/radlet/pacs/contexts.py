@@ -1,6 +1,4 @@
-"""The SOP classes and transfer syntaxes that the node speaks, and that its libraries keep to themselves."""
-
-import logging
+"""The SOP classes and transfer syntaxes that the node speaks."""
 
 from pydicom.pixels import get_decoder
 from pydicom.uid import (
@@ -24,7 +22,6 @@ from pydicom.uid import (
     RLELossless,
     SecondaryCaptureImageStorage,
 )
-from pynetdicom import _config
 
 FILM_CLASSES: tuple[UID, ...] = (
     ComputedRadiographyImageStorage,
@@ -54,11 +51,3 @@ _SYNTAXES = (
 def readable_syntaxes() -> list[UID]:
     """Return the transfer syntaxes of films that this installation decodes."""
     return [syntax for syntax in _SYNTAXES if get_decoder(syntax).is_available]
-
-
-def keep_quiet() -> None:
-    """Keep in what the network libraries log: they quote data sets and addresses, which name the patient."""
-    _config.LOG_HANDLER_LEVEL = "none"
-    for name in ("pynetdicom", "dicomweb_client", "retrying", "urllib3"):
-        logger = logging.getLogger(name)
-        logger.propagate, logger.handlers = False, [logging.NullHandler()]

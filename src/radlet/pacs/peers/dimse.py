@@ -20,7 +20,8 @@ from pynetdicom.sop_class import (
 
 from radlet.core.errors import ConfigError
 from radlet.data.quiet import quiet_libraries
-from radlet.pacs.contexts import FILM_CLASSES, UNCOMPRESSED, keep_quiet, readable_syntaxes
+from radlet.pacs.contexts import FILM_CLASSES, UNCOMPRESSED, readable_syntaxes
+from radlet.pacs.network_libraries import prepare_libraries
 from radlet.pacs.peers.base import AwayError, FoundStudy, ObjectUids, RefusedError
 from radlet.pacs.settings import DimsePeer
 
@@ -44,7 +45,7 @@ class DimseClient:
     """
 
     def __init__(self, peer: DimsePeer, own_title: str) -> None:
-        keep_quiet()
+        prepare_libraries()
         self._peer, self._own_title = peer, own_title
         self._tls = _client_tls(peer) if peer.tls_ca else None
 

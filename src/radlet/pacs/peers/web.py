@@ -11,7 +11,7 @@ from pydicom import dcmread, dcmwrite
 
 from radlet.core.errors import ConfigError
 from radlet.data.quiet import quiet_libraries
-from radlet.pacs.contexts import keep_quiet
+from radlet.pacs.network_libraries import prepare_libraries
 from radlet.pacs.peers.base import AwayError, FoundStudy, ObjectUids, RefusedError
 from radlet.pacs.settings import WebPeer
 
@@ -30,7 +30,7 @@ class WebClient:
     """
 
     def __init__(self, peer: WebPeer) -> None:
-        keep_quiet()
+        prepare_libraries()
         session = requests.Session()
         # Neither proxies nor passwords of whoever started the process.
         session.trust_env = False
