@@ -73,8 +73,8 @@ def make_pages() -> Iterator[tuple[str, str]]:
     for kind, registry in sorted(find_registries().items()):
         yield f"{kind}.md", f"# {kind.capitalize()}\n\n" + "\n".join(registry_entries(registry))
     yield "grid.md", f"# Grid of `ablate`\n\n{first_paragraph(GridConfig)}\n\n" + "\n".join(config_tables(GridConfig))
-    for name, config in (("serve", ServeRecipe), ("node", PacsConfig)):
-        yield f"{name}.md", f"# Recipe of `{name}`\n\n{first_paragraph(config)}\n\n" + "\n".join(config_tables(config))
+    for name, recipe in (("serve", ServeRecipe), ("node", PacsConfig)):
+        yield f"{name}.md", f"# Recipe of `{name}`\n\n{first_paragraph(recipe)}\n\n" + "\n".join(config_tables(recipe))
     yield "models.md", f"# Published models\n\n{published_models()}"
     yield "cli.md", command_line()
 
