@@ -12,8 +12,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import Any, get_args
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -25,9 +28,10 @@ from radlet.metrics.base import Metric
 from radlet.models.language_families import language_families
 from radlet.models.templates import prompt_templates
 from radlet.models.weight_records import weight_records
-from radlet.serving.settings import ServeConfig
+from radlet.pacs.settings import PacsConfig
 from radlet.stages.check import stage_config, stage_names
 from radlet.stages.grid import GridConfig
+from radlet.stages.serve import ServeRecipe
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
 NOTICE = "<!-- Written by `make docs` from the code. Do not edit. -->\n"
@@ -69,10 +73,8 @@ def make_pages() -> Iterator[tuple[str, str]]:
     for kind, registry in sorted(find_registries().items()):
         yield f"{kind}.md", f"# {kind.capitalize()}\n\n" + "\n".join(registry_entries(registry))
     yield "grid.md", f"# Grid of `ablate`\n\n{first_paragraph(GridConfig)}\n\n" + "\n".join(config_tables(GridConfig))
-    yield (
-        "serve.md",
-        f"# Recipe of `serve`\n\n{first_paragraph(ServeConfig)}\n\n" + "\n".join(config_tables(ServeConfig)),
-    )
+    for name, recipe in (("serve", ServeRecipe), ("node", PacsConfig)):
+        yield f"{name}.md", f"# Recipe of `{name}`\n\n{first_paragraph(recipe)}\n\n" + "\n".join(config_tables(recipe))
     yield "models.md", f"# Published models\n\n{published_models()}"
     yield "cli.md", command_line()
 
@@ -129,7 +131,7 @@ def config_tables(config: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 def type_text(field: FieldInfo) -> str:
     """Return the type of a field with its bounds, as a table cell."""
-    annotation = field.annotation
+    annotation = without_bounds(field.annotation)
     name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
     name = re.sub(r"\b(?:\w+\.)+(?=\w)", "", name)
     bounds = [
@@ -139,6 +141,17 @@ def type_text(field: FieldInfo) -> str:
         if getattr(item, attribute, None) is not None
     ]
     return ", ".join([f"`{name}`", *bounds]).replace("|", "\\|")
+
+
+def without_bounds(annotation: Any) -> Any:
+    """Return a type without what is annotated of its parts, which would fill the cell."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return without_bounds(parts[0])
+    if origin in (None, Literal) or not parts:
+        return annotation
+    plain = tuple(without_bounds(part) for part in parts)
+    return reduce(or_, plain) if origin in (Union, UnionType) else origin[plain]
 
 
 def default_text(field: FieldInfo, is_table: bool) -> str:

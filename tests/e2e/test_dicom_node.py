@@ -1,23 +1,18 @@
 """The node as a process beside a real Orthanc, called by DCMTK's tools; killed while it receives and while it sends."""
 
-import json
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import httpx2
 import pytest
-import requests
-from dicomweb_client.web import DICOMwebClient
 from pydicom.uid import BasicTextSRStorage, ComprehensiveSRStorage
+from tests.fixtures.archive import Archive, free_port, listens, needs_archive, running_archive, tool
 from tests.fixtures.dicom_node import film, send, until
+from tests.fixtures.started import started
 from tests.fixtures.tiny import make_report_model
 
 from radlet.data.sources.synthetic.dicom_export import write_dicom
@@ -25,91 +20,28 @@ from radlet.data.sources.synthetic.source import SyntheticSource
 from radlet.inference.drafter import processor_options
 from radlet.models.report_model import save_report_model
 from radlet.reading.outbox import Outbox, OutboxSettings
+from radlet.reading.store.accounts import Accounts
 from radlet.reading.store.store import Store
 
-_WEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-_PROGRAMS = ("Orthanc", "storescu", "echoscu", "findscu", "dsrdump")
-_MISSING = [name for name in _PROGRAMS if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") is None]
-pytestmark = [
-    pytest.mark.enable_socket,
-    pytest.mark.allow_hosts(["127.0.0.1"]),
-    pytest.mark.skipif(bool(_MISSING), reason=f"not installed: {', '.join(_MISSING)}"),
-    pytest.mark.skipif(not _WEB_PLUGIN.is_file(), reason="not installed: Orthanc's DICOMweb plugin"),
-]
+pytestmark = needs_archive
 NUM_STUDIES, FILMS_EACH = 10, 10
+PASSWORD = "correct horse battery"  # noqa: S105 - of nothing but this test
+DELIVERIES = """
+[[{table}deliveries]]
+to = "archive"
+kinds = ["text_sr"]
+{signed}
 
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
-
-
-def tool(*command: object) -> str:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-@dataclass
-class Archive:
-    """An Orthanc that runs."""
-
-    url: str
-    dicom_port: int
-
-    @property
-    def web(self) -> DICOMwebClient:
-        return DICOMwebClient(f"{self.url}/dicom-web")
-
-    def reports(self, sop_class: str) -> list[str]:
-        found = requests.post(
-            f"{self.url}/tools/find", json={"Level": "Instance", "Query": {"SOPClassUID": sop_class}}, timeout=30
-        )
-        return list(found.json())
+[[{table}deliveries]]
+to = "web"
+kinds = ["comprehensive_sr"]
+"""
 
 
 @pytest.fixture(scope="module")
-def node_port() -> int:
-    return free_port()
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory, node_port: int) -> Iterator[Archive]:
-    folder = tmp_path_factory.mktemp("orthanc")
-    http, dicom = free_port(), free_port()
-    # Only the node's title, and only from this machine, may say anything over DICOM.
-    rights = {f"Allow{what}": True for what in ("Echo", "Find", "Get", "Store", "Move")}
-    settings = {
-        "HttpPort": http,
-        "DicomPort": dicom,
-        "DicomAet": "ORTHANC",
-        "RemoteAccessAllowed": False,
-        "AuthenticationEnabled": False,
-        **{f"DicomAlwaysAllow{what}": False for what in ("Echo", "Find", "Get", "Store", "Move")},
-        "DicomCheckModalityHost": True,
-        "DicomModalities": {"radlet": {"AET": "RADLET", "Host": "127.0.0.1", "Port": node_port, **rights}},
-        "StorageDirectory": str(folder / "storage"),
-        "IndexDirectory": str(folder / "storage"),
-        "Plugins": [str(_WEB_PLUGIN)],
-    }
-    (folder / "orthanc.json").write_text(json.dumps(settings))
-    program = shutil.which("Orthanc", path=f"{os.environ['PATH']}:/usr/sbin")
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([str(program), str(folder / "orthanc.json")], stdout=log, stderr=log)
-    running = Archive(f"http://127.0.0.1:{http}", dicom)
-    try:
-        assert until(lambda: _answers(f"{running.url}/system"), 60), (folder / "log").read_text()
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    with running_archive(tmp_path_factory.mktemp("orthanc")) as running:
         yield running
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=5).ok
-    except requests.ConnectionError:
-        return False
 
 
 @pytest.fixture(scope="module")
@@ -121,105 +53,111 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def write_recipe(path: Path, archive: Archive, port: int) -> Path:
+def write_recipe(path: Path, archive: Archive, web_port: int | None = None) -> Path:
+    """Write a recipe of the node, or with a port of HTTP one of the reading room with the node in it."""
+    room = f"""
+data_dir = "{path.parent / "store"}"
+room.gate = {{ not_chest = "ignore", lateral = "ignore", checks = {{}} }}
+"""
+    table = "node." if web_port else ""
+    own = f"port = {web_port}\naccounts = true\n{room}\n[node]\n" if web_port else room
+    signed = 'signed = ["text_sr"]' if web_port else ""
     path.write_text(
         f"""
-port = {port}
-data_dir = "{path.parent / "store"}"
+{own}
+port = {archive.node_port}
 complete_after_s = 1.0
-room.gate = {{ not_chest = "ignore", lateral = "ignore", checks = {{}} }}
+organization = "St. Mary"
 
-[peers.archive]
+[{table}peers.archive]
 kind = "dimse"
 host = "127.0.0.1"
 port = {archive.dicom_port}
 ae_title = "ORTHANC"
 
-[peers.web]
+[{table}peers.web]
 kind = "dicomweb"
 url = "{archive.url}/dicom-web"
 
-[[deliveries]]
-to = "archive"
-kinds = ["text_sr"]
-
-[[deliveries]]
-to = "web"
-kinds = ["comprehensive_sr"]
-
-[outbox]
+[{table}outbox]
 first_retry_s = 0.5
 longest_retry_s = 2.0
+{DELIVERIES.format(table=table, signed=signed)}
 """
     )
     return path
 
 
 @contextmanager
-def node(checkpoint: Path, recipe: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "radlet.cli", "node", str(checkpoint), "--recipe", str(recipe)]
-    with (recipe.parent / "log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        assert until(lambda: process.poll() is not None or _listens(port), 120)
-        assert process.poll() is None, (recipe.parent / "log").read_text()
+def running(command: str, checkpoint: Path, recipe: Path, port: int) -> Iterator[BaseProcess]:
+    """Run the node, or the reading room, until it listens."""
+    log = recipe.parent / "log"
+    with started([command, checkpoint, "--recipe", recipe], log) as process:
+        assert until(lambda: process.exitcode is not None or listens(port), 120)
+        assert process.exitcode is None, log.read_text()
         yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(60)
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0
+def log_in(client: httpx2.Client, name: str) -> None:
+    assert client.post("/login", data={"name": name, "password": PASSWORD}).status_code == 303
+    client.headers["X-CSRF-Token"] = client.get("/api/session").json()["csrf"]
 
 
-def test_a_film_goes_in_and_a_report_is_found_in_the_archive(
-    archive: Archive, checkpoint: Path, node_port: int, tmp_path: Path
+def test_one_process_drafts_what_comes_in_and_sends_what_a_reader_signs(
+    archive: Archive, checkpoint: Path, tmp_path: Path
 ) -> None:
     raw = next(iter(SyntheticSource(num_patients=1).studies(0)))
     path = write_dicom(raw, tmp_path)[0]
-    recipe = write_recipe(tmp_path / "node.toml", archive, node_port)
-    with node(checkpoint, recipe, node_port) as process:
-        tool("echoscu", "-aec", "RADLET", "127.0.0.1", node_port)
-        tool("storescu", "-aec", "RADLET", "127.0.0.1", node_port, path)
-        assert until(lambda: bool(archive.reports(ComprehensiveSRStorage)), 90), (tmp_path / "log").read_text()
+    port = free_port()
+    recipe = write_recipe(tmp_path / "serve.toml", archive, port)
+    with Store(tmp_path / "store") as store:
+        Accounts(store).add("anna", "reader", PASSWORD, "test")
+    node = ("-aec", "RADLET", "127.0.0.1", archive.node_port)
+    with running("serve", checkpoint, recipe, port) as process, httpx2.Client(timeout=60) as client:
+        client.base_url = f"http://127.0.0.1:{port}"
+        tool("echoscu", *node)
+        tool("storescu", *node, path)
+        assert until(lambda: len(archive.reports(ComprehensiveSRStorage)) == 1, 90), (tmp_path / "log").read_text()
+        log_in(client, "anna")
+        (line,) = client.get("/api/studies").json()["studies"]
+        # What a reader asks for in the page is delivered as well, and what a reader signs, as somebody's report.
+        assert client.post(f"/api/studies/{line['id']}/draft").status_code == 200
+        assert until(lambda: len(archive.reports(ComprehensiveSRStorage)) == 2, 90), (tmp_path / "log").read_text()
+        signed = client.post(f"/api/studies/{line['id']}/signature", json={"text": "Clear."})
+        assert signed.status_code == 201
+        assert until(lambda: len(archive.reports(BasicTextSRStorage)) == 3, 90), (tmp_path / "log").read_text()
         process.terminate()
-        assert process.wait(60) == 0
+        process.join(60)
+        assert process.exitcode == 0, (tmp_path / "log").read_text()
     found = archive.web.search_for_instances(search_filters={"SOPClassUID": BasicTextSRStorage})
-    assert len(found) == 1
-    uids = [found[0][tag]["Value"][0] for tag in ("0020000D", "0020000E", "00080018")]
-    report = archive.web.retrieve_instance(*uids)
-    assert (report.VerificationFlag, report.CompletionFlag) == ("UNVERIFIED", "PARTIAL")
-    assert report.StudyInstanceUID == uids[0]
-    report.save_as(tmp_path / "report.dcm")
-    read = tool("dsrdump", "+Pl", tmp_path / "report.dcm")
-    assert "AI draft - not verified" in read
-    assert "Basic Text SR Document" in read
-    query = ("-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uids[0]}", "-k", "ModalitiesInStudy")
+    uids = [[one[tag]["Value"][0] for tag in ("0020000D", "0020000E", "00080018")] for one in found]
+    reports = [archive.web.retrieve_instance(*one) for one in uids]
+    flags = [(report.VerificationFlag, report.CompletionFlag, report.PreliminaryFlag) for report in reports]
+    assert sorted(flags) == [("UNVERIFIED", "PARTIAL", "PRELIMINARY")] * 2 + [("VERIFIED", "COMPLETE", "FINAL")]
+    for report in reports:
+        report.save_as(tmp_path / "report.dcm")
+        read = tool("dsrdump", "+Pl", tmp_path / "report.dcm")
+        assert "Basic Text SR Document" in read
+        is_signed = report.VerificationFlag == "VERIFIED"
+        assert ("AI draft - not verified" in read) != is_signed
+        assert (", anna, St. Mary" in read) == is_signed
+    study_uid = uids[0][0]
+    query = ("-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study_uid}", "-k", "ModalitiesInStudy")
     told = tool("findscu", "-v", "-S", "-aet", "RADLET", "-aec", "ORTHANC", *query, "127.0.0.1", archive.dicom_port)
-    assert uids[0] in told
+    assert study_uid in told
     assert "[SR]" in told
     exported = tmp_path / "report.hl7"
-    tool(
-        sys.executable,
-        "-m",
-        "radlet.cli",
-        "export-report",
-        tmp_path / "store",
-        uids[0],
-        "--kind",
-        "hl7",
-        "--out",
-        exported,
-    )
+    command = ["export-report", tmp_path / "store", study_uid, "--kind", "hl7", "--signed-for", "St. Mary"]
+    with started([*command, "--out", exported], tmp_path / "log") as process:
+        process.join(60)
+        assert process.exitcode == 0, (tmp_path / "log").read_text()
     assert exported.read_bytes().startswith(b"MSH|")
 
 
 def test_killed_while_receiving_and_while_sending_it_loses_and_doubles_nothing(
-    archive: Archive, checkpoint: Path, node_port: int, tmp_path: Path
+    archive: Archive, checkpoint: Path, tmp_path: Path
 ) -> None:
+    port = archive.node_port
     before = {name: len(archive.reports(name)) for name in (BasicTextSRStorage, ComprehensiveSRStorage)}
     films = [
         film(
@@ -230,32 +168,32 @@ def test_killed_while_receiving_and_while_sending_it_loses_and_doubles_nothing(
         )
         for number in range(NUM_STUDIES * FILMS_EACH)
     ]
-    recipe = write_recipe(tmp_path / "node.toml", archive, node_port)
-    with node(checkpoint, recipe, node_port) as process:
+    recipe = write_recipe(tmp_path / "node.toml", archive)
+    with running("node", checkpoint, recipe, port) as process:
         taken: list[Path] = []
-        sender = threading.Thread(target=_send_each, args=(node_port, films, taken))
+        sender = threading.Thread(target=_send_each, args=(port, films, taken))
         sender.start()
         assert until(lambda: len(taken) >= 40, 60)
-        process.send_signal(signal.SIGKILL)  # wherever the sender is
-        process.wait(10)
+        process.kill()  # wherever the sender is
+        process.join(10)
         sender.join()
     assert len(taken) < len(films)
     with Store(tmp_path / "store") as store:
         # What was answered with success is there.
         assert sum(len(study.images) for study in store.worklist(limit=100)[0]) >= len(taken)
-    with node(checkpoint, recipe, node_port) as process:
+    with running("node", checkpoint, recipe, port) as process:
         # A modality sends again what was not answered; one that lost the answers sends everything.
-        answers = send(node_port, *films)
+        answers = send(port, *films)
         assert answers is not None
         assert all(_is_taken([answer]) for answer in answers)
         assert until(lambda: len(archive.reports(BasicTextSRStorage)) >= before[BasicTextSRStorage] + 2, 90)
         process.kill()
-        process.wait(10)
+        process.join(10)
     with Store(tmp_path / "store") as store:
         in_archive = len(archive.reports(BasicTextSRStorage)) - before[BasicTextSRStorage]
         assert store.worklist(limit=100)[1] == NUM_STUDIES
     assert 2 <= in_archive <= NUM_STUDIES
-    with node(checkpoint, recipe, node_port), Store(tmp_path / "store") as store:
+    with running("node", checkpoint, recipe, port), Store(tmp_path / "store") as store:
         outbox = Outbox(store, OutboxSettings())
         assert until(lambda: len(outbox.rows("sent")) == 2 * NUM_STUDIES, 90), (tmp_path / "log").read_text()
         studies, _ = store.worklist(limit=100)

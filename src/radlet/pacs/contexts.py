@@ -1,7 +1,5 @@
 """The SOP classes and transfer syntaxes that the node speaks."""
 
-import logging
-
 from pydicom.pixels import get_decoder
 from pydicom.uid import (
     JPEG2000,
@@ -24,7 +22,6 @@ from pydicom.uid import (
     RLELossless,
     SecondaryCaptureImageStorage,
 )
-from pynetdicom import _config
 
 FILM_CLASSES: tuple[UID, ...] = (
     ComputedRadiographyImageStorage,
@@ -54,10 +51,3 @@ _SYNTAXES = (
 def readable_syntaxes() -> list[UID]:
     """Return the transfer syntaxes of films that this installation decodes."""
     return [syntax for syntax in _SYNTAXES if get_decoder(syntax).is_available]
-
-
-def keep_quiet() -> None:
-    """Keep what the DICOM network library logs in: it quotes data sets, which name the patient."""
-    _config.LOG_HANDLER_LEVEL = "none"
-    logger = logging.getLogger("pynetdicom")
-    logger.propagate, logger.handlers = False, [logging.NullHandler()]

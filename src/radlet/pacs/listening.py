@@ -16,7 +16,8 @@ from pynetdicom.sop_class import Verification
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from radlet.core.errors import ConfigError
-from radlet.pacs.contexts import FILM_CLASSES, keep_quiet, readable_syntaxes
+from radlet.pacs.contexts import FILM_CLASSES, readable_syntaxes
+from radlet.pacs.network_libraries import prepare_libraries
 from radlet.pacs.settings import NodeLimits, NodeSettings
 from radlet.pacs.storing import FilmReceiver
 
@@ -58,13 +59,6 @@ class _GuardedSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is 
             self.close()
             raise OSError("More than the node takes")
         return bytearray(super().recv(nr_bytes))
-
-    def _shutdown_socket(self) -> None:
-        # The library closes nothing where the caller has hung up first.
-        held = self.socket
-        super()._shutdown_socket()
-        if held is not None:
-            held.close()
 
 
 class _Handler(RequestHandler):  # type: ignore[misc]
@@ -152,7 +146,7 @@ def listen(settings: NodeSettings, receiver: FilmReceiver) -> NodeServer:
     Raises:
         ConfigError: The port is taken, or the certificate cannot be used.
     """
-    keep_quiet()
+    prepare_libraries()
     limits = settings.limits
     entity = AE(ae_title=settings.ae_title)
     entity.require_called_aet = True

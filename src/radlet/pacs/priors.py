@@ -58,6 +58,13 @@ class PriorFetcher:
         return [found for found in newest if found.study_uid not in known]
 
     def _keep(self, film: bytes, study: StudyRow) -> None:
+        try:
+            self._check_and_keep(film, study)
+        except RadletError as error:
+            _LOG.warning("a prior of study %s was not kept: %s", study.id, error)
+            raise
+
+    def _check_and_keep(self, film: bytes, study: StudyRow) -> None:
         header = read_film_header(film)
         # A film of somebody else beside this study would mislead whoever reads it.
         if header is None or header.patient_id != study.patient_id:

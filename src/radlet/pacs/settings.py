@@ -22,6 +22,11 @@ LongString = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\\\x
 _MOST_TITLES = 1000
 
 
+def _check_keys(certificate: Path | None, key: Path | None) -> None:
+    if (certificate is None) != (key is None):
+        raise ValueError("tls_certificate and tls_key go together; give both or neither")
+
+
 class NodeLimits(Config):
     """What one caller may take of the node."""
 
@@ -53,9 +58,20 @@ class DimsePeer(Config):
     ae_title: AeTitle
     """What it is called."""
     tls_ca: Path | None = None
-    """PEM file with the authority of its certificate: the connection is then TLS."""
+    """PEM file with the authority of its certificate, which must name `host`: the connection is then TLS."""
+    tls_certificate: Path | None = None
+    """PEM file with the certificate chain that this node shows, where the other system asks for one."""
+    tls_key: Path | None = None
+    """PEM file with its private key."""
     timeout_s: float = Field(default=30.0, gt=0)
     """How long to wait for its answers."""
+
+    @model_validator(mode="after")
+    def _with_both_keys(self) -> Self:
+        _check_keys(self.tls_certificate, self.tls_key)
+        if self.tls_certificate and not self.tls_ca:
+            raise ValueError("tls_certificate of a peer needs tls_ca: without, the connection is not TLS")
+        return self
 
 
 class WebPeer(Config):
@@ -69,6 +85,8 @@ class WebPeer(Config):
     """Name to log in with (HTTP Basic)."""
     password_file: Path | None = None
     """File whose first line is the password."""
+    tls_ca: Path | None = None
+    """PEM file with the authority of its certificate, for https; not given: the well-known ones."""
     timeout_s: float = Field(default=30.0, gt=0)
     """How long to wait for its answers."""
 
@@ -182,8 +200,7 @@ class NodeSettings(Config):
 
     @model_validator(mode="after")
     def _with_both_keys(self) -> Self:
-        if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key go together; give both or neither")
+        _check_keys(self.tls_certificate, self.tls_key)
         if self.tls_client_ca and not self.tls_certificate:
             raise ValueError("tls_client_ca needs tls_certificate and tls_key")
         return self

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from radlet.reading.store.store import Store
 
 _LOCK = "node.lock"
+_UNFINISHED = "What was under way is in the store, and goes on at the next start."
 
 
 def run(checkpoint: Path, config: "PacsConfig", console: "Console", name: str | None = None) -> None:
@@ -47,9 +48,6 @@ def run(checkpoint: Path, config: "PacsConfig", console: "Console", name: str | 
         stopping.wait()
         if not room.close(config.drain_s):
             console.print(_UNFINISHED)
-
-
-_UNFINISHED = "What was under way is in the store, and goes on at the next start."
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
@@ -69,6 +70,20 @@ def test_the_same_draft_gives_the_same_file(facts: ReportFacts) -> None:
     for kind in ("text_sr", "pdf"):
         assert make_file(kind, facts) == make_file(kind, facts)
     assert len({uid_of(facts.draft.id, kind, "instance") for kind in MAKERS}) == len(MAKERS)
+
+
+@pytest.mark.parametrize(("offset", "kept"), [("+0530", "+0530"), ("-0800", "-0800"), ("nonsense", None)])
+def test_times_are_in_the_zone_of_the_film(room: ReadingRoom, tmp_path: Path, offset: str, kept: str | None) -> None:
+    path = film(tmp_path, 20 + len(offset) + ord(offset[0]))
+    item = dcmread(path)
+    item.add_new("TimezoneOffsetFromUTC", "SH", offset)
+    item.save_as(path)
+    draft = drafted(room, path, TEXT)
+    made = dcmread(BytesIO(make_file("text_sr", gather(room.store, room.store.study(draft.study_id), draft, None))))
+    assert made.get("TimezoneOffsetFromUTC") == kept
+    told = datetime.strptime(made.ContentDate + made.ContentTime[:6] + (kept or "+0000"), "%Y%m%d%H%M%S%z")
+    zone = draft.created_at if kept else draft.created_at.astimezone().replace(tzinfo=UTC)
+    assert told == zone.replace(microsecond=0)
 
 
 def test_regions_lie_in_the_source_image(facts: ReportFacts) -> None:

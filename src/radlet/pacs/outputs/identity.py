@@ -1,6 +1,8 @@
 """What all outputs share: patient and study of the source film, who signed the report and what drafted it."""
 
+import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import highdicom as hd
@@ -40,11 +42,18 @@ class Frame:
         """
         return cls(kind, facts, _completed(facts.source_header()))
 
+    @property
+    def moment(self) -> datetime:
+        """When the report was written or signed, in the zone of the film's times (PS3.3 C.12.1.1.8), else of here."""
+        zone = None
+        if self.source.TimezoneOffsetFromUTC:
+            zone = datetime.strptime(self.source.TimezoneOffsetFromUTC, "%z").tzinfo
+        # To the second: fractions would only differ in how each reader rounds them.
+        return self.facts.report.moment.replace(microsecond=0).astimezone(zone)
+
     def series(self, number: int) -> dict[str, Any]:
         """Return the arguments that every object of highdicom takes of series, instance and equipment."""
-        report = self.facts.report
-        # To the second: fractions would only differ in how each reader rounds them.
-        moment = report.moment.replace(microsecond=0)
+        report, moment = self.facts.report, self.moment
         return {
             "series_instance_uid": uid_of(report.id, self.kind, "series"),
             "sop_instance_uid": uid_of(report.id, self.kind, "instance"),
@@ -86,7 +95,7 @@ class Frame:
 
     def finish(self, made: Dataset) -> Dataset:
         """Set what depends on the moment of making to that of the report: the same report is the same object."""
-        moment = self.facts.report.moment
+        moment = self.moment
         made.InstanceCreationDate = moment.strftime("%Y%m%d")
         made.InstanceCreationTime = moment.strftime("%H%M%S")
         for equipment in made.get("ContributingEquipmentSequence", ()):
@@ -94,6 +103,8 @@ class Frame:
         if "TimeOfSecondaryCapture" in made:
             made.DateOfSecondaryCapture = made.InstanceCreationDate
             made.TimeOfSecondaryCapture = made.InstanceCreationTime
+        if self.source.TimezoneOffsetFromUTC:
+            made.TimezoneOffsetFromUTC = self.source.TimezoneOffsetFromUTC
         return made
 
 
@@ -137,6 +148,7 @@ _EMPTY_IF_MISSING = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
     "StudyTime", "ReferringPhysicianName",
 )  # fmt: skip
+_OFFSET = re.compile(r"[+-](?:0\d|1[0-4])[0-5]\d")
 _NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 
 
@@ -154,6 +166,8 @@ def _completed(header: Dataset) -> Dataset:
         setattr(taken, keyword, "" if value is None else str(value))
     if taken.PatientSex not in ("M", "F", "O"):
         taken.PatientSex = ""
+    offset = str(header.get("TimezoneOffsetFromUTC") or "").strip()
+    taken.TimezoneOffsetFromUTC = offset if _OFFSET.fullmatch(offset) else ""
     taken.Rows, taken.Columns = header.get("Rows"), header.get("Columns")
     taken.Modality = str(header.get("Modality") or "OT")
     return taken

@@ -10,7 +10,7 @@ def open_peer(peer: DimsePeer | WebPeer, own_title: str) -> PeerClient:
     """Return a client of another system; nothing is connected yet.
 
     Raises:
-        ConfigError: Its password or its certificate authority cannot be read.
+        ConfigError: Its password, a certificate or a key cannot be read.
     """
     if isinstance(peer, DimsePeer):
         from radlet.pacs.peers.dimse import DimseClient  # noqa: PLC0415 - each only where it is spoken

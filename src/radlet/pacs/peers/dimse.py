@@ -20,7 +20,8 @@ from pynetdicom.sop_class import (
 
 from radlet.core.errors import ConfigError
 from radlet.data.quiet import quiet_libraries
-from radlet.pacs.contexts import FILM_CLASSES, UNCOMPRESSED, keep_quiet, readable_syntaxes
+from radlet.pacs.contexts import FILM_CLASSES, UNCOMPRESSED, readable_syntaxes
+from radlet.pacs.network_libraries import prepare_libraries
 from radlet.pacs.peers.base import AwayError, FoundStudy, ObjectUids, RefusedError
 from radlet.pacs.settings import DimsePeer
 
@@ -40,18 +41,13 @@ class DimseClient:
         own_title: How this one calls itself.
 
     Raises:
-        ConfigError: Its certificate authority cannot be read.
+        ConfigError: A certificate or a key cannot be read.
     """
 
     def __init__(self, peer: DimsePeer, own_title: str) -> None:
-        keep_quiet()
+        prepare_libraries()
         self._peer, self._own_title = peer, own_title
-        self._tls: ssl.SSLContext | None = None
-        if peer.tls_ca:
-            try:
-                self._tls = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=peer.tls_ca)
-            except (OSError, ssl.SSLError):
-                raise ConfigError("tls_ca of a peer cannot be read. Give a PEM file.") from None
+        self._tls = _client_tls(peer) if peer.tls_ca else None
 
     def holds(self, uids: ObjectUids) -> bool | None:
         """Ask by C-FIND at the level of images."""
@@ -145,11 +141,22 @@ class DimseClient:
                 raise AwayError("The peer rejected the association. Does it know this node's title and address?")
             if association.acceptor.primitive is not None and association.rejected_contexts:
                 raise RefusedError("The peer does not speak any of what it was asked for.")
-            raise AwayError("The peer cannot be reached.")
+            certified = ", or one of the two did not accept the other's certificate" if self._tls else ""
+            raise AwayError(f"The peer cannot be reached{certified}.")
         try:
             yield association
         finally:
             association.release()
+
+
+def _client_tls(peer: DimsePeer) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=peer.tls_ca)
+        if peer.tls_certificate:
+            context.load_cert_chain(peer.tls_certificate, peer.tls_key)
+    except (OSError, ssl.SSLError):
+        raise ConfigError("tls_ca, tls_certificate or tls_key of a peer cannot be used. Give PEM files.") from None
+    return context
 
 
 def _code(status: Dataset) -> int:

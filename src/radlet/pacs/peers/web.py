@@ -11,11 +11,14 @@ from pydicom import dcmread, dcmwrite
 
 from radlet.core.errors import ConfigError
 from radlet.data.quiet import quiet_libraries
+from radlet.pacs.network_libraries import prepare_libraries
 from radlet.pacs.peers.base import AwayError, FoundStudy, ObjectUids, RefusedError
 from radlet.pacs.settings import WebPeer
 
 _BUSY = (408, 425, 429, 500, 502, 503, 504, 507)
 """HTTP status codes that may be others a moment later."""
+_OUT_OF_RESOURCES, _DUPLICATE = 0xA7, 0x0111
+_FAILED_SOP_SEQUENCE, _FAILURE_REASON = "00081198", "00081197"
 
 
 class WebClient:
@@ -25,19 +28,25 @@ class WebClient:
         peer: Where it is.
 
     Raises:
-        ConfigError: The password cannot be read.
+        ConfigError: The password or the certificate authority cannot be read.
     """
 
     def __init__(self, peer: WebPeer) -> None:
+        prepare_libraries()
         session = requests.Session()
         # Neither proxies nor passwords of whoever started the process.
         session.trust_env = False
+        session.headers["Accept"] = "application/dicom+json"
         if peer.user and peer.password_file:
             try:
                 password = peer.password_file.read_text(encoding="utf-8").splitlines()[0]
             except (OSError, IndexError, UnicodeDecodeError):
                 raise ConfigError("password_file of a peer cannot be read. Its first line is the password.") from None
             session.auth = (peer.user, password)
+        if peer.tls_ca:
+            if not peer.tls_ca.is_file():
+                raise ConfigError("tls_ca of a peer cannot be read. Give a PEM file.")
+            session.verify = str(peer.tls_ca)
         self._client = DICOMwebClient(peer.url, session=session, timeout=peer.timeout_s)
         # The outbox waits and tries again, longer than a client would.
         self._client.set_http_retry_params(retry=False)
@@ -54,10 +63,22 @@ class WebClient:
     def send(self, content: bytes) -> None:
         """Send by STOW-RS."""
         with _told(), quiet_libraries():
-            answer = self._client.store_instances([dcmread(BytesIO(content))])
-        if answer.get("FailedSOPSequence"):
-            reason = int(answer.FailedSOPSequence[0].get("FailureReason", 0))
-            raise RefusedError(f"The peer refused the object (reason {reason:#06x}).")
+            item = dcmread(BytesIO(content))
+            try:
+                answer = self._client.store_instances([item])
+                reasons = [
+                    int(failed.get("FailureReason", 0)) for failed in (answer or {}).get("FailedSOPSequence", ())
+                ]
+            except requests.HTTPError as error:
+                reasons = _failure_reasons(error.response)
+                if not reasons:
+                    raise
+        for reason in reasons:
+            # As for C-STORE (PS3.18 I.2.2): 0xA7xx, nothing else would fare better now; 0x0111, it is there already.
+            if reason >> 8 == _OUT_OF_RESOURCES:
+                raise AwayError(f"The peer is out of resources (reason {reason:#06x}).")
+            if reason != _DUPLICATE:
+                raise RefusedError(f"The peer refused the object (reason {reason:#06x}).")
 
     def studies_of(self, patient_id: str) -> list[FoundStudy]:
         """Ask by QIDO-RS."""
@@ -102,6 +123,15 @@ def _told() -> Iterator[None]:
         raise RefusedError(f"The peer refused what it was asked (HTTP {code}).") from None
     except requests.RequestException as error:
         raise AwayError(f"The peer cannot be reached ({type(error).__name__}).") from None
+
+
+def _failure_reasons(response: requests.Response | None) -> list[int]:
+    """Return why objects were refused, where the answer to STOW-RS says so (PS3.18 10.5.3); else nothing."""
+    try:
+        body = response.json() if response is not None else {}
+        return [int(one[_FAILURE_REASON]["Value"][0]) for one in body[_FAILED_SOP_SEQUENCE]["Value"]]
+    except (ValueError, KeyError, IndexError, TypeError):
+        return []
 
 
 def _value(row: dict[str, Any], tag: str) -> object:
