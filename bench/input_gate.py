@@ -72,7 +72,7 @@ def said(content, settings, known=None):
 
 PLANTED = {
     "exchanged greys": lambda pixels: 255 - pixels,
-    "turned by 90": lambda pixels: np.rot90(pixels),
+    "turned by 90": np.rot90,
     "turned by 180": lambda pixels: np.rot90(pixels, 2),
     "turned by 270": lambda pixels: np.rot90(pixels, 3),
 }

@@ -174,11 +174,12 @@ def _from_header(film: Film, age_years: float | None, settings: GateSettings) ->
 def _from_pixels(film: Film, settings: GateSettings) -> list[Reason]:
     reduced = reduce_film(ImageRecord(image_id="", path="", view=film.view), film.pixels)
     failed = _quality(reduced, settings)
-    if any(reason.code == "blank" for reason in failed):
-        return failed
+    blank = [reason for reason in failed if reason.code == "blank"]
+    if blank:
+        return blank
     looks = _looks(film, reduced, settings)
-    if any(reason.code == "not_chest" and reason.action == "refuse" for reason in looks):
-        # Whether lung is cut off is a question about chests.
+    if looks:
+        # Whether lung is cut off can be said of upright frontal chest films alone.
         failed = [reason for reason in failed if reason.code != "cropped"]
     return _by_header_view(film, reduced, settings) + looks + failed
 
