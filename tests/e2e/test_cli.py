@@ -118,11 +118,12 @@ def test_generate_tells_what_the_input_gate_says(checkpoint: Path, films: Path) 
     verdict = row["gate"]
     assert isinstance(verdict, dict)
     assert verdict["passed"] is False
-    assert (row["findings"], verdict["reasons"][0]["code"]) == (DRAFT, "blank")
-    assert done.stderr == f"{films / 'single.png'}: warning: The film is blank.\n"
+    assert (row["findings"], verdict["reasons"][0]["code"]) == (DRAFT, "not_chest")
+    told = [f"{films / 'single.png'}: warning: {reason['words']}" for reason in verdict["reasons"]]
+    assert done.stderr.splitlines() == told
     stopped = radlet("generate", checkpoint, films / "single.png", "--gate", "refuse")
     assert (stopped.returncode, stopped.stdout) == (2, "")
-    assert stopped.stderr == f"{films / 'single.png'}: refused: The film is blank.\n"
+    assert stopped.stderr.startswith(f"{films / 'single.png'}: refused: This does not look like a chest film.\n")
 
 
 def test_generate_marks_every_line_as_a_draft(checkpoint: Path, films: Path) -> None:
