@@ -1,10 +1,14 @@
 """What the input gate of the reading room says of real films: true frontals that it stops, others that it lets pass.
 
     python bench/input_gate.py ../shared/data [--films 1000] [--half report] [--curves] [--json FILE]
+        [--turned FILE] [--encoder RUN --examples RUN]
 
 Films come without a header, as an upload of a picture does; DICOM objects come with theirs. Patients are cut in two
 halves by a hash of their id: limits may be chosen on ``tune``, figures are given of ``report``. Prints, for each group
-of films, the share that is refused and warned of, by reason, with Wilson intervals of 95 %.
+of films, the share that is refused and warned of, by reason, with Wilson intervals of 95 %. ``--turned`` names films,
+an id a line, that lie turned as a person sees them; they are a group of their own. Faults are planted on the frontal
+films: exchanged greys, a turn by 90, 180 and 270 degrees. With an encoder and the build run it was trained on, films
+are also held against that run's train split; of the run's own collection, films of its other splits are told apart.
 """
 
 import argparse
@@ -16,14 +20,18 @@ from pathlib import Path
 
 import numpy as np
 
+from radlet.core.console import Progress
 from radlet.core.errors import DataError
 from radlet.core.records import ImageRecord
-from radlet.data.images import read_film_bytes
+from radlet.data.film import Film
+from radlet.data.images import read_film, read_film_bytes
+from radlet.data.manifests import read_examples
 from radlet.data.quality.reduced import reduce_film
-from radlet.reading.gate import GateSettings
+from radlet.reading.gate import GateSettings, judge_film
 from radlet.reading.opening import read_received
 
-SETS = ("nih", "iu_xray", "roco")
+SETS = ("nih", "iu_xray", "roco", "covid")
+OF_ENCODER = "held out by the encoder"
 
 
 def half_of(row):
@@ -48,45 +56,76 @@ def rows_of(data, name, half, most):
     return [rows[index] for index in order]
 
 
-def said(content, settings):
+def outcome_of(verdict):
+    """Return what becomes of a film, and the reasons."""
+    codes = tuple(reason.code for reason in verdict.reasons if verdict.passed or reason.action == "refuse")
+    return ("warn" if codes else "pass") if verdict.passed else "refuse", codes
+
+
+def said(content, settings, known=None):
     """Return the gate's outcome and its reasons; a file that cannot be read is stopped before the gate."""
     try:
-        verdict = read_received(content, settings).verdict
+        return outcome_of(read_received(content, settings, known).verdict)
     except DataError:
         return "unreadable", ()
-    if not verdict.passed:
-        return "refuse", tuple(reason.code for reason in verdict.reasons if reason.action == "refuse")
-    return ("warn" if verdict.reasons else "pass"), tuple(reason.code for reason in verdict.reasons)
 
 
-def shares(pixels):
-    """Return probabilities of a film in display grey (H, W): no chest film, turned, lateral, inverted."""
-    one = reduce_film(ImageRecord(image_id="x", path=""), np.ascontiguousarray(pixels))
-    return 1 - one.shares.chest, one.shares.turned, one.shares.lateral, one.inverted
+PLANTED = {
+    "exchanged greys": lambda pixels: 255 - pixels,
+    "turned by 90": np.rot90,
+    "turned by 180": lambda pixels: np.rot90(pixels, 2),
+    "turned by 270": lambda pixels: np.rot90(pixels, 3),
+}
 
 
-def curves(data, most):
-    """Print what each limit would refuse, on the half that limits may be chosen on."""
-    right, laterals, others, turned, inverted = [], [], [], [], []
+def frontal_share(pixels):
+    """Return the probability of an upright frontal chest film, of display grey (H, W)."""
+    shares = reduce_film(ImageRecord(image_id="x", path=""), np.ascontiguousarray(pixels)).shares
+    return shares.chest * (1 - shares.turned) * (1 - shares.lateral)
+
+
+def curves(data, most, turned):
+    """Print what each limit of the frontal share would stop, on the half that limits may be chosen on."""
+    found = {}
     for name in SETS:
         for row in rows_of(data, name, "tune", most):
             pixels = read_film_bytes((data / name / row["image"]).read_bytes()).pixels
-            group, found = group_of(name, row), shares(pixels)
-            if group.endswith("frontal"):
-                right.append(found)
-                turned.append(shares(np.rot90(pixels, 1 + len(right) % 3)))
-                inverted.append(shares(255 - pixels))
-            elif group.endswith("lateral"):
-                laterals.append(found)
-            elif group == "roco, other":
-                others.append(found)
-    print(f"tune: {len(right)} frontal, {len(laterals)} lateral films, {len(others)} others")
-    faults = {"not_chest": others, "turned": turned, "lateral": laterals, "inverted": inverted}
-    for place, (reason, films) in enumerate(faults.items()):
-        print(f"\n{reason}: limit, frontal films refused, {reason} films found")
-        for limit in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999):
-            false, found = (np.mean(np.array(rows)[:, place] > limit) for rows in (right, films))
-            print(f"  {limit:<7} {100 * false:6.2f} % {100 * found:6.1f} %")
+            group = f"{name}, turned by eye" if row["id"] in turned else group_of(name, row)
+            found.setdefault(group, []).append(frontal_share(pixels))
+    limits = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+    print("tune: films below each limit, %\n" + " " * 26 + "".join(f"{limit:8}" for limit in limits))
+    for group, numbers in found.items():
+        below = "".join(f"{100 * np.mean(np.array(numbers) < limit):8.1f}" for limit in limits)
+        print(f"{group:26}{below}  of {len(numbers)}")
+
+
+class Counts:
+    """What was said of the films of each group."""
+
+    def __init__(self):
+        self.outcomes, self.reasons, self.totals, self.alone = Counter(), Counter(), Counter(), Counter()
+
+    def add(self, group, outcome, codes):
+        self.totals[group] += 1
+        self.outcomes[group, outcome] += 1
+        self.alone[group] += codes == ("unlike",)
+        self.reasons.update((group, outcome, code) for code in codes)
+
+    def table(self):
+        """Print and return the counts."""
+        table = {}
+        for group, total in self.totals.items():
+            print(f"\n{group}: {total} films")
+            table[group] = {"films": total, "warned of as unlike alone": self.alone[group]}
+            for outcome in ("refuse", "unreadable", "warn", "pass"):
+                count = self.outcomes[group, outcome]
+                by = {code: many for (g, o, code), many in self.reasons.items() if (g, o) == (group, outcome)}
+                table[group][outcome] = {"count": count, "by": by}
+                listed = ", ".join(f"{code} {many}" for code, many in sorted(by.items(), key=lambda item: -item[1]))
+                print(f"  {outcome:10} {told(count, total):26} {listed}")
+            if self.alone[group]:
+                print(f"  as unlike alone {told(self.alone[group], total)}")
+        return table
 
 
 def interval(count, total, z=1.96):
@@ -108,31 +147,32 @@ def main():
     parser.add_argument("--films", type=int, default=10_000, help="most films of a set")
     parser.add_argument("--half", choices=("tune", "report", "both"), default="report")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--curves", action="store_true", help="what each limit would refuse, on the half `tune`")
+    parser.add_argument("--curves", action="store_true", help="what each limit would stop, on the half `tune`")
+    parser.add_argument("--turned", type=Path, help="ids of films that lie turned, as seen by eye")
+    parser.add_argument("--encoder", type=Path, help="run of pretrain")
+    parser.add_argument("--examples", type=Path, help="run of build that it was trained on")
     given = parser.parse_args()
+    turned = set(given.turned.read_text(encoding="utf-8").split()) if given.turned else set()
     if given.curves:
-        curves(given.data, given.films)
+        curves(given.data, given.films, turned)
         return
-    settings = GateSettings()
-    outcomes, reasons, totals = Counter(), Counter(), Counter()
+    known = None
+    if given.encoder:
+        from radlet.retrieval.lookup import StudyFinder
+
+        known = StudyFinder(given.encoder, given.examples, "train", Progress(quiet=True)).familiarity
+    settings, counts = GateSettings(), Counts()
     for name in SETS:
         for row in rows_of(given.data, name, given.half, given.films):
-            group = group_of(name, row)
-            outcome, codes = said((given.data / name / row["image"]).read_bytes(), settings)
-            totals[group] += 1
-            outcomes[group, outcome] += 1
-            reasons.update((group, outcome, code) for code in codes)
+            group = f"{name}, turned by eye" if row["id"] in turned else group_of(name, row)
+            content = (given.data / name / row["image"]).read_bytes()
+            # The encoder has seen most films of Indiana: those that it has not are counted below.
+            counts.add(group, *said(content, settings, None if name == "iu_xray" else known))
         print(f"{name} done", flush=True)
-    table = {}
-    for group, total in totals.items():
-        print(f"\n{group}: {total} films")
-        table[group] = {"films": total}
-        for outcome in ("refuse", "unreadable", "warn", "pass"):
-            count = outcomes[group, outcome]
-            by = {code: many for (g, o, code), many in reasons.items() if (g, o) == (group, outcome)}
-            table[group][outcome] = {"count": count, "by": by}
-            listed = ", ".join(f"{code} {many}" for code, many in sorted(by.items(), key=lambda item: -item[1]))
-            print(f"  {outcome:10} {told(count, total):26} {listed}")
+    planted(given, settings, counts, turned)
+    if known:
+        held_out(given, settings, counts, known)
+    table = counts.table()
     print("\nDICOM objects, one by one")
     for path in sorted((given.data / "dicom").glob("*.dcm")):
         outcome, codes = said(path.read_bytes(), settings)
@@ -140,6 +180,25 @@ def main():
         print(f"  {path.name:45} {outcome:10} {', '.join(codes)}")
     if given.json:
         given.json.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+
+
+def planted(given, settings, counts, turned):
+    for name in ("nih", "iu_xray"):
+        for row in rows_of(given.data, name, given.half, min(given.films, 400)):
+            if row["id"] not in turned and group_of(name, row).endswith("frontal"):
+                pixels = read_film_bytes((given.data / name / row["image"]).read_bytes()).pixels
+                for fault, change in PLANTED.items():
+                    film = Film(np.ascontiguousarray(change(pixels)))
+                    counts.add(f"planted: {fault}", *outcome_of(judge_film(film, None, settings)))
+
+
+def held_out(given, settings, counts, known):
+    for row in read_examples(given.examples):
+        if row.split == "train" or given.half not in ("both", half_of({"patient_id": row.patient_id})):
+            continue
+        for path, view in zip(row.image_paths, row.views, strict=True):
+            group = f"{OF_ENCODER}, {'lateral' if view == 'LATERAL' else 'frontal'}"
+            counts.add(group, *outcome_of(judge_film(read_film(Path(path)), None, settings, known)))
 
 
 if __name__ == "__main__":

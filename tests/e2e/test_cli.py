@@ -87,7 +87,16 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, films: Path) -> Path:
 
 
 def test_generate_drafts_what_can_be_read_and_names_the_rest(checkpoint: Path, films: Path) -> None:
-    done = radlet("generate", checkpoint, films / "single.png", films / "archive", films / "list.jsonl", "--jsonl")
+    done = radlet(
+        "generate",
+        checkpoint,
+        films / "single.png",
+        films / "archive",
+        films / "list.jsonl",
+        "--jsonl",
+        "--gate",
+        "off",
+    )
     assert done.returncode == 1, done.stderr
     rows = json_lines(done.stdout)
     assert [row["id"] for row in rows] == ["single.png", "deep/good.png", "first"]
@@ -102,8 +111,23 @@ def test_generate_drafts_what_can_be_read_and_names_the_rest(checkpoint: Path, f
     assert "missing.png" in complaints[1]
 
 
+def test_generate_tells_what_the_input_gate_says(checkpoint: Path, films: Path) -> None:
+    done = radlet("generate", checkpoint, films / "single.png", "--jsonl")
+    assert done.returncode == 0, done.stderr
+    [row] = json_lines(done.stdout)
+    verdict = row["gate"]
+    assert isinstance(verdict, dict)
+    assert verdict["passed"] is False
+    assert (row["findings"], verdict["reasons"][0]["code"]) == (DRAFT, "not_chest")
+    told = [f"{films / 'single.png'}: warning: {reason['words']}" for reason in verdict["reasons"]]
+    assert done.stderr.splitlines() == told
+    stopped = radlet("generate", checkpoint, films / "single.png", "--gate", "refuse")
+    assert (stopped.returncode, stopped.stdout) == (2, "")
+    assert stopped.stderr.startswith(f"{films / 'single.png'}: refused: This does not look like a chest film.\n")
+
+
 def test_generate_marks_every_line_as_a_draft(checkpoint: Path, films: Path) -> None:
-    done = radlet("generate", checkpoint, films / "single.png")
+    done = radlet("generate", checkpoint, films / "single.png", "--gate", "off")
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{films / 'single.png'}: {DRAFT} [unverified AI draft]\n"
     assert not done.stderr

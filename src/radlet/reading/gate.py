@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from radlet.core.config import Config
-from radlet.core.records import ImageRecord, Record
+from radlet.core.records import ImageRecord, Record, View
 from radlet.core.registry import nearest
 from radlet.data.burned_in import count_text
 from radlet.data.film import Film
@@ -34,16 +34,27 @@ _WORDS = {
     "contrast": "The film has hardly any contrast.",
     "clipping": "Much of the film is plain black or white: it is badly exposed.",
     "cropped": "A part of the lungs seems to lie outside the film.",
-    "inverted": "Black and white seem to be exchanged.",
     "margins": "The film is a small picture in a wide empty frame.",
-    "turned": "The film seems to lie on its side or to stand on its head.",
     "panels": "The picture seems to be made of several films.",
     "small": "The film is very small.",
     "aspect": "The film is a strip.",
 }
 """Check of `quality` -> what a reader is told."""
-_OF_CHESTS = ("cropped", "inverted", "turned")
-"""Checks that have something to say of chest films alone."""
+_LOOKS = {
+    "not_chest": ("This does not look like a chest film.", "This may be something other than a chest film."),
+    "lateral": (
+        "This is a lateral; the model writes about frontal films.",
+        "This may be a lateral; the model writes about frontal films.",
+    ),
+    "inverted": ("Black and white are exchanged.", "Black and white may be exchanged."),
+    "turned": (
+        "The film lies on its side or stands on its head.",
+        "The film may lie on its side or stand on its head.",
+    ),
+}
+"""What else than an upright frontal film it may be -> what a reader is told when it is sure, and when it is not."""
+_SURELY_LATERAL = 0.95
+"""Probability of a lateral from which a header that says otherwise is doubted."""
 
 
 class GateSettings(Config):
@@ -51,16 +62,16 @@ class GateSettings(Config):
 
     not_chest: Action = "refuse"
     """The pixels do not look like a chest film."""
-    least_chest: float = Field(default=0.5, ge=0, le=1)
-    """Probability of a chest film under which a film counts as none."""
-    doubtful_chest: float = Field(default=0.7, ge=0, le=1)
-    """Probability of a chest film under which the reader is warned, where `not_chest` refuses."""
     lateral: Action = "refuse"
     """A lateral; the models are trained on frontal films."""
-    least_lateral: float = Field(default=0.95, ge=0, le=1)
-    """Probability of a lateral from which a film counts as one, where its header names no view."""
-    doubtful_lateral: float = Field(default=0.6, ge=0, le=1)
-    """Probability of a lateral from which the reader is warned, where `lateral` refuses."""
+    turned: Action = "refuse"
+    """The film lies on its side or stands on its head."""
+    inverted: Action = "refuse"
+    """Black and white are exchanged: the negative looks like a frontal chest film, and the film does not."""
+    least_frontal: float = Field(default=0.2, ge=0, le=1)
+    """Probability of an upright frontal chest film under which one of these four is taken for sure, the likeliest."""
+    doubtful_frontal: float = Field(default=0.5, ge=0, le=1)
+    """Probability of an upright frontal chest film under which the reader is warned of the likeliest of the four."""
     modality: Action = "refuse"
     """The header names a modality that takes no plain films, such as CT."""
     body_part: Action = "warn"
@@ -76,34 +87,26 @@ class GateSettings(Config):
     unlike: Action = "warn"
     """The film lies farther from the films of the searched collection than they do from each other. Says nothing where
     no collection is searched."""
-    least_alike: float = Field(default=0.01, gt=0, lt=1)
+    least_alike: float = Field(default=0.005, gt=0, lt=1)
     """Share of the collection's films that must lie as far from their nearest as this one; with less it is unlike."""
     checks: dict[str, Action] = {
         "blank": "refuse",
         "contrast": "warn",
         "clipping": "warn",
         "cropped": "warn",
-        "inverted": "refuse",
-        "turned": "refuse",
         "panels": "refuse",
         "small": "warn",
     }
     """Checks of `quality`, with their own limits, by what failing them leads to."""
-    refuse_beyond: dict[str, float] = {"inverted": 0.9, "turned": 0.9}
-    """Check that refuses -> the number beyond which it does so; between its own limit and this one it warns."""
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
-        if self.doubtful_chest < self.least_chest:
+        if self.doubtful_frontal < self.least_frontal:
             raise ValueError(
-                f"doubtful_chest = {self.doubtful_chest:g} is below least_chest = {self.least_chest:g}, which refuses"
+                f"doubtful_frontal = {self.doubtful_frontal:g} is below least_frontal = {self.least_frontal:g}; films "
+                "are warned of between the two"
             )
-        if self.doubtful_lateral > self.least_lateral:
-            raise ValueError(
-                f"doubtful_lateral = {self.doubtful_lateral:g} is above least_lateral = {self.least_lateral:g}, which "
-                "refuses"
-            )
-        for name in (*self.checks, *self.refuse_beyond):
+        for name in self.checks:
             if name not in _WORDS:
                 raise ValueError(f"'{name}' is no check of one film.{nearest(name, list(_WORDS))}")
         return self
@@ -175,35 +178,63 @@ def _from_header(film: Film, age_years: float | None, settings: GateSettings) ->
 
 def _from_pixels(film: Film, reduced: ReducedFilm, settings: GateSettings) -> list[Reason]:
     failed = _quality(reduced, settings)
-    if any(reason.code == "blank" for reason in failed):
-        return failed
-    chest = _chest(reduced, settings)
-    if any(reason.action == "refuse" for reason in chest):
-        return chest + [reason for reason in failed if reason.code not in _OF_CHESTS]
-    return chest + _view(film, reduced, settings) + failed
+    blank = [reason for reason in failed if reason.code == "blank"]
+    if blank:
+        return blank
+    looks = _looks(film, reduced, settings)
+    if looks:
+        # Whether lung is cut off can be said of upright frontal chest films alone.
+        failed = [reason for reason in failed if reason.code != "cropped"]
+    return _by_header_view(film, reduced, settings) + looks + failed
 
 
-def _chest(reduced: ReducedFilm, settings: GateSettings) -> list[Reason]:
-    chest = reduced.shares.chest
-    if chest < settings.least_chest:
-        return _reason("not_chest", settings.not_chest, "This does not look like a chest film.", chest)
-    if chest < settings.doubtful_chest and settings.not_chest == "refuse":
-        return _reason("not_chest", "warn", "This may be something other than a chest film.", chest)
-    return []
-
-
-def _view(film: Film, reduced: ReducedFilm, settings: GateSettings) -> list[Reason]:
-    words = "This is a lateral; the model writes about frontal films."
-    if film.view == "LATERAL":
-        return _reason("lateral", settings.lateral, words)
-    if film.view is not None:
+def _looks(film: Film, reduced: ReducedFilm, settings: GateSettings) -> list[Reason]:
+    """Tell what else than an upright frontal chest film it looks like."""
+    kinds = _kinds(reduced, film.view)
+    frontal = kinds.pop("frontal")
+    if frontal >= settings.doubtful_frontal:
         return []
-    lateral = reduced.shares.lateral
-    if lateral >= settings.least_lateral:
-        return _reason("lateral", settings.lateral, words, lateral)
-    if lateral >= settings.doubtful_lateral and settings.lateral == "refuse":
-        return _reason("lateral", "warn", "This may be a lateral; the model writes about frontal films.", lateral)
-    return []
+    code = max(kinds, key=lambda name: kinds[name])
+    value = kinds[code]
+    if reduced.inverted > 1 - reduced.inverted:
+        negative = _kinds(reduce_film(reduced.image, 255 - film.pixels), film.view)["frontal"]
+        if negative >= settings.doubtful_frontal:
+            code, value = "inverted", negative
+    actions: dict[str, Action] = {
+        "not_chest": settings.not_chest,
+        "turned": settings.turned,
+        "lateral": settings.lateral,
+        "inverted": settings.inverted,
+    }
+    action, (surely, perhaps) = actions[code], _LOOKS[code]
+    if frontal < settings.least_frontal or action == "ignore":
+        return _reason(code, action, surely, value)
+    return _reason(code, "warn", perhaps, value)
+
+
+def _kinds(reduced: ReducedFilm, view: View | None) -> dict[str, float]:
+    """Return probabilities of what a film is; they add up to 1."""
+    shares = reduced.shares
+    upright = shares.chest * (1 - shares.turned)
+    # Where the header tells the view, only the rest is a matter of probability.
+    lateral = upright * shares.lateral if view is None else 0.0
+    return {
+        "frontal": upright - lateral,
+        "not_chest": 1 - shares.chest,
+        "turned": shares.chest * shares.turned,
+        "lateral": lateral,
+    }
+
+
+def _by_header_view(film: Film, reduced: ReducedFilm, settings: GateSettings) -> list[Reason]:
+    """Tell of a lateral by its header, and of a header that is not believed."""
+    if film.view == "LATERAL":
+        return _reason("lateral", settings.lateral, _LOOKS["lateral"][0])
+    if film.view is None or settings.lateral == "ignore":
+        return []
+    lateral = _kinds(reduced, None)["lateral"]
+    words = "The header calls the film frontal, and it looks like a lateral."
+    return _reason("lateral", "warn", words, lateral) if lateral >= _SURELY_LATERAL else []
 
 
 def _quality(reduced: ReducedFilm, settings: GateSettings) -> list[Reason]:
@@ -214,9 +245,7 @@ def _quality(reduced: ReducedFilm, settings: GateSettings) -> list[Reason]:
             continue
         number = check.measure(reduced)
         if check.fails(number):
-            beyond = settings.refuse_beyond.get(name, check.limit)
-            surely = check.model_copy(update={"limit": beyond}).fails(number)
-            found += _reason(name, action if surely else "warn", _WORDS[name], number)
+            found += _reason(name, action, _WORDS[name], number)
     return found
 
 

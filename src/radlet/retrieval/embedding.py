@@ -54,10 +54,7 @@ class Embedder:
         """Return the label head's probabilities (n, L), one a film and label of `card.label_names`."""
         return self.read_films(paths, batch_size, progress)[1]
 
-    def embed_pixels(self, films: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Return unit rows (n, E) of films that have been read, each (H, W) in display grey; at least one."""
-        return self._look_at([resize_film(film, self.image_settings) for film in films])[0]
-
+    @torch.inference_mode()
     def read_films(
         self, paths: Sequence[Path], batch_size: int = 64, progress: Progress | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -65,10 +62,10 @@ class Embedder:
         embeddings, probabilities = [], []
         batches = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
         for batch in (progress or Progress(quiet=True)).track(batches, "films", len(batches)):
-            films = [resize_film(read_run_film(Path(path)), self.image_settings) for path in batch]
-            rows, likely = self._look_at(films)
-            embeddings.append(rows)
-            probabilities.append(likely)
+            films = np.stack([resize_film(read_run_film(Path(path)), self.image_settings) for path in batch])
+            pooled = self.model.pooled(torch.from_numpy(to_pixel_values(films, self.image_settings)))
+            embeddings.append(self.model.embed_images(pooled).numpy())
+            probabilities.append(self.model.label_logits(pooled).mean(0).sigmoid().numpy())
         if not embeddings:
             return (
                 np.empty((0, self.model.image_head.out_features), np.float32),
@@ -77,12 +74,18 @@ class Embedder:
         return np.concatenate(embeddings), np.concatenate(probabilities)
 
     @torch.inference_mode()
-    def _look_at(self, squares: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return unit rows (n, E) and probabilities (n, L) of films that the encoder's settings made square."""
-        pixel_values = to_pixel_values(np.stack(squares), self.image_settings)
-        pooled = self.model.pooled(torch.from_numpy(pixel_values))
-        likely = self.model.label_logits(pooled).mean(0).sigmoid()
-        return self.model.embed_images(pooled).numpy(), likely.numpy()
+    def features(self, films: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Return what the encoder sees of films, before the head of the shared space; unit rows (n, P).
+
+        The head keeps what reports speak of; these features also hold what no report mentions, such as that the film
+        is none of a chest.
+
+        Args:
+            films: At least one, each (H, W) in display grey.
+        """
+        squares = np.stack([resize_film(film, self.image_settings) for film in films])
+        pooled = self.model.pooled(torch.from_numpy(to_pixel_values(squares, self.image_settings)))
+        return torch.nn.functional.normalize(pooled.float(), dim=-1).numpy()
 
     def embed_texts(self, texts: Sequence[str], batch_size: int = 64, max_tokens: int = 128) -> NDArray[np.float32]:
         """Return unit rows (n, E), one a report."""

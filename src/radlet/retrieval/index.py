@@ -1,6 +1,8 @@
 """An exact nearest-neighbour index of unit embeddings, with the ids of what they stand for."""
 
 import json
+import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -52,3 +54,14 @@ class Index:
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise DataError(f"{folder}: holds no index ({error.__class__.__name__}).") from None
         return cls(embeddings, ids)
+
+
+def keep_index(index: Index, folder: Path) -> None:
+    """Save an index whole or not at all; where it cannot be kept, the query is answered all the same."""
+    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+    try:
+        index.save(temporary)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    except (OSError, SafetensorError):
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,14 +1,10 @@
 """`radlet retrieve`: the studies of a build run nearest to a film or to words."""
 
-import os
 import re
-import shutil
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-from safetensors import SafetensorError
 
 from radlet.core.console import Progress
 from radlet.core.errors import DataError
@@ -19,8 +15,8 @@ from radlet.data.examples import select_films
 from radlet.data.manifests import read_examples
 from radlet.models.report_model import checkpoint_folder
 from radlet.retrieval.embedding import Embedder
-from radlet.retrieval.familiarity import NEIGHBOURS, Familiarity
-from radlet.retrieval.index import Index
+from radlet.retrieval.familiarity import Familiarity
+from radlet.retrieval.index import Index, keep_index
 
 _FILM_NAME = re.compile(r"\.(png|jpe?g|dcm|dicom)$|(^|[/\\])\d+(\.\d+){3,}$", re.IGNORECASE)
 """How the name of a film ends: with its suffix, or it is a DICOM UID."""
@@ -61,9 +57,13 @@ class StudyFinder:
 
     @cached_property
     def familiarity(self) -> Familiarity | None:
-        """What tells how usual a film would be among these; None where they are of too few patients to say."""
-        patients = [row.patient_id for row in self._rows]
-        return Familiarity(self.embedder, self.index, patients) if len(set(patients)) > NEIGHBOURS else None
+        """What tells how usual a film would be among these; None where they are of too few patients to say.
+
+        The first time is long where it is not kept from before.
+        """
+        films = [(row.example_id, row.patient_id, Path(row.image_paths[0])) for row in self._rows]
+        folder = self._folder.with_name(f"{self._folder.name}-features")
+        return Familiarity.of(self.embedder, films, folder, self._progress)
 
     def nearest(self, query: Path | str, k: int) -> list[dict[str, Any]]:
         """Return the k films nearest to a film (a path) or to words, with their reports.
@@ -129,7 +129,7 @@ def _index(embedder: Embedder, folder: Path, rows: Sequence[Example], progress: 
             if kept.ids == ids:
                 return kept
     index = Index(embedder.embed_images([Path(row.image_paths[0]) for row in rows], progress=progress), ids)
-    _keep(index, folder)
+    keep_index(index, folder)
     return index
 
 
@@ -141,14 +141,3 @@ def _index_folder(encoder: Path, examples: Path, split: str) -> Path:
     stage = examples.resolve().parent
     runs_dir = stage.parent if stage.name == "build" else stage
     return runs_dir / ".index" / key
-
-
-def _keep(index: Index, folder: Path) -> None:
-    """Save the index whole or not at all; where it cannot be kept, the query is answered all the same."""
-    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
-    try:
-        index.save(temporary)
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
-    except (OSError, SafetensorError):
-        shutil.rmtree(temporary, ignore_errors=True)

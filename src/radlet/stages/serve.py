@@ -101,7 +101,10 @@ def open_room(served: Served, config: ServeConfig, progress: Progress) -> "Readi
     finder = None
     if served.encoder and served.examples:
         finder = StudyFinder(served.encoder, served.examples, "train", progress)
-        _ = finder.index  # made now rather than for the first who asks
+        # Made now rather than for the first who asks.
+        _ = finder.index
+        if config.room.gate.unlike != "ignore":
+            _ = finder.familiarity
     room = ReadingRoom(Store(config.data_dir, config.database), model, config.room, finder)
     if served.fill and served.examples and room.store.worklist(limit=1)[1] == 0:
         fill_worklist(room, served.examples, served.fill)

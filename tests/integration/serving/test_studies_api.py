@@ -126,7 +126,25 @@ def test_one_bad_film_keeps_all_of_them_out(http: httpx2.Client, tiny_films: lis
     before = http.get("/api/studies").json()["total"]
     bad = http.post("/api/studies", files=[("films", tiny_films[0].read_bytes()), ("films", b"no film at all")])
     assert bad.status_code == 422
+    assert "Film 2 of 2" in bad.text
     assert http.get("/api/studies").json()["total"] == before
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "an empty file"),
+        (b"%PDF-1.7 and more", "a PDF document"),
+        (b"GIF89a" + bytes(200), "a GIF"),
+        (b"\0\0\0\x18ftypheic" + bytes(20), "a HEIC photograph"),
+        (b"The heart is not enlarged.", "text"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(200), "truncated or damaged"),
+    ],
+)
+def test_what_is_no_film_is_refused_by_its_name_and_not_drafted(http: httpx2.Client, content: bytes, said: str) -> None:
+    for path, field in (("/api/studies", "films"), ("/api/drafts", "film")):
+        answer = http.post(path, files={field: content})
+        assert (answer.status_code, said in answer.json()["error"]["message"]) == (422, True)
 
 
 def test_a_refused_film_is_not_drafted_and_says_why(tmp_path: Path, tiny_films: list[Path]) -> None:

@@ -15,12 +15,13 @@ from fastapi import Path as Path_
 from fastapi.responses import StreamingResponse
 from PIL import Image as Pixels
 
-from radlet.core.errors import RadletError
+from radlet.core.errors import DataError, RadletError
 from radlet.data.images import read_film, shown_part
 from radlet.inference.drafter import DraftRequest
 from radlet.reading.evidence import sentences_of
 from radlet.reading.feedback import signed_drafts, statistics
 from radlet.reading.gate import GateVerdict
+from radlet.reading.opening import ReadFilm
 from radlet.reading.room import ReadingRoom, written_by
 from radlet.reading.store.store import NotThereError
 from radlet.reading.store.tables import StudyState, now
@@ -69,7 +70,7 @@ def add_films(
     if len(films) > most:
         raise HTTPException(413, f"The request holds {len(films)} films; at most {most} are taken at once.")
     contents = [film.file.read() for film in films]
-    read = [room.read(content) for content in contents]
+    read = [_read(room, content, number, len(contents)) for number, content in enumerate(contents, 1)]
     received = [room.keep(one, caller.name, "upload", _storable(indication)) for one in read]
     return [
         forms.ReceivedFilm(study_id=one.study_id, image_id=one.image_id, new=one.new, gate=one.verdict)
@@ -268,6 +269,14 @@ def draft_film(
             evidence=[forms.EvidenceTold.of(room.look_behind(asked, text, span), span, part) for span in spans],
             similar=near,
         )
+
+
+def _read(room: ReadingRoom, content: bytes, number: int, count: int) -> ReadFilm:
+    """Read one film of several, so that an error tells which: by its number, as its name may be a patient's."""
+    try:
+        return room.read(content)
+    except DataError as error:
+        raise type(error)(f"Film {number} of {count}: {error}") from None
 
 
 def _similar(room: ReadingRoom, query: Path | str, k: int) -> list[forms.Similar]:
