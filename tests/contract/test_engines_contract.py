@@ -9,6 +9,7 @@ from tests.fixtures.tiny import make_report_model
 
 from radlet.core.console import Progress
 from radlet.core.errors import CheckpointError, ConfigError
+from radlet.inference.decoding import Writing, answers_of
 from radlet.inference.engines import ENGINES
 from radlet.inference.engines.base import Engine, Feature, Sampling, check_served
 from radlet.inference.exporters import EXPORTERS
@@ -96,6 +97,32 @@ def test_a_draft_does_not_depend_on_its_batch(engine: Engine, report_model: Repo
     prompts, pixel_values = prompts_of(report_model, True), films()
     alone = [engine.generate([prompt], None, pixel_values[[row]], SHORT)[0] for row, prompt in enumerate(prompts)]
     assert engine.generate(prompts, None, pixel_values, SHORT) == alone
+
+
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+def test_a_draft_does_not_depend_on_those_that_join_it(
+    engine: Engine, report_model: ReportModel, guidance: float
+) -> None:
+    if not ("steps" in engine.features and engine.joins):
+        pytest.skip("this engine takes in no others while it writes")
+    sampling, given = Sampling(max_new_tokens=20, guidance=guidance), films()
+    seeing, blind = prompts_of(report_model, True), prompts_of(report_model, False)
+    expected = [
+        engine.generate([seeing[row]], [blind[row]] if guidance > 1 else None, given[[row]], sampling)[0]
+        for row in range(len(seeing))
+    ]
+    writing, done = Writing(engine.ends), {}
+    with torch.inference_mode():
+        # One after another, the longest first; rows end and leave between those that come.
+        for row in (3, 0, 2, 1):
+            reader = engine.reader([seeing[row]], [blind[row]] if guidance > 1 else None, given[[row]], sampling)
+            logits = reader.read()
+            writing.join(reader, logits, answers_of([row], sampling, logits.device))
+            for _ in range(7):
+                done |= {answer.key: answer.tokens for answer in writing.step()}
+        while len(writing):
+            done |= {answer.key: answer.tokens for answer in writing.step()}
+    assert [done[row] for row in range(len(seeing))] == expected
 
 
 def test_guided_text_is_the_checkpoints_or_is_refused(engine: Engine, report_model: ReportModel) -> None:

@@ -1,30 +1,32 @@
 """The OpenVINO engine: the whole report model on a CPU, its weights in 8 or 4 bits."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from radlet.core.errors import CheckpointError
-from radlet.inference.decoding import Guided, write
+from radlet.inference.decoding import Guided, Reader, write
 from radlet.inference.engines.base import Feature, Sampling
 from radlet.inference.exporters.openvino import FILM_ENCODER, LANGUAGE_MODEL
 from radlet.inference.exports import ExportedModel
 from radlet.inference.openvino.runtime import import_openvino
 
 Ids = NDArray[np.int64]
+T = TypeVar("T", bound=np.generic)
 
 
 class OpenVinoEngine:
     """Generate with OpenVINO."""
 
-    features: ClassVar[frozenset[Feature]] = frozenset({"sampling", "guidance"})
+    features: ClassVar[frozenset[Feature]] = frozenset({"sampling", "guidance", "steps"})
+    joins: ClassVar[bool] = True
 
     def __init__(self, language_model: Any, film_encoder: Any, exported: ExportedModel) -> None:
         self._language_model, self._film_encoder = language_model, film_encoder
-        self._image, self._ends = exported.image_token_id, exported.export.end_token_ids
+        self._image, self.ends = exported.image_token_id, exported.export.end_token_ids
 
     @classmethod
     def load(cls, exported: ExportedModel) -> Self:
@@ -58,10 +60,20 @@ class OpenVinoEngine:
         sampling: Sampling,
     ) -> list[list[int]]:
         """Return the new token ids of each prompt, up to and without the end token."""
+        return write(self.reader(prompts, blind_prompts, pixel_values, sampling), sampling, self.ends)
+
+    def reader(
+        self,
+        prompts: Sequence[Sequence[int]],
+        blind_prompts: Sequence[Sequence[int]] | None,
+        pixel_values: torch.Tensor | None,
+        sampling: Sampling,
+    ) -> Reader:
+        """Return what reads the prompts."""
         seeing = self._reader(prompts, pixel_values)
         if blind_prompts is None:
-            return write(seeing, sampling, self._ends)
-        return write(Guided(seeing, self._reader(blind_prompts, None), sampling.guidance), sampling, self._ends)
+            return seeing
+        return Guided(seeing, self._reader(blind_prompts, None), sampling.guidance)
 
     def _reader(self, prompts: Sequence[Sequence[int]], pixel_values: torch.Tensor | None) -> "_Reader":
         films = None
@@ -118,6 +130,22 @@ class _Reader:
         self._rows = self._rows[rows.numpy()]
         self._mask, self._next = self._mask[rows.numpy()], self._next[rows.numpy()]
 
+    def join(self, other: "_Reader") -> None:
+        """Take in the rows of another reader of this model, padded on the left to one length.
+
+        What stands before the first token of every row, where earlier rows have been, is let go.
+        """
+        length = max(self._mask.shape[1], other._mask.shape[1])
+        mask = np.concatenate([_padded(one._mask, length, axis=1) for one in (self, other)])
+        spare = int(mask.any(axis=0).argmax())
+        joined = {state.name: state for state in other._request.query_state()}
+        for state in self._request.query_state():
+            both = ((state, self._rows), (joined[state.name], other._rows))
+            parts = [_padded(one.state.data[rows], length, axis=2) for one, rows in both]
+            state.state = import_openvino().Tensor(np.ascontiguousarray(np.concatenate(parts)[:, :, spare:]))
+        self._mask, self._next = mask[:, spare:], np.concatenate([self._next, other._next])
+        self._rows = np.arange(len(mask))
+
     def _infer(self, ids: Ids, films: NDArray[np.float32], positions: Ids) -> torch.Tensor:
         inputs = {
             "input_ids": ids,
@@ -129,3 +157,10 @@ class _Reader:
         logits = self._request.infer(inputs, share_inputs=True, share_outputs=True)["logits"]
         self._rows = np.arange(len(ids))
         return torch.from_numpy(np.array(logits))
+
+
+def _padded(values: NDArray[T], length: int, axis: int) -> NDArray[T]:
+    """Return values with zeros in front, so that they have this length along an axis."""
+    before = [(0, 0)] * values.ndim
+    before[axis] = (length - values.shape[axis], 0)
+    return np.pad(values, before)
