@@ -100,29 +100,27 @@ def test_a_draft_does_not_depend_on_its_batch(engine: Engine, report_model: Repo
 
 
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
-def test_a_draft_does_not_depend_on_those_that_join_it(
+def test_what_is_written_token_by_token_is_the_same_whatever_comes_between(
     engine: Engine, report_model: ReportModel, guidance: float
 ) -> None:
-    if not ("steps" in engine.features and engine.joins):
-        pytest.skip("this engine takes in no others while it writes")
-    sampling, given = Sampling(max_new_tokens=20, guidance=guidance), films()
-    seeing, blind = prompts_of(report_model, True), prompts_of(report_model, False)
-    expected = [
-        engine.generate([seeing[row]], [blind[row]] if guidance > 1 else None, given[[row]], sampling)[0]
-        for row in range(len(seeing))
-    ]
-    writing, done = Writing(engine.ends), {}
+    if "steps" not in engine.features:
+        pytest.skip("this engine writes whole answers")
+    sampling = Sampling(max_new_tokens=20, guidance=guidance)
+    blind = prompts_of(report_model, False) if guidance > 1 else None
+    given = (prompts_of(report_model, True), blind, films(), sampling)
+    expected = engine.generate(*given)
     with torch.inference_mode():
-        # One after another, the longest first; rows end and leave between those that come.
-        for row in (3, 0, 2, 1):
-            reader = engine.reader([seeing[row]], [blind[row]] if guidance > 1 else None, given[[row]], sampling)
-            logits = reader.read()
-            writing.join(reader, logits, answers_of([row], sampling, logits.device))
-            for _ in range(7):
-                done |= {answer.key: answer.tokens for answer in writing.step()}
-        while len(writing):
-            done |= {answer.key: answer.tokens for answer in writing.step()}
-    assert [done[row] for row in range(len(seeing))] == expected
+        reader = engine.reader(*given)
+        logits = reader.read()
+        answers = answers_of(range(len(LENGTHS)), sampling, logits.device)
+        writing = Writing(engine.ends)
+        writing.join(reader, logits, answers)
+        for turn in range(20):
+            writing.step()
+            if turn == 5:
+                engine.generate(prompts_of(report_model, False)[:2], None, None, SHORT)
+    assert [answer.tokens for answer in answers] == expected
+    assert not len(writing)
 
 
 def test_guided_text_is_the_checkpoints_or_is_refused(engine: Engine, report_model: ReportModel) -> None:

@@ -1,7 +1,7 @@
 """The OpenVINO engine: the whole report model on a CPU, its weights in 8 or 4 bits."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -15,14 +15,14 @@ from radlet.inference.exports import ExportedModel
 from radlet.inference.openvino.runtime import import_openvino
 
 Ids = NDArray[np.int64]
-T = TypeVar("T", bound=np.generic)
 
 
 class OpenVinoEngine:
     """Generate with OpenVINO."""
 
     features: ClassVar[frozenset[Feature]] = frozenset({"sampling", "guidance", "steps"})
-    joins: ClassVar[bool] = True
+    joins: ClassVar[bool] = False
+    """Its memory could take in others: they would be read one by one, and all keys and values copied each time."""
 
     def __init__(self, language_model: Any, film_encoder: Any, exported: ExportedModel) -> None:
         self._language_model, self._film_encoder = language_model, film_encoder
@@ -130,22 +130,6 @@ class _Reader:
         self._rows = self._rows[rows.numpy()]
         self._mask, self._next = self._mask[rows.numpy()], self._next[rows.numpy()]
 
-    def join(self, other: "_Reader") -> None:
-        """Take in the rows of another reader of this model, padded on the left to one length.
-
-        What stands before the first token of every row, where earlier rows have been, is let go.
-        """
-        length = max(self._mask.shape[1], other._mask.shape[1])
-        mask = np.concatenate([_padded(one._mask, length, axis=1) for one in (self, other)])
-        spare = int(mask.any(axis=0).argmax())
-        joined = {state.name: state for state in other._request.query_state()}
-        for state in self._request.query_state():
-            both = ((state, self._rows), (joined[state.name], other._rows))
-            parts = [_padded(one.state.data[rows], length, axis=2) for one, rows in both]
-            state.state = import_openvino().Tensor(np.ascontiguousarray(np.concatenate(parts)[:, :, spare:]))
-        self._mask, self._next = mask[:, spare:], np.concatenate([self._next, other._next])
-        self._rows = np.arange(len(mask))
-
     def _infer(self, ids: Ids, films: NDArray[np.float32], positions: Ids) -> torch.Tensor:
         inputs = {
             "input_ids": ids,
@@ -157,10 +141,3 @@ class _Reader:
         logits = self._request.infer(inputs, share_inputs=True, share_outputs=True)["logits"]
         self._rows = np.arange(len(ids))
         return torch.from_numpy(np.array(logits))
-
-
-def _padded(values: NDArray[T], length: int, axis: int) -> NDArray[T]:
-    """Return values with zeros in front, so that they have this length along an axis."""
-    before = [(0, 0)] * values.ndim
-    before[axis] = (length - values.shape[axis], 0)
-    return np.pad(values, before)
