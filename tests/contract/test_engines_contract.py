@@ -9,6 +9,7 @@ from tests.fixtures.tiny import make_report_model
 
 from radlet.core.console import Progress
 from radlet.core.errors import CheckpointError, ConfigError
+from radlet.inference.decoding import Writing, answers_of
 from radlet.inference.engines import ENGINES
 from radlet.inference.engines.base import Engine, Feature, Sampling, check_served
 from radlet.inference.exporters import EXPORTERS
@@ -96,6 +97,30 @@ def test_a_draft_does_not_depend_on_its_batch(engine: Engine, report_model: Repo
     prompts, pixel_values = prompts_of(report_model, True), films()
     alone = [engine.generate([prompt], None, pixel_values[[row]], SHORT)[0] for row, prompt in enumerate(prompts)]
     assert engine.generate(prompts, None, pixel_values, SHORT) == alone
+
+
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+def test_what_is_written_token_by_token_is_the_same_whatever_comes_between(
+    engine: Engine, report_model: ReportModel, guidance: float
+) -> None:
+    if "steps" not in engine.features:
+        pytest.skip("this engine writes whole answers")
+    sampling = Sampling(max_new_tokens=20, guidance=guidance)
+    blind = prompts_of(report_model, False) if guidance > 1 else None
+    given = (prompts_of(report_model, True), blind, films(), sampling)
+    expected = engine.generate(*given)
+    with torch.inference_mode():
+        reader = engine.reader(*given)
+        logits = reader.read()
+        answers = answers_of(range(len(LENGTHS)), sampling, logits.device)
+        writing = Writing(engine.ends)
+        writing.join(reader, logits, answers)
+        for turn in range(20):
+            writing.step()
+            if turn == 5:
+                engine.generate(prompts_of(report_model, False)[:2], None, None, SHORT)
+    assert [answer.tokens for answer in answers] == expected
+    assert not len(writing)
 
 
 def test_guided_text_is_the_checkpoints_or_is_refused(engine: Engine, report_model: ReportModel) -> None:

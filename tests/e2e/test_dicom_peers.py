@@ -9,7 +9,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import BasicTextSRStorage
 from tests.fixtures.archive import Archive, free_port, listens, needs_archive, running_archive, tool
-from tests.fixtures.certificates import Authority, Identity
+from tests.fixtures.certificates import Authority, Certificate
 from tests.fixtures.dicom_node import film, keep, open_room, send, until
 
 from radlet.pacs.node import DicomNode
@@ -123,7 +123,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(scope="module")
-def node_identity(authority: Authority) -> Identity:
+def node_identity(authority: Authority) -> Certificate:
     return authority.identity("node")
 
 
@@ -133,7 +133,7 @@ def storescu(port: int, path: Path, *options: object) -> "subprocess.CompletedPr
 
 
 def test_callers_come_over_tls_alone_and_with_a_certificate_of_the_authority(
-    room: ReadingRoom, authority: Authority, node_identity: Identity, tmp_path: Path
+    room: ReadingRoom, authority: Authority, node_identity: Certificate, tmp_path: Path
 ) -> None:
     stranger = Authority(tmp_path, "stranger")
     paths = [film(tmp_path, number) for number in range(5)]
@@ -157,7 +157,7 @@ def test_callers_come_over_tls_alone_and_with_a_certificate_of_the_authority(
 
 
 def test_drafts_go_to_a_tls_peer_that_asks_for_a_certificate(
-    room: ReadingRoom, authority: Authority, node_identity: Identity, tmp_path: Path
+    room: ReadingRoom, authority: Authority, node_identity: Certificate, tmp_path: Path
 ) -> None:
     pacs, port, taken = authority.identity("pacs"), free_port(), tmp_path / "taken"
     taken.mkdir()

@@ -44,8 +44,53 @@ class SignedDraft:
 
     @property
     def edit_distance(self) -> float:
-        """Insertions, deletions and replacements of words over the length of the longer text, 0..1."""
-        return float(Levenshtein.normalized_distance(self.draft.text.split(), self.signature.text.split()))
+        """How much was changed, 0..1."""
+        return edit_distance(self.draft.text, self.signature.text)
+
+
+@dataclass(frozen=True)
+class SignedChange:
+    """How much of a draft was changed before it was signed, without the texts.
+
+    Attributes:
+        signed_at: When.
+        model: Who wrote the draft.
+        checkpoint_digest: Likewise.
+        scanner: That took the study, where known.
+        edit_distance: 0..1.
+    """
+
+    signed_at: datetime
+    model: str
+    checkpoint_digest: str
+    scanner: str | None
+    edit_distance: float
+
+
+def edit_distance(draft: str, signed: str) -> float:
+    """Return insertions, deletions and replacements of words over the length of the longer text, 0..1."""
+    return float(Levenshtein.normalized_distance(draft.split(), signed.split()))
+
+
+def signed_changes(store: Store, since: datetime) -> list[SignedChange]:
+    """Return how much was changed in the drafts that `signed_drafts` returns, the newest first, and read no more."""
+    draft = (DraftRow.model, DraftRow.checkpoint_digest, DraftRow.text)
+    wanted = (
+        select(SignatureRow.study_id, SignatureRow.signed_at, SignatureRow.text, StudyRow.scanner, *draft)
+        .join(StudyRow, SignatureRow.study_id == StudyRow.id)
+        .outerjoin(DraftRow, SignatureRow.draft_id == DraftRow.id)
+        .where(SignatureRow.signed_at >= since, StudyRow.state == "signed")
+        .order_by(SignatureRow.signed_at.desc(), SignatureRow.id)
+    )
+    found: dict[str, SignedChange | None] = {}
+    with store.reading() as session:
+        for study_id, signed_at, text, scanner, model, digest, drafted in session.execute(wanted):
+            if study_id not in found:
+                distance = edit_distance(drafted, text) if drafted is not None else None
+                found[study_id] = (
+                    None if distance is None else SignedChange(signed_at, model, digest, scanner, distance)
+                )
+    return [change for change in found.values() if change]
 
 
 def signed_drafts(store: Store, since: datetime | None = None) -> tuple[list[SignedDraft], Counter[str]]:

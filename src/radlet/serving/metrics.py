@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from radlet.reading.drift.watch import DriftWatch
-from radlet.reading.feedback import signed_drafts
+from radlet.reading.feedback import signed_changes
 from radlet.reading.room import ReadingRoom
 from radlet.reading.store.tables import now
 from radlet.serving.access_log import method_of, route_of
@@ -68,8 +68,8 @@ class RoomCollector(Collector):
         with self._lock:
             if time.monotonic() >= self._signed_until:
                 distances: dict[str, list[float]] = {}
-                for one in signed_drafts(self._room.store, now() - timedelta(days=30))[0]:
-                    distances.setdefault(one.draft.model, []).append(one.edit_distance)
+                for one in signed_changes(self._room.store, now() - timedelta(days=30)):
+                    distances.setdefault(one.model, []).append(one.edit_distance)
                 self._signed = [(model, fmean(found), len(found)) for model, found in distances.items()]
                 self._signed_until = time.monotonic() + _SIGNED_FOR_S
             return self._signed

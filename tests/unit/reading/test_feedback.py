@@ -10,7 +10,7 @@ from radlet.core.errors import ConfigError
 from radlet.data.images import read_film
 from radlet.data.pseudonyms import Pseudonyms
 from radlet.data.sources.folder import Columns, FolderSource, Table
-from radlet.reading.feedback import export_feedback, signed_drafts, statistics
+from radlet.reading.feedback import export_feedback, signed_changes, signed_drafts, statistics
 from radlet.reading.gate import GateSettings
 from radlet.reading.opening import read_received
 from radlet.reading.receiving import keep_film
@@ -52,6 +52,10 @@ def test_changed_reports_become_pairs_and_all_signed_ones_corrections(store: Sto
     for study in (same, undrafted, open_again):
         store.sign(study, "Lungs are clear.", "r", 10)
     store.reopen(open_again, "r")
+    told = [(one.draft.model, one.edit_distance) for one in signed_drafts(store)[0]]
+    counted = signed_changes(store, now() - timedelta(days=1))
+    assert [(one.model, one.edit_distance) for one in reversed(counted)] == told
+    assert len(told) == 2
     out = tmp_path / "out"
     report = export_feedback(store, out, KEY)
     assert report["left_out"] == {"no_draft": 1, "reopened": 1, "superseded": 1, "unchanged_no_pair": 1}

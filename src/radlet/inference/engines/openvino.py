@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from radlet.core.errors import CheckpointError
-from radlet.inference.decoding import Guided, write
+from radlet.inference.decoding import Guided, Reader, write
 from radlet.inference.engines.base import Feature, Sampling
 from radlet.inference.exporters.openvino import FILM_ENCODER, LANGUAGE_MODEL
 from radlet.inference.exports import ExportedModel
@@ -20,11 +20,13 @@ Ids = NDArray[np.int64]
 class OpenVinoEngine:
     """Generate with OpenVINO."""
 
-    features: ClassVar[frozenset[Feature]] = frozenset({"sampling", "guidance"})
+    features: ClassVar[frozenset[Feature]] = frozenset({"sampling", "guidance", "steps"})
+    joins: ClassVar[bool] = False
+    """Its memory could take in others: they would be read one by one, and all keys and values copied each time."""
 
     def __init__(self, language_model: Any, film_encoder: Any, exported: ExportedModel) -> None:
         self._language_model, self._film_encoder = language_model, film_encoder
-        self._image, self._ends = exported.image_token_id, exported.export.end_token_ids
+        self._image, self.ends = exported.image_token_id, exported.export.end_token_ids
 
     @classmethod
     def load(cls, exported: ExportedModel) -> Self:
@@ -58,10 +60,20 @@ class OpenVinoEngine:
         sampling: Sampling,
     ) -> list[list[int]]:
         """Return the new token ids of each prompt, up to and without the end token."""
+        return write(self.reader(prompts, blind_prompts, pixel_values, sampling), sampling, self.ends)
+
+    def reader(
+        self,
+        prompts: Sequence[Sequence[int]],
+        blind_prompts: Sequence[Sequence[int]] | None,
+        pixel_values: torch.Tensor | None,
+        sampling: Sampling,
+    ) -> Reader:
+        """Return what reads the prompts."""
         seeing = self._reader(prompts, pixel_values)
         if blind_prompts is None:
-            return write(seeing, sampling, self._ends)
-        return write(Guided(seeing, self._reader(blind_prompts, None), sampling.guidance), sampling, self._ends)
+            return seeing
+        return Guided(seeing, self._reader(blind_prompts, None), sampling.guidance)
 
     def _reader(self, prompts: Sequence[Sequence[int]], pixel_values: torch.Tensor | None) -> "_Reader":
         films = None

@@ -10,13 +10,16 @@ from radlet.core.config import Config
 from radlet.core.records import Record
 from radlet.metrics.stability import chance_limit, stability_index
 from radlet.reading.drift.card import LEAST_VALUES, DriftCard, Kind, Measure, Observed
-from radlet.reading.drift.seen import edit_distances, seen_studies
+from radlet.reading.drift.seen import seen_studies
+from radlet.reading.feedback import SignedChange, signed_changes
 from radlet.reading.store.store import Store
 from radlet.reading.store.tables import now
 
 EDIT_DISTANCE = "edit_distance"
 _EDIT_EDGES = (0.0, 1e-9, 0.05, 0.1, 0.2, 0.4, 1.0)
 """Drafts that were signed as they were have a bin of their own."""
+_EARLIER_DAYS = 365
+"""How long before the window signed drafts are still its reference."""
 
 
 class DriftSettings(Config):
@@ -100,9 +103,10 @@ def report_drift(store: Store, card: DriftCard | None, settings: DriftSettings) 
         return DriftReport(reference=None, groups=(), **told)
     since = now() - timedelta(days=settings.days)
     studies = seen_studies(store, since, card.checkpoint_digest)
-    signed = edit_distances(store, card.checkpoint_digest)
-    earlier = [_signed(scanner, distance) for at, scanner, distance in signed if at < since]
-    recent = [_signed(scanner, distance) for at, scanner, distance in signed if at >= since]
+    changes = signed_changes(store, since - timedelta(days=_EARLIER_DAYS))
+    signed = [(one.signed_at, _signed(one)) for one in changes if one.checkpoint_digest == card.checkpoint_digest]
+    earlier = [one for at, one in signed if at < since]
+    recent = [one for at, one in signed if at >= since]
     measures = [*card.measures, *_edit_measure(earlier)]
     scanners = sorted({one.scanner for one in studies if one.scanner})
     groups = [compare_group(None, studies, recent, measures, settings)]
@@ -113,8 +117,8 @@ def report_drift(store: Store, card: DriftCard | None, settings: DriftSettings) 
     return DriftReport(reference=reference, groups=tuple(groups), **told)
 
 
-def _signed(scanner: str | None, distance: float) -> Observed:
-    return Observed(scanner=scanner, values={EDIT_DISTANCE: distance})
+def _signed(change: SignedChange) -> Observed:
+    return Observed(scanner=change.scanner, values={EDIT_DISTANCE: change.edit_distance})
 
 
 def _edit_measure(earlier: Sequence[Observed]) -> list[Measure]:

@@ -7,10 +7,11 @@ from sqlalchemy import select
 
 from radlet.reading.drift.card import Observed, Value
 from radlet.reading.drift.measuring import draft_values, film_values, person_values
-from radlet.reading.feedback import signed_drafts
 from radlet.reading.gate import GateVerdict
 from radlet.reading.store.store import Store
 from radlet.reading.store.tables import DraftRow, ImageRow, StudyRow
+
+_OF_DRAFT = (DraftRow.study_id, DraftRow.text, DraftRow.gate, DraftRow.findings, DraftRow.checkpoint_digest)
 
 
 def seen_studies(store: Store, since: datetime, checkpoint_digest: str) -> list[Observed]:
@@ -28,21 +29,21 @@ def seen_studies(store: Store, since: datetime, checkpoint_digest: str) -> list[
 
 def _seen(store: Store, since: datetime, checkpoint_digest: str) -> Iterator[Observed]:
     drafts = (
-        select(DraftRow, ImageRow.view)
+        select(*_OF_DRAFT, ImageRow.view)
         .join(ImageRow, DraftRow.image_id == ImageRow.id)
         .join(StudyRow, DraftRow.study_id == StudyRow.id)
         .where(StudyRow.received_at >= since)
         .order_by(DraftRow.created_at, DraftRow.id)
     )
     with store.reading() as session:
-        newest = {draft.study_id: (draft, view) for draft, view in session.execute(drafts)}
+        newest = {row.study_id: row for row in session.execute(drafts)}
         studies = session.scalars(select(StudyRow).where(StudyRow.received_at >= since).order_by(StudyRow.id))
         for study in studies:
             values: dict[str, Value] = {}
             if study.id in newest:
-                draft, view = newest[study.id]
+                draft = newest[study.id]
                 # A draft of which no numbers were kept says nothing of its film.
-                values = film_values(GateVerdict(**draft.gate), view) if draft.gate.get("numbers") else {}
+                values = film_values(GateVerdict(**draft.gate), draft.view) if draft.gate.get("numbers") else {}
                 if draft.checkpoint_digest == checkpoint_digest:
                     states = {one["observation"]: one["state"] for one in draft.findings}
                     values |= draft_values(draft.text, states)
@@ -51,12 +52,3 @@ def _seen(store: Store, since: datetime, checkpoint_digest: str) -> Iterator[Obs
             if values:
                 person = person_values(study.sex, study.age_years)
                 yield Observed(scanner=study.scanner, values=values | person)
-
-
-def edit_distances(store: Store, checkpoint_digest: str) -> list[tuple[datetime, str | None, float]]:
-    """Return when each draft of a model was signed, its scanner, and how much of it was changed."""
-    return [
-        (one.signature.signed_at, one.study.scanner, one.edit_distance)
-        for one in signed_drafts(store)[0]
-        if one.draft.checkpoint_digest == checkpoint_digest
-    ]
