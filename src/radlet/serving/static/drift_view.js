@@ -26,15 +26,17 @@ function without() {
   return make(
     "p",
     { class: "empty" },
-    "There is no reference yet, so nothing can be said of drift. A reference holds how the films and reports looked that the model was trained on: make one with ",
-    make("code", { text: "radlet drift reference" }),
-    " from the runs of the model, and start the service with it. It holds counts alone, nothing of a patient.",
+    "There is no reference yet, so nothing can be said of drift. A reference holds how the films looked that the model was made with, and what it wrote: make one with ",
+    make("code", { text: "radlet drift reference CHECKPOINT" }),
+    ", and start ",
+    make("code", { text: "radlet serve" }),
+    " anew, which finds it beside the checkpoint. It holds counts alone, nothing of a patient.",
   );
 }
 
 function tell(place, { reference, days, false_alarm_rate: rate, groups }) {
   if (!reference) return place.replaceChildren(without());
-  const about = `The last ${counted(days, "day")} against ${counted(reference.films, "film")} and ${counted(reference.reports, "report")} of ${reference.model}, counted ${moment(reference.created_at)}. An alarm is raised wrongly in at most ${Number((rate * 100).toPrecision(2))} % of looks.`;
+  const about = `The last ${counted(days, "day")} against ${counted(reference.films, "film")} and ${counted(reference.reports, "text")} of ${reference.model}, counted ${moment(reference.created_at)}. An alarm is raised wrongly in at most ${Number((rate * 100).toPrecision(2))} % of looks.`;
   const choice = find("#scanner");
   choice.replaceChildren(...groups.map((group, number) => make("option", { value: number, text: `${alarms(group).length ? "⚠ " : ""}${group.scanner ?? "All scanners"} (${group.films})` })));
   find("#scanner-choice").hidden = groups.length < 2;
@@ -56,7 +58,8 @@ function groupOf(group) {
     : make("p", { class: "verdict", "data-verdict": "calm" }, icon("signed"), `No alarm over ${counted(group.films, "film")} of ${who}.`);
   const picture = make("div", { id: "distribution" });
   const kinds = Object.entries(KINDS).map(([kind, words]) => {
-    const own = group.measures.filter((one) => one.kind === kind);
+    // Alarms stand first.
+    const own = group.measures.filter((one) => one.kind === kind).sort((a, b) => b.alarm - a.alarm);
     return own.length ? make("section", {}, make("h3", { text: words }), make("ul", { class: "measures" }, own.map((one) => make("li", {}, measure(one, picture))))) : "";
   });
   const first = raised[0] ?? group.measures[0];
