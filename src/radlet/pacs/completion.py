@@ -69,6 +69,8 @@ class StudyDrafter:
                 self._priors.fetch(study_id)
             asked = self._room.ask(study_id, ACTOR)
             text, drafter = self._room.write(asked.request, None)
+            if self._room.store.study(study_id).state != "new":
+                return False  # a reader had it drafted, or signed it, meanwhile: a second draft would only confuse
             self._room.keep_draft(asked, text, drafter, ACTOR)
         except NoFilmError:
             return False  # the store says that the gate refused it

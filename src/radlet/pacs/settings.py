@@ -27,6 +27,13 @@ def _check_keys(certificate: Path | None, key: Path | None) -> None:
         raise ValueError("tls_certificate and tls_key go together; give both or neither")
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 class NodeLimits(Config):
     """What one caller may take of the node."""
 
@@ -94,6 +101,9 @@ class WebPeer(Config):
     def _whole(self) -> Self:
         if (self.user is None) != (self.password_file is None):
             raise ValueError("user and password_file go together; give both or neither")
+        address = urlsplit(self.url)
+        if self.user and address.scheme == "http" and not _is_loopback(address.hostname or ""):
+            raise ValueError("a password would travel in the clear; give a url that begins with https")
         return self
 
 
@@ -169,7 +179,7 @@ class NodeSettings(Config):
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach the address."""
-        return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        return _is_loopback(self.host)
 
     @property
     def machines(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@ from datetime import datetime, timedelta
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from PIL import Image
 from pydicom import dcmread
 from tests.fixtures.dicom_node import drafted, film, keep, open_room
 
+from radlet.inference.drafter import Drafter
 from radlet.pacs.completion import StudyDrafter
 from radlet.pacs.delivering import OutboxWorker, Outputs, PeerDeliveries
 from radlet.pacs.outputs.reports import Signing
@@ -114,6 +115,23 @@ def test_a_study_that_fails_is_tried_again_later(
     assert drafter.due() == []
     clock.skip(31)
     assert drafter.work() == 1
+
+
+def test_a_study_that_a_reader_has_drafted_meanwhile_gets_no_second_draft(
+    room: ReadingRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, write = Clock(), room.write
+    study = keep(room, film(tmp_path, 1))
+    asked = room.ask(study, "anna")
+
+    def slowly(*given: Any) -> tuple[str, Drafter]:
+        room.keep_draft(asked, "Of the reader.", room.queue.drafter, "anna")
+        return write(*given)
+
+    monkeypatch.setattr(room, "write", slowly)
+    assert complete(room, clock).work() == 0
+    assert [draft.text for draft in room.store.study(study).drafts] == ["Of the reader."]
+    assert len(Outbox(room.store, OutboxSettings()).rows()) == 1
 
 
 @pytest.mark.parametrize(("can_be_asked", "times"), [(True, 1), (False, 2)])

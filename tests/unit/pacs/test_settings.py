@@ -20,6 +20,12 @@ PEER = ['peers.pacs={kind="dicomweb", url="http://127.0.0.1:8042"}']
         (['deliveries=[{to="pacs"}]'], "not among the peers"),
         (["ae_title=A TITLE"], "ae_title"),
         (['deliveries=[{to="pacs", kinds=[]}]'], "a delivery of nothing"),
+        ([*PEER, 'peers.far={kind="dicomweb", url="http://pacs", user="u", password_file="p"}'], "in the clear"),
+        (['peers.far={kind="dimse", host="pacs", port=1, ae_title="P", tls_key="k"}'], "go together"),
+        (
+            ['peers.far={kind="dimse", host="pacs", port=1, ae_title="P", tls_key="k", tls_certificate="c"}'],
+            "needs tls_ca",
+        ),
         ([*PEER, 'deliveries=[{to="pacs", signed=["text_sr"]}]'], "needs organization"),
     ],
 )
