@@ -55,7 +55,9 @@ def test_a_service_over_tls_on_postgresql_swaps_its_model_and_ends_when_all_is_w
     recipe = tmp_path / "serve.toml"
     recipe.write_text(f'database = "{url}"\naccounts = true\nhost = "0.0.0.0"\ndata_dir = "{room}"\n')
     film = write_film(tmp_path / "film.dcm", 1, 64).read_bytes()
-    options = (*made.settings, "--recipe", str(recipe), "--name", "tiny")
+    # However busy the machine is: what ends the stream must be its length.
+    patient = ("room.queue.time_limit_s=600", "drain_s=300")
+    options = (*made.settings, *patient, "--recipe", str(recipe), "--name", "tiny")
     with serving(checkpoint, tmp_path, *options) as service:
         trusted = ssl.create_default_context(cafile=made.certificate)
         base = f"https://127.0.0.1:{service.port}"
