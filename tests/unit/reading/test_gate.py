@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 from tests.fixtures.dicom_files import write_film
 
 from radlet.core.errors import ConfigError
+from radlet.data.burned_in import _reader
 from radlet.data.film import Film
 from radlet.data.sources.synthetic import SyntheticSource
 from radlet.reading.gate import GateSettings, GateVerdict, judge_film
@@ -34,7 +36,7 @@ def told(verdict: GateVerdict) -> list[tuple[str, str]]:
     return [(reason.code, reason.action) for reason in verdict.reasons]
 
 
-def judged(pixels: Pixels, settings: GateSettings = AS_IT_IS, **header: object) -> GateVerdict:
+def judged(pixels: Pixels, settings: GateSettings = AS_IT_IS, **header: Any) -> GateVerdict:
     return judge_film(Film(np.ascontiguousarray(pixels), **header), None, settings)
 
 
@@ -136,9 +138,7 @@ def test_text_on_the_film_is_looked_for_where_asked(frontal: Pixels, monkeypatch
 
 def test_the_reader_of_text_has_to_be_installed(frontal: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("radlet.data.extra.find_spec", lambda name: None)
-    monkeypatch.setattr(
-        "radlet.data.burned_in._reader", __import__("radlet.data.burned_in", fromlist=["_reader"])._reader.__wrapped__
-    )
+    monkeypatch.setattr("radlet.data.burned_in._reader", _reader.__wrapped__)
     with pytest.raises(ConfigError, match="rapidocr"):
         judged(frontal, GateSettings(burned_in_text="warn"))
 
