@@ -10,9 +10,10 @@ from fastapi.responses import StreamingResponse
 from numpy.typing import NDArray
 from starlette.types import Receive, Scope, Send
 
-from radlet.inference.drafter import DraftRequest
+from radlet.inference.drafter import Drafter, DraftRequest
 from radlet.inference.engines.base import Sampling
 from radlet.reading.draft_queue import DraftQueue, Ticket, Told
+from radlet.reading.room import EndedError, written_by
 
 _LOOK_AFTER_S = 1.0
 """How often it is asked whether the client is still there."""
@@ -89,6 +90,22 @@ class Hearing:
                 continue
             self._ended = True
             return told
+
+    async def whole_text(self, gone: Callable[[], Awaitable[bool]]) -> tuple[str, Drafter]:
+        """Get in line for a text that is told whole; return it and who wrote it.
+
+        Args:
+            gone: Says that nobody waits for it any more; it is then given up.
+
+        Raises:
+            EndedError: The text was cancelled, took too long or failed.
+            RadletError: What getting in line raises.
+        """
+        async with self:
+            told = await self.end(gone)
+        if told is None:
+            raise EndedError("cancelled")
+        return told.text, written_by(told)
 
 
 class EventStream(StreamingResponse):
