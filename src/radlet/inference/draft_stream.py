@@ -121,20 +121,15 @@ class DraftStream:
     @torch.inference_mode()
     def admit(self, requests: Mapping[Hashable, Prepared]) -> None:
         """Read some requests' prompts; the next `step` writes their first words."""
-        given = list(requests.values())
-        films = [one.pixel_values for one in given if one.pixel_values is not None]
-        pixel_values = torch.cat(films) if films else None
-        prompts = [one.prompt for one in given]
-        blind = [one.blind for one in given if one.blind is not None] or None
-        longest = max((one.sampling for one in given), key=lambda sampling: sampling.max_new_tokens)
         if not self._steps:
-            answers = self._engine.generate(prompts, blind, pixel_values, longest)
-            self._whole += [
-                self._piece_of_whole(key, ids, one.sampling)
-                for (key, one), ids in zip(requests.items(), answers, strict=True)
-            ]
+            for together in _alike(requests):
+                answers = self._engine.generate(*_joined(together))
+                self._whole += [
+                    self._piece_of_whole(key, ids, one.sampling)
+                    for (key, one), ids in zip(together.items(), answers, strict=True)
+                ]
             return
-        reader = self._engine.reader(prompts, blind, pixel_values, longest)
+        reader = self._engine.reader(*_joined(requests))
         logits = reader.read()
         # Seeds are the request's own: what is drawn for it does not depend on its company.
         written = [answers_of([key], one.sampling, logits.device)[0] for key, one in requests.items()]
@@ -177,3 +172,22 @@ class DraftStream:
         ids = ids[: sampling.max_new_tokens]
         ended: Literal["stop", "length"] = "length" if len(ids) == sampling.max_new_tokens else "stop"
         return Piece(key, self._drafter.text_of(ids), len(ids), ended)
+
+
+def _alike(requests: Mapping[Hashable, Prepared]) -> list[dict[Hashable, Prepared]]:
+    """Return the requests by how their tokens are chosen: an engine that writes whole answers does so in one way."""
+    groups: dict[Sampling, dict[Hashable, Prepared]] = {}
+    for key, one in requests.items():
+        groups.setdefault(one.sampling.model_copy(update={"max_new_tokens": 1}), {})[key] = one
+    return list(groups.values())
+
+
+def _joined(
+    requests: Mapping[Hashable, Prepared],
+) -> tuple[list[list[int]], list[list[int]] | None, torch.Tensor | None, Sampling]:
+    """Return prompts, prompts without films, films, and the sampling of the longest."""
+    given = list(requests.values())
+    films = [one.pixel_values for one in given if one.pixel_values is not None]
+    longest = max((one.sampling for one in given), key=lambda sampling: sampling.max_new_tokens)
+    blind = [one.blind for one in given if one.blind is not None] or None
+    return [one.prompt for one in given], blind, torch.cat(films) if films else None, longest

@@ -252,44 +252,70 @@ class DraftQueue:
         return bool(self._waiting or self._calls) or any(model.tickets for model in self._models)
 
     def _serve(self) -> None:
-        while True:
-            with self._change:
-                self._change.wait_for(lambda: self._busy() or self._stopped)
-                if self._stopped:
-                    left = [*self._waiting, *(one for model in self._models for one in model.tickets.values())]
-                    self._waiting.clear()
-                    for model in self._models:
-                        model.tickets.clear()
-                    calls = list(self._calls)
-                    self._calls.clear()
-                    self._change.notify_all()
-                    break
-                self._models = [model for model in self._models[:-1] if model.tickets] + self._models[-1:]
-                models = list(self._models)
-                call = self._calls.popleft() if self._calls else None
-            if call:
-                call[0](models[-1].drafter)
+        while self._turn():
+            pass
+        with self._change:
+            left = self._empty_line()
+            calls = list(self._calls)
+            self._calls.clear()
+        for ticket in left:
+            _tell(ticket, Told("", ticket.num_tokens, "cancelled", ticket.by))
+        for _, done in calls:
+            done.set_exception(ClosedError("The service is stopping."))
+
+    def _turn(self) -> bool:
+        """Write one token of everything that is under way; tell whether there will be another turn."""
+        with self._change:
+            self._change.wait_for(lambda: self._busy() or self._stopped or self._replaced())
+            if self._stopped:
+                return False
+            self._models = [model for model in self._models[:-1] if model.tickets] + self._models[-1:]
+            models = list(self._models)
+            call = self._calls.popleft() if self._calls else None
+        if call:
+            call[0](models[-1].drafter)
+        try:
             self._give_up(models)
             self._take_in(models[-1])
             for model in models:
                 self._write(model)
-        for ticket in left:
-            ticket.listener(Told("", ticket.num_tokens, "cancelled", ticket.by))
-        for _, done in calls:
-            done.set_exception(ClosedError("The service is stopping."))
+        except Exception as error:  # noqa: BLE001 - without this thread everybody would wait for ever
+            with self._change:
+                left = self._empty_line()
+            for model in models:
+                model.stream = DraftStream(model.drafter, self._settings.max_running)
+            self._tell_failed(left, error)
+        return True
+
+    def _replaced(self) -> bool:
+        """Say whether a model is held that has nothing left to write."""
+        return any(not model.tickets for model in self._models[:-1])
+
+    def _empty_line(self) -> list[Ticket]:
+        """Return everybody in line, and forget them; the lock is held."""
+        left = [*self._waiting, *(one for model in self._models for one in model.tickets.values())]
+        self._waiting.clear()
+        for model in self._models:
+            model.tickets.clear()
+        self._change.notify_all()
+        return left
 
     def _give_up(self, models: list[_Under]) -> None:
         """Drop those that were cancelled or are out of time."""
         moment = time.monotonic()
         over: list[Ticket] = []
+        dropped: list[tuple[_Under, list[Hashable]]] = []
         with self._change:
             over += [ticket for ticket in self._waiting if ticket.cancelled or ticket.deadline < moment]
             self._waiting = deque(ticket for ticket in self._waiting if ticket not in over)
             for model in models:
                 keys = [key for key, one in model.tickets.items() if one.cancelled or one.deadline < moment]
                 over += [model.tickets.pop(key) for key in keys]
-                model.stream.drop(keys)
+                dropped.append((model, keys))
             self._change.notify_all()
+        # Not under the lock: it moves the memory of the others, and whoever gives up waits for the lock.
+        for model, keys in dropped:
+            self._drop(model, keys)
         for ticket in over:
             self._end(ticket, Told("", ticket.num_tokens, "cancelled" if ticket.cancelled else "timeout", ticket.by))
 
@@ -321,8 +347,7 @@ class DraftQueue:
         try:
             pieces = model.stream.step()
         except Exception as error:  # noqa: BLE001 - the service goes on with a new stream; those under way are told
-            self._fail(model, list(model.tickets), error)
-            model.stream = DraftStream(model.drafter, self._settings.max_running)
+            self._renew(model, error)
             return
         for piece in pieces:
             ticket = model.tickets[piece.key]
@@ -337,22 +362,49 @@ class DraftQueue:
                 self._seconds_each += 0.2 * (time.monotonic() - ticket.began - self._seconds_each)
                 self._end(ticket, told)
             elif piece.text:
-                ticket.listener(told)
+                _tell(ticket, told)
 
     def _fail(self, model: _Under, keys: list[Hashable], error: Exception) -> None:
-        # Its kind alone: what it says may quote a report.
-        _LOG.error("%d drafts failed: %s", len(keys), type(error).__name__)
         with self._change:
             failed = [model.tickets.pop(key) for key in keys]
             self._change.notify_all()
-        model.stream.drop(keys)
-        for ticket in failed:
-            self._end(ticket, Told("", ticket.num_tokens, "error", model.drafter))
+        self._drop(model, keys)
+        self._tell_failed(failed, error)
+
+    def _drop(self, model: _Under, keys: list[Hashable]) -> None:
+        if not keys:
+            return
+        try:
+            model.stream.drop(keys)
+        except Exception as error:  # noqa: BLE001 - what is left of the stream cannot be trusted
+            self._renew(model, error)
+
+    def _renew(self, model: _Under, error: Exception) -> None:
+        """Go on with a new stream; those under way are told that they failed."""
+        with self._change:
+            failed = list(model.tickets.values())
+            model.tickets.clear()
+            self._change.notify_all()
+        model.stream = DraftStream(model.drafter, self._settings.max_running)
+        self._tell_failed(failed, error)
+
+    def _tell_failed(self, tickets: list[Ticket], error: Exception) -> None:
+        # Its kind alone: what it says may quote a report.
+        _LOG.error("%d drafts failed: %s", len(tickets), type(error).__name__)
+        for ticket in tickets:
+            self._end(ticket, Told("", ticket.num_tokens, "error", ticket.by))
 
     def _end(self, ticket: Ticket, told: Told) -> None:
         with self._change:
             self._num_done += 1
+        _tell(ticket, told)
+
+
+def _tell(ticket: Ticket, told: Told) -> None:
+    try:
         ticket.listener(told)
+    except Exception as error:  # noqa: BLE001 - nobody hears it any more; the others still wait
+        _LOG.error("A listener failed: %s", type(error).__name__)
 
 
 def _guided(sampling: Sampling, drafter: Drafter) -> Sampling:

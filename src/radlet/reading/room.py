@@ -3,15 +3,13 @@
 import hashlib
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from radlet import __version__
@@ -37,10 +35,6 @@ from radlet.reading.store.tables import DraftRow, ImageRow, SignatureRow, StudyR
 if TYPE_CHECKING:
     from radlet.retrieval.familiarity import Familiarity
     from radlet.retrieval.lookup import StudyFinder
-
-
-_LOOK_AFTER_S = 1.0
-"""How often it is asked whether somebody still waits for a text."""
 
 
 class RoomSettings(Config):
@@ -184,8 +178,9 @@ class ReadingRoom:
         self.store, self.settings, self.finder = store, settings, finder
         self.deliveries: Deliveries | None = None
         """What other systems are sent of drafts and signed reports; whoever sends it says so here."""
-        self._model = model
-        self._by_drafter = WeakKeyDictionary({model.drafter: model})
+        self._identity = model.identity
+        # Not the models: a value that holds its own key would keep it for good.
+        self._by_drafter = WeakKeyDictionary({model.drafter: model.identity})
         self.queue = DraftQueue(model.drafter, settings.queue)
         self._labeller = RuleLabeller()
         self._finding = threading.Lock()
@@ -196,15 +191,15 @@ class ReadingRoom:
     @property
     def identity(self) -> ModelIdentity:
         """Who writes now."""
-        return self._model.identity
+        return self._identity
 
     def identity_of(self, drafter: Drafter) -> ModelIdentity:
         """Who a drafter is."""
-        return self._by_drafter[drafter].identity
+        return self._by_drafter[drafter]
 
     def swap(self, model: ServedModel) -> None:
         """Let another model write from now on; what is under way is finished by the one that began it."""
-        self._model = self._by_drafter[model.drafter] = model
+        self._identity = self._by_drafter[model.drafter] = model.identity
         self.queue.swap(model.drafter)
 
     def read(self, content: bytes) -> ReadFilm:
@@ -244,18 +239,18 @@ class ReadingRoom:
 
     def keep_draft(self, asked: Asked, text: str, drafter: Drafter, actor: str) -> DraftRow:
         """Keep what a drafter wrote, and with it what is to be sent of it."""
-        model = self._by_drafter[drafter]
+        identity = self._by_drafter[drafter]
         row = DraftRow(
             study_id=asked.study.id,
             image_id=asked.image.id,
             text=text,
-            model=model.identity.name,
-            checkpoint_digest=model.identity.checkpoint_digest,
-            image_path_digest=model.identity.image_path_digest,
-            engine=model.identity.engine,
+            model=identity.name,
+            checkpoint_digest=identity.checkpoint_digest,
+            image_path_digest=identity.image_path_digest,
+            engine=identity.engine,
             prompt=drafter.card.prompt.render(len(asked.request.image_paths), asked.request.indication),
             sampling=drafter.own_sampling.model_dump(mode="json"),
-            radlet_version=model.identity.radlet_version,
+            radlet_version=identity.radlet_version,
             gate=asked.verdict.model_dump(mode="json"),
             findings=self.findings(text, asked.request.image_paths[0]),
             sentences=[list(span) for span in sentences_of(text)],
@@ -295,20 +290,12 @@ class ReadingRoom:
         text, drafter = self.write(asked.request, None)
         return self.keep_draft(asked, text, drafter, actor)
 
-    def write(
-        self,
-        request: DraftRequest,
-        sampling: Sampling | None,
-        films: tuple[NDArray[np.uint8], ...] | None = None,
-        gone: Callable[[], bool] = lambda: False,
-    ) -> tuple[str, Drafter]:
+    def write(self, request: DraftRequest, sampling: Sampling | None) -> tuple[str, Drafter]:
         """Let the model write; return the whole text and who wrote it.
 
         Args:
             request: What it is written from.
             sampling: How; None is the checkpoint's own way.
-            films: Those of the request, where they have been read already.
-            gone: Says, asked now and then, that nobody waits for the text any more: it is given up.
 
         Raises:
             ClosedError: The service is stopping.
@@ -325,12 +312,7 @@ class ReadingRoom:
             if told.ended:
                 last.set_result(told)
 
-        ticket = self.queue.submit(request, sampling, hear, films, whole=True)
-        while not last.done():
-            wait([last], timeout=_LOOK_AFTER_S)
-            if not last.done() and gone():
-                self.queue.cancel(ticket)
-                break
+        self.queue.submit(request, sampling, hear, whole=True)
         drafter = written_by(last.result())
         return "".join(parts), drafter
 
@@ -347,11 +329,17 @@ class ReadingRoom:
         if not 0 <= number < len(spans):
             raise NotThereError("The draft has no such sentence.")
         request = DraftRequest((self.store.path_of(self._image_of(study, draft)),), study.indication)
-        return self.look_behind(request, draft.text, spans[number])
+        return self.queue.run(lambda drafter: look_behind(drafter, request, draft.text, spans[number]))
 
-    def look_behind(self, request: DraftRequest, text: str, span: Span) -> Evidence:
-        """Return where the model looks for a span of a text."""
-        return self.queue.run(lambda drafter: look_behind(drafter, request, text, span))
+    def looked(self, request: DraftRequest, text: str, by: Drafter) -> list[tuple[Span, Evidence]]:
+        """Return where a model looked for each sentence of its text; nothing once another one writes."""
+
+        def look(drafter: Drafter, span: Span) -> Evidence | None:
+            return look_behind(drafter, request, text, span) if drafter is by else None
+
+        # Sentence by sentence: drafts under way go on in between.
+        found = [(span, self.queue.run(partial(look, span=span))) for span in sentences_of(text)]
+        return [(span, shown) for span, shown in found if shown]
 
     def similar(self, query: Path | str, k: int | None = None) -> list[dict[str, Any]]:
         """Return the studies most similar to a film, or to words, of the collection that is searched.

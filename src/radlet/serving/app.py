@@ -63,6 +63,8 @@ def create_app(room: ReadingRoom, config: ServeConfig) -> FastAPI:
     app.state.looks, app.state.presence = Looks(room.store), Presence()
     app.state.door = Door(room.store, sessions) if sessions else None
     app.state.issuer = Issuer(config.oidc) if config.oidc else None
+    # Threads of their own: what waits for the model, or for another machine, keeps nobody else from an answer.
+    app.state.looking_behind, app.state.asking_issuer = anyio.CapacityLimiter(4), anyio.CapacityLimiter(4)
     traffic = config.traffic
 
     # From the inside out: the last is the first to see a request.

@@ -6,15 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import numpy as np
-from anyio import from_thread
-from fastapi import Request
 from fastapi.responses import StreamingResponse
 from numpy.typing import NDArray
 from starlette.types import Receive, Scope, Send
 
-from radlet.inference.drafter import DraftRequest
+from radlet.inference.drafter import Drafter, DraftRequest
 from radlet.inference.engines.base import Sampling
 from radlet.reading.draft_queue import DraftQueue, Ticket, Told
+from radlet.reading.room import EndedError, written_by
 
 _LOOK_AFTER_S = 1.0
 """How often it is asked whether the client is still there."""
@@ -92,6 +91,22 @@ class Hearing:
             self._ended = True
             return told
 
+    async def whole_text(self, gone: Callable[[], Awaitable[bool]]) -> tuple[str, Drafter]:
+        """Get in line for a text that is told whole; return it and who wrote it.
+
+        Args:
+            gone: Says that nobody waits for it any more; it is then given up.
+
+        Raises:
+            EndedError: The text was cancelled, took too long or failed.
+            RadletError: What getting in line raises.
+        """
+        async with self:
+            told = await self.end(gone)
+        if told is None:
+            raise EndedError("cancelled")
+        return told.text, written_by(told)
+
 
 class EventStream(StreamingResponse):
     """Server-sent events.
@@ -111,11 +126,6 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._end()
-
-
-def has_left(request: Request) -> Callable[[], bool]:
-    """Return what tells a route that runs in a thread whether its client has left."""
-    return lambda: from_thread.run(request.is_disconnected)
 
 
 def server_sent(event: Mapping[str, Any]) -> str:

@@ -1,4 +1,6 @@
 import json
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from PIL import Image
 from tests.fixtures.reading_room import Server, room_config, served
 
 from radlet.data.images import read_film
+from radlet.inference.draft_stream import DraftStream
 from radlet.reading.gate import GateSettings
 from radlet.reading.room import RoomSettings
 from radlet.reading.store import audit
@@ -178,3 +181,37 @@ def test_what_is_not_there_is_said(http: httpx2.Client, method: str, path: str, 
     answer = http.request(method, path, json=body if method in ("PUT", "POST") else None)
     assert answer.status_code == status
     assert answer.json()["error"]["message"]
+
+
+def test_many_who_wait_for_the_model_keep_nobody_else_waiting(
+    server: Server, http: httpx2.Client, tiny_films: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study_id = add(http, tiny_films[6])[0]["study_id"]
+    opened, step = threading.Event(), DraftStream.step
+
+    def held(stream: DraftStream) -> object:
+        assert opened.wait(30)
+        return step(stream)
+
+    monkeypatch.setattr(DraftStream, "step", held)
+    codes: list[int] = []
+
+    def ask() -> None:
+        with httpx2.Client(base_url=server.url, timeout=60) as own:
+            codes.append(own.post(f"/api/studies/{study_id}/question", json={"question": "Effusion?"}).status_code)
+
+    asking = [threading.Thread(target=ask) for _ in range(45)]
+    for one in asking:
+        one.start()
+    try:
+        deadline = time.monotonic() + 20
+        while (state := server.room.queue.state).waiting + state.running < 45:
+            assert time.monotonic() < deadline, state
+            time.sleep(0.01)
+        assert http.get("/healthz", timeout=10).status_code == 200
+        assert http.get(f"/api/studies/{study_id}", timeout=10).status_code == 200
+    finally:
+        opened.set()
+        for one in asking:
+            one.join()
+    assert codes == [200] * 45

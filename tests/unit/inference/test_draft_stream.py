@@ -124,6 +124,20 @@ def test_an_engine_that_writes_whole_answers_is_told_whole(
     assert texts == {0: expected}
 
 
+def test_an_engine_that_writes_whole_answers_writes_each_in_its_own_way(
+    drafter: Drafter, tiny_films: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, own = DraftRequest((tiny_films[0],)), drafter.own_sampling.model_copy(update={"max_new_tokens": 12})
+    ways = [own, own.model_copy(update={"temperature": 2.0, "max_new_tokens": 30}), own]
+    ways.append(own.model_copy(update={"temperature": 2.0, "seed": 3}))
+    alone = [drafter.draft([request], sampling)[0] for sampling in ways]
+    monkeypatch.setattr(type(drafter.engine), "features", frozenset({"sampling", "guidance"}))
+    stream, texts = DraftStream(drafter, max_rows=4), {}
+    stream.admit({number: prepare(drafter, Wanted(request, sampling)) for number, sampling in enumerate(ways)})
+    take(stream, texts)
+    assert texts == dict(enumerate(alone))
+
+
 def test_a_text_that_is_told_whole_comes_with_its_last_token(drafter: Drafter, tiny_films: list[Path]) -> None:
     request = DraftRequest((tiny_films[0],))
     films = (read_film(tiny_films[0]).pixels,)

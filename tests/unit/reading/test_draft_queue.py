@@ -190,3 +190,61 @@ def test_closing_finishes_what_is_in_line_or_says_that_it_did_not(
     assert closed == [wait_s > 0]
     assert ("cancelled" in ends) == (wait_s == 0)
     assert not queue.alive
+
+
+def test_a_failure_while_a_draft_is_given_up_ends_those_under_way_alone(
+    queue: DraftQueue, tiny_films: list[Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(stream: DraftStream, keys: object) -> None:
+        raise RuntimeError("secret report")
+
+    monkeypatch.setattr(DraftStream, "drop", fail)
+    gate, listeners = Gate(monkeypatch), [Listener() for _ in range(3)]
+    # The thread is kept busy until all are in line, so that the first two are under way together.
+    meet = threading.Barrier(2, timeout=20)
+    busy = threading.Thread(target=queue.run, args=(lambda _: (meet.wait(), meet.wait()),))
+    busy.start()
+    meet.wait()
+    tickets = [queue.submit(DraftRequest((tiny_films[0],)), SHORT, listener) for listener in listeners]
+    meet.wait()
+    busy.join()
+    while queue.state.running < 2:
+        time.sleep(0.001)
+    queue.cancel(tickets[0])
+    gate.open.set()
+    assert listeners[0].wait().ended == "cancelled"
+    assert listeners[1].wait().ended == "error"
+    assert listeners[2].wait().ended in ("stop", "length")
+    assert queue.alive
+    assert "RuntimeError" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_listener_that_fails_keeps_nobody_else_waiting(
+    queue: DraftQueue, tiny_films: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    def gone(told: Told) -> None:
+        raise RuntimeError("secret: the loop is closed")
+
+    other = Listener()
+    queue.submit(DraftRequest((tiny_films[0],)), SHORT, gone)
+    queue.submit(DraftRequest((tiny_films[0],)), SHORT, other)
+    assert other.wait().ended in ("stop", "length")
+    assert queue.alive
+    assert "secret" not in caplog.text
+
+
+def test_whatever_else_fails_everybody_in_line_is_told_and_the_service_goes_on(
+    queue: DraftQueue, tiny_films: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Listener(), Listener()
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(DraftQueue, "_take_in", fail)
+        queue.submit(DraftRequest((tiny_films[0],)), SHORT, first)
+        assert first.wait().ended == "error"
+    queue.submit(DraftRequest((tiny_films[0],)), SHORT, second)
+    assert second.wait().ended in ("stop", "length")

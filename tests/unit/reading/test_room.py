@@ -1,5 +1,8 @@
+import gc
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from weakref import ref
 
 import pytest
 from tests.fixtures.dicom_files import write_film
@@ -8,6 +11,7 @@ from tests.fixtures.reading_room import OPEN_GATE, make_served
 from radlet.core.errors import DataError
 from radlet.inference.drafter import DraftRequest
 from radlet.models.report_model import save_report_model
+from radlet.reading.evidence import sentences_of
 from radlet.reading.gate import GateSettings
 from radlet.reading.room import NoFilmError, ReadingRoom, RoomSettings, ServedModel
 from radlet.reading.store.store import NotThereError, StateError, Store
@@ -83,6 +87,25 @@ def test_evidence_of_another_models_draft_is_refused(room: ReadingRoom, tiny_fil
     with pytest.raises(StateError, match="Another model"):
         room.evidence(study, draft, 0)
     assert room.draft(study_id, "anna").model == "other"
+
+
+def test_where_a_model_looked_is_not_asked_of_another(room: ReadingRoom, tiny_films: list[Path]) -> None:
+    request = DraftRequest((tiny_films[0],))
+    text, drafter = room.write(request, None)
+    assert [span for span, _ in room.looked(request, text, drafter)] == sentences_of(text)
+    room.swap(make_served(name="other"))
+    assert room.looked(request, text, drafter) == []
+
+
+def test_a_model_that_was_swapped_is_let_go_of(room: ReadingRoom, tiny_films: list[Path]) -> None:
+    room.write(DraftRequest((tiny_films[0],)), None)
+    before = ref(room.queue.drafter)
+    room.swap(make_served(name="other"))
+    deadline = time.monotonic() + 10
+    while before() and time.monotonic() < deadline:
+        gc.collect()
+        time.sleep(0.01)
+    assert before() is None
 
 
 def test_bytes_that_are_no_film_are_refused(room: ReadingRoom) -> None:

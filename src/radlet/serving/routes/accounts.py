@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from anyio import to_thread
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
@@ -77,12 +78,12 @@ def session(caller: Calling) -> forms.Session:
 
 
 @router.get("/oidc/login", response_class=Response, status_code=303, include_in_schema=False)
-def go_to_issuer(request: Request) -> Response:
+async def go_to_issuer(request: Request) -> Response:
     """Lead to the institution's issuer of accounts (OpenID Connect, authorization code with PKCE)."""
     issuer = _issuer(request)
     if issuer is None:
         return problem(404, "No issuer is set up.")
-    url, state = issuer.begin()
+    url, state = await to_thread.run_sync(issuer.begin, limiter=request.app.state.asking_issuer)
     answer = RedirectResponse(url, 303)
     # Lax: the issuer's page leads back here.
     answer.set_cookie(_STATE_COOKIE, state, _STATE_S, path="/oidc", secure=_tls(request), httponly=True, samesite="lax")
@@ -90,8 +91,12 @@ def go_to_issuer(request: Request) -> Response:
 
 
 @router.get("/oidc/callback", response_class=HTMLResponse, include_in_schema=False)
-def come_from_issuer(request: Request, state: str = "", code: str = "") -> Response:
+async def come_from_issuer(request: Request, state: str = "", code: str = "") -> Response:
     """Open a session for whom the issuer vouches for."""
+    return await to_thread.run_sync(_vouched, request, state, code, limiter=request.app.state.asking_issuer)
+
+
+def _vouched(request: Request, state: str, code: str) -> Response:
     issuer, door = _issuer(request), _door(request)
     if issuer is None or door is None:
         return problem(404, "No issuer is set up.")

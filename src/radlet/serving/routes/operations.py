@@ -11,8 +11,8 @@ router = APIRouter(tags=["Operations"])
 
 
 @router.get("/healthz")
-def health() -> dict[str, str]:
-    """Say that the process answers."""
+async def health() -> dict[str, str]:
+    """Say that the process answers, also while every thread that waits for something is taken."""
     return {"status": "ok"}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, File, Form, HTTPException, Query, Request, Response, UploadFile
 from fastapi import Path as Path_
 from fastapi.responses import StreamingResponse
@@ -30,7 +31,7 @@ from radlet.serving.access import Calling
 from radlet.serving.looks import Looking
 from radlet.serving.presence import Attending
 from radlet.serving.routes.openai import Room, note_asked
-from radlet.serving.telling import EventStream, Hearing, has_left, server_sent
+from radlet.serving.telling import EventStream, Hearing, server_sent
 
 router = APIRouter(prefix="/api", tags=["Reading room"])
 
@@ -131,15 +132,20 @@ async def draft(study_id: str, room: Room, caller: Calling) -> StreamingResponse
 
 
 @router.post("/studies/{study_id}/question")
-def question(
+async def question(
     study_id: str, asked: forms.Question, room: Room, caller: Calling, looks: Looking, request: Request
 ) -> forms.Answer:
     """Ask the model something about the film that drafts are written from."""
-    found = room.ask(study_id, caller.name)
-    looks.note(caller, study_id)
-    identity = room.identity
-    room.store.note(caller.name, "model.ask", study_id, model=identity.name, checkpoint=identity.checkpoint_digest)
-    text, _ = room.write(replace(found.request, question=asked.question), None, gone=has_left(request))
+
+    def begin() -> DraftRequest:
+        found = room.ask(study_id, caller.name)
+        looks.note(caller, study_id)
+        identity = room.identity
+        room.store.note(caller.name, "model.ask", study_id, model=identity.name, checkpoint=identity.checkpoint_digest)
+        return replace(found.request, question=asked.question)
+
+    hearing = Hearing(room.queue, await to_thread(begin), None, whole=True)
+    text, _ = await hearing.whole_text(request.is_disconnected)
     return forms.Answer(question=asked.question, answer=text, notice=room.identity.notice)
 
 
@@ -159,24 +165,29 @@ def retrieve(asked: forms.Search, room: Room) -> list[forms.Similar]:
 
 
 @router.get("/studies/{study_id}/drafts/{draft_id}/sentences/{number}")
-def evidence(
+async def evidence(
     study_id: str,
     draft_id: str,
     number: Annotated[int, Path_(ge=0, le=1000)],
     room: Room,
     caller: Calling,
     looks: Looking,
+    request: Request,
 ) -> forms.EvidenceTold:
     """Return where the model looked while it wrote a sentence, and how faithful that map is."""
-    row = room.store.study(study_id)
-    found = next((draft for draft in row.drafts if draft.id == draft_id), None)
-    if found is None:
-        raise NotThereError("The study has no such draft.")
-    looks.note(caller, study_id)
-    shown = room.evidence(row, found, number)
-    image = next(image for image in row.images if image.id == found.image_id)
-    start, end = found.sentences[number]
-    return forms.EvidenceTold.of(shown, (start, end), _part(room, (image.height_px, image.width_px)))
+
+    def look() -> forms.EvidenceTold:
+        row = room.store.study(study_id)
+        found = next((draft for draft in row.drafts if draft.id == draft_id), None)
+        if found is None:
+            raise NotThereError("The study has no such draft.")
+        looks.note(caller, study_id)
+        shown = room.evidence(row, found, number)
+        image = next(image for image in row.images if image.id == found.image_id)
+        start, end = found.sentences[number]
+        return forms.EvidenceTold.of(shown, (start, end), _part(room, (image.height_px, image.width_px)))
+
+    return await run_sync(look, limiter=request.app.state.looking_behind)
 
 
 @router.put("/studies/{study_id}/report")
@@ -226,49 +237,55 @@ def film(image_id: str, room: Room, caller: Calling, looks: Looking) -> Response
 
 
 @router.post("/drafts")
-def draft_film(
+async def draft_film(
     room: Room,
     caller: Calling,
-    request: Request,
     film: UploadFile,
+    request: Request,
     indication: Annotated[str | None, Form(max_length=2_000)] = None,
 ) -> forms.WholeDraft:
     """Draft a report about one film that is not kept, with all it rests on.
 
     A film that the gate refuses gets its verdict and no draft.
     """
-    read = room.read(film.file.read())
     with TemporaryDirectory(prefix="radlet-") as folder:
         path = Path(folder) / "film"
-        path.write_bytes(read.content)
-        note_asked(room, caller.name, "model.draft", (path,))
-        near = _similar(room, path, room.settings.num_similar)
+
+        def begin() -> tuple[ReadFilm, list[forms.Similar]]:
+            read = room.read(film.file.read())
+            path.write_bytes(read.content)
+            note_asked(room, caller.name, "model.draft", (path,))
+            return read, _similar(room, path, room.settings.num_similar)
+
+        read, near = await to_thread(begin)
         if not read.verdict.passed:
             return forms.WholeDraft(gate=read.verdict, draft=None, evidence=[], similar=near)
         asked = DraftRequest((path,), read.header.indication or indication)
         began = time.monotonic()
-        text, drafter = room.write(asked, None, (read.film.pixels,), has_left(request))
+        hearing = Hearing(room.queue, asked, None, (read.film.pixels,), whole=True)
+        text, drafter = await hearing.whole_text(request.is_disconnected)
         seconds = time.monotonic() - began
-        spans = sentences_of(text)
-        part = _part(room, read.film.pixels.shape)
-        return forms.WholeDraft(
-            gate=read.verdict,
-            draft=forms.Draft(
+
+        def look() -> forms.WholeDraft:
+            draft = forms.Draft(
                 id=None,
                 image_id=None,
                 text=text,
                 findings=[forms.Finding(**finding) for finding in room.findings(text, path)],
-                sentences=spans,
+                sentences=sentences_of(text),
                 gate=read.verdict,
                 model=forms.Model.of(room.identity_of(drafter)),
                 prompt=drafter.card.prompt.render(1, asked.indication),
                 sampling=drafter.own_sampling.model_dump(mode="json"),
                 seconds=seconds,
                 created_at=None,
-            ),
-            evidence=[forms.EvidenceTold.of(room.look_behind(asked, text, span), span, part) for span in spans],
-            similar=near,
-        )
+            )
+            part = _part(room, read.film.pixels.shape)
+            looked = room.looked(asked, text, drafter)
+            told = [forms.EvidenceTold.of(one, span, part) for span, one in looked]
+            return forms.WholeDraft(gate=read.verdict, draft=draft, evidence=told, similar=near)
+
+        return await run_sync(look, limiter=request.app.state.looking_behind)
 
 
 def _read(room: ReadingRoom, content: bytes, number: int, count: int) -> ReadFilm:
