@@ -1,12 +1,15 @@
+import errno
 import logging
+import os
 import socket
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from pydicom import dcmread
 from tests.fixtures.dicom_files import PLANTED, truncate
 from tests.fixtures.dicom_node import film, open_room, send, until
 
@@ -14,6 +17,7 @@ from radlet.pacs.node import DicomNode
 from radlet.pacs.settings import NodeSettings
 from radlet.pacs.storing import FilmReceiver
 from radlet.reading.room import ReadingRoom
+from radlet.reading.store import database
 from radlet.reading.store.store import Store
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.allow_hosts(["127.0.0.1"])]
@@ -58,18 +62,24 @@ def test_a_film_is_kept_once_and_damaged_ones_are_refused_without_a_name(
     assert not [word for word in PLANTED if word in told]
 
 
-def test_what_cannot_be_kept_now_is_asked_for_again(
-    room: ReadingRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    errors: list[Exception] = [OSError(28, "No space left on device"), OperationalError("", {}, Exception("locked"))]
+def test_what_cannot_be_kept_now_is_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = film(tmp_path, 1)
+    uid = dcmread(path).SOPInstanceUID
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.2)
 
-    def fail(*_: object) -> None:
-        raise errors.pop()
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    with running(room) as node, monkeypatch.context() as broken:
-        broken.setattr(Store, "add_film", fail)
-        assert statuses(node.port, film(tmp_path, 1), film(tmp_path, 1)) == [0xA700, 0xA700]
-    assert errors == []
+    with Store(tmp_path / "store") as store, closing(sqlite3.connect(tmp_path / "store" / "store.sqlite")) as other:
+        receiver = FilmReceiver(store, "RADLET")
+        with monkeypatch.context() as full:
+            full.setattr(os, "fsync", fail)
+            assert receiver.answer(path.read_bytes, uid, "dicom").Status == 0xA700
+        other.execute("BEGIN IMMEDIATE")
+        assert receiver.answer(path.read_bytes, uid, "dicom").Status == 0xA700
+        other.rollback()
+        assert receiver.answer(path.read_bytes, uid, "dicom").Status == 0
+        assert [len(study.images) for study in store.worklist()[0]] == [1]
 
 
 def test_an_object_other_than_the_named_one_is_refused(room: ReadingRoom, tmp_path: Path) -> None:
