@@ -42,7 +42,7 @@ class NewFilm:
         sop_instance_uid: Of the DICOM object, if it is one.
         series_uid: Likewise.
         view: PA, AP or LATERAL, where known.
-        spacing_mm: Between rows and between columns.
+        spacing_mm: Between rows and between columns of these pixels.
     """
 
     content: bytes
