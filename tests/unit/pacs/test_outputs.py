@@ -13,12 +13,14 @@ from radlet.core.errors import ConfigError, DataError
 from radlet.pacs.delivering import PeerDeliveries
 from radlet.pacs.exports.hl7 import escaped
 from radlet.pacs.node import looking
-from radlet.pacs.outputs.facts import ReportFacts, gather, gather_signed
+from radlet.pacs.outputs.facts import Part, ReportFacts, gather, gather_signed, regions_of
 from radlet.pacs.outputs.identifiers import uid_of
 from radlet.pacs.outputs.making import MAKERS, make_file
 from radlet.pacs.outputs.reports import NOTICE, Signing
 from radlet.pacs.reporting import report_file
 from radlet.pacs.settings import Delivery
+from radlet.reading.draft_queue import ClosedError
+from radlet.reading.evidence import Evidence
 from radlet.reading.room import ReadingRoom
 from radlet.reading.store.store import StateError
 
@@ -85,6 +87,14 @@ def test_regions_lie_in_the_source_image(facts: ReportFacts) -> None:
     assert len(graphics) == sum(len(region.outlines) for region in facts.regions)
     size = (facts.source_header().Columns, facts.source_header().Rows)
     assert all((points >= 0).all() and (points <= size).all() for points in graphics)
+
+
+def test_regions_are_not_left_out_because_the_model_is_being_stopped(facts: ReportFacts) -> None:
+    def closed(*_: object) -> tuple[Evidence, Part]:
+        raise ClosedError("The service is stopping.")
+
+    with pytest.raises(ClosedError):
+        regions_of(facts.study, facts.draft, closed)
 
 
 def test_the_capture_shows_the_film_with_words_below(facts: ReportFacts) -> None:

@@ -5,11 +5,14 @@ from pathlib import Path
 import pytest
 from tests.fixtures.scripted_peer import ScriptedPeer
 
+from radlet.core.errors import RadletError
 from radlet.pacs.delivering import OutboxWorker, Outputs
+from radlet.reading.draft_queue import ClosedError
 from radlet.reading.outbox import Outbox, OutboxSettings
 from radlet.reading.store.films import NewFilm, NewStudy
 from radlet.reading.store.store import StateError, Store
 from radlet.reading.store.tables import OutboxRow
+from radlet.reading.store.troubles import BusyError, FullError
 
 
 class Clock:
@@ -119,6 +122,21 @@ def test_a_peer_that_fails_at_everything_for_hours_gets_all_afterwards_in_order(
         worker.work()
         clock.pass_s(60)
     assert peer.received == contents
+
+
+@pytest.mark.parametrize("trouble", [BusyError(), FullError(), ClosedError("The service is stopping.")])
+def test_what_ails_this_node_is_no_failure_of_the_delivery(store: Store, clock: Clock, trouble: RadletError) -> None:
+    put(store, clock, 1)
+    outputs, box = Outputs(store), outbox(store, clock)
+
+    def fail(_: OutboxRow) -> bytes:
+        raise trouble
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(outputs, "of", fail)
+        with pytest.raises(type(trouble)):
+            OutboxWorker(box, {"pacs": ScriptedPeer()}, outputs).work()
+    assert [(row.last_error, row.next_at <= clock()) for row in box.rows("waiting")] == [(None, True)]
 
 
 def test_another_destination_does_not_wait_for_one_that_is_away(store: Store, clock: Clock) -> None:
