@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import date
 
 from pydicom.dataset import Dataset
 
@@ -17,7 +18,7 @@ from radlet.data.source_grid import facing
 _AGE = re.compile(r"0*(\d{1,3})([DWMY])")
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 """Units of Age String (PS3.5 6.2)."""
-_DATE = re.compile(r"\d{8}")
+_DATE = re.compile(r"\d{8}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,13 @@ def _words(header: Dataset, keyword: str, longest: int) -> str | None:
 
 def _date(header: Dataset, keyword: str) -> str | None:
     found = _words(header, keyword, 8)
-    return found if found and _DATE.fullmatch(found) else None
+    if not found or not _DATE.fullmatch(found):
+        return None
+    try:
+        date(int(found[:4]), int(found[4:6]), int(found[6:]))
+    except ValueError:
+        return None
+    return found
 
 
 def _age(age: str, birth_date: str | None, study_date: str | None) -> float | None:

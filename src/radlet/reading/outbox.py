@@ -161,6 +161,17 @@ class Outbox:
         with self.store.reading() as session:
             return list(session.scalars(wanted.where(OutboxRow.state == state) if state else wanted))
 
+    def stranded(self, destinations: Sequence[str]) -> dict[str, int]:
+        """Return how many deliveries wait for other destinations than these, by destination."""
+        wanted = (
+            select(OutboxRow.destination, func.count())
+            .where(OutboxRow.state == "waiting", OutboxRow.destination.not_in(destinations))
+            .group_by(OutboxRow.destination)
+            .order_by(OutboxRow.destination)
+        )
+        with self.store.reading() as session:
+            return {name: count for name, count in session.execute(wanted)}  # noqa: C416 - as in Store.counts
+
     def retry(self, row_id: str | None, actor: str) -> int:
         """Let dead letters be sent again, now; their age counts from now on.
 

@@ -46,6 +46,7 @@ def test_age_comes_from_its_element_else_from_the_dates(tmp_path: Path, age: str
 def test_malformed_values_are_absent(tmp_path: Path) -> None:
     found = header_of(tmp_path, PatientAge="", PatientBirthDate="", StudyDate="", PatientID="  ")
     assert (found.age_years, found.birth_date, found.study_date, found.patient_id) == (None, None, None, None)
+    assert header_of(tmp_path, StudyDate="20230231").study_date is None
     assert header_of(tmp_path, ImagerPixelSpacing=["0.14", "0"]).spacing_mm is None
     assert header_of(tmp_path, ImagerPixelSpacing=["0.14", "0.14"]).spacing_mm == (0.14, 0.14)
 

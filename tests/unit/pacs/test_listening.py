@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from tests.fixtures.dicom_files import PLANTED, truncate
-from tests.fixtures.dicom_node import film, open_room, send, until
+from tests.fixtures.dicom_node import drafted, film, open_room, send, until
 
+from radlet.pacs.delivering import PeerDeliveries
 from radlet.pacs.node import DicomNode
-from radlet.pacs.settings import NodeSettings
+from radlet.pacs.settings import Delivery, NodeSettings
 from radlet.pacs.storing import FilmReceiver
 from radlet.reading.room import ReadingRoom
 from radlet.reading.store import database
@@ -119,6 +120,16 @@ def test_a_pdu_that_claims_to_be_endless_is_hung_up_on(room: ReadingRoom, tmp_pa
             connection.sendall(b"\x01\x00\xff\xff\xff\xff" + b"\0" * 100)
             assert connection.recv(64)[:1] in (b"", b"\x07")
         assert statuses(node.port, film(tmp_path, 1)) == [0]
+
+
+def test_what_waits_for_a_peer_that_is_gone_is_told_at_the_start(
+    room: ReadingRoom, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    room.deliveries = PeerDeliveries([Delivery(to="old", kinds=("text_sr", "pdf"))])
+    drafted(room, film(tmp_path, 1), "Clear.")
+    with running(room):
+        pass
+    assert "2 deliveries wait for 'old'" in caplog.text
 
 
 def test_a_quiet_study_is_drafted_by_the_running_node(room: ReadingRoom, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import highdicom as hd
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
+from pydicom.valuerep import DA, TM
 
 from radlet.core.errors import DataError
 from radlet.pacs.outputs.facts import ReportFacts
@@ -43,8 +44,7 @@ class Frame:
     def series(self, number: int) -> dict[str, Any]:
         """Return the arguments that every object of highdicom takes of series, instance and equipment."""
         report = self.facts.report
-        # To the second: fractions would only differ in how each reader rounds them.
-        moment = report.moment.replace(microsecond=0)
+        moment = report.local_moment
         return {
             "series_instance_uid": uid_of(report.id, self.kind, "series"),
             "sop_instance_uid": uid_of(report.id, self.kind, "instance"),
@@ -86,11 +86,11 @@ class Frame:
 
     def finish(self, made: Dataset) -> Dataset:
         """Set what depends on the moment of making to that of the report: the same report is the same object."""
-        moment = self.facts.report.moment
+        moment = self.facts.report.local_moment
         made.InstanceCreationDate = moment.strftime("%Y%m%d")
         made.InstanceCreationTime = moment.strftime("%H%M%S")
         for equipment in made.get("ContributingEquipmentSequence", ()):
-            equipment.ContributionDateTime = moment.strftime("%Y%m%d%H%M%S")
+            equipment.ContributionDateTime = moment.strftime("%Y%m%d%H%M%S%z")
         if "TimeOfSecondaryCapture" in made:
             made.DateOfSecondaryCapture = made.InstanceCreationDate
             made.TimeOfSecondaryCapture = made.InstanceCreationTime
@@ -137,7 +137,18 @@ _EMPTY_IF_MISSING = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
     "StudyTime", "ReferringPhysicianName",
 )  # fmt: skip
+_PARSERS = {"PatientBirthDate": DA, "StudyDate": DA, "StudyTime": TM}
 _NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
+
+
+def _parsable(keyword: str, value: str) -> str:
+    """Return a value, or none where it is a day or a time that does not exist."""
+    if keyword in _PARSERS:
+        try:
+            _PARSERS[keyword](value)
+        except ValueError:
+            return ""
+    return value
 
 
 def _completed(header: Dataset) -> Dataset:
@@ -151,7 +162,7 @@ def _completed(header: Dataset) -> Dataset:
         setattr(taken, keyword, value)
     for keyword in _EMPTY_IF_MISSING:
         value = header.get(keyword)
-        setattr(taken, keyword, "" if value is None else str(value))
+        setattr(taken, keyword, "" if value is None else _parsable(keyword, str(value)))
     if taken.PatientSex not in ("M", "F", "O"):
         taken.PatientSex = ""
     taken.Rows, taken.Columns = header.get("Rows"), header.get("Columns")

@@ -192,6 +192,17 @@ def test_priors_are_the_patients_other_studies_latest_first(store: Store) -> Non
     ]
     store.add_film(NewStudy(origin="dicom", study_uid="z"), NewFilm(b"x", ".png", 1, 1), "d")
     assert [row.id for row in store.priors(store.study(ids[2]))] == [ids[1], ids[0]]
+    assert [row.id for row in store.priors(store.study(ids[1]))] == [ids[0]]
+
+
+def test_nobody_else_may_read_the_database_also_in_a_folder_that_was_there(tmp_path: Path) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir(mode=0o755)
+    with Store(folder) as store:
+        store.note("anna", "test", "1")
+        found = {path.name: path.stat().st_mode & 0o777 for path in folder.glob("store.sqlite*")}
+    assert "store.sqlite" in found
+    assert set(found.values()) == {0o600}
 
 
 def test_what_is_not_there_and_what_cannot_be_signed_is_said(store: Store) -> None:
