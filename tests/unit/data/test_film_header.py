@@ -53,7 +53,11 @@ def test_malformed_values_are_absent(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("spacing", "orientation", "size_mm"),
-    [(["0.4", "0.2"], "", (25.6, 12.8)), (["0.2", "0.4"], "", (12.8, 25.6)), (["0.4", "0.402"], "F\\L", (25.728, 25.6))],
+    [
+        (["0.4", "0.2"], "", (25.6, 12.8)),
+        (["0.2", "0.4"], "", (12.8, 25.6)),
+        (["0.4", "0.402"], "F\\L", (25.728, 25.6)),
+    ],
 )
 def test_the_spacing_is_that_of_the_film_as_it_is_shown(
     tmp_path: Path, spacing: list[str], orientation: str, size_mm: tuple[float, float]
