@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from radlet.core.config import Config
+from radlet.reading.addresses import is_loopback, refuse_half_a_pair
 from radlet.reading.outbox import OutboxSettings
 from radlet.reading.room import RoomSettings
 from radlet.reading.store.database import database_host
@@ -151,7 +152,7 @@ class NodeSettings(Config):
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach the address."""
-        return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        return is_loopback(self.host)
 
     @property
     def machines(self) -> tuple[str, ...]:
@@ -182,8 +183,7 @@ class NodeSettings(Config):
 
     @model_validator(mode="after")
     def _with_both_keys(self) -> Self:
-        if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key go together; give both or neither")
+        refuse_half_a_pair(self.tls_certificate, self.tls_key)
         if self.tls_client_ca and not self.tls_certificate:
             raise ValueError("tls_client_ca needs tls_certificate and tls_key")
         return self

@@ -201,7 +201,7 @@ class Outbox:
         return len(rows)
 
     def _next_before(self, session: Session, row: OutboxRow) -> datetime:
-        """Return when what waits alone before a delivery is tried: a peer that takes nothing then gets both in order."""
+        """Return when what waits alone before a delivery is tried: a peer that takes nothing gets both in order."""
         before = select(func.max(OutboxRow.next_at)).where(
             OutboxRow.state == "waiting",
             OutboxRow.destination == row.destination,
