@@ -31,15 +31,12 @@ def export(
     ] = None,
 ) -> None:
     """Write signed reports as preference pairs and corrections, with films that have no header."""
-    from radlet.core.errors import ConfigError
     from radlet.data.pseudonyms import Pseudonyms, load_or_make_key
     from radlet.reading.feedback import export_feedback
-    from radlet.reading.store.store import Store
+    from radlet.stages.node import open_store
 
-    if not data_dir.is_dir():
-        raise ConfigError(f"--data-dir {data_dir}: there is no such folder. Give the folder of a reading room.")
-    pseudonyms = Pseudonyms(load_or_make_key(key or data_dir / "pseudonym.key", key is None))
-    with Store(data_dir, database) as store:
+    with open_store(data_dir, database) as store:
+        pseudonyms = Pseudonyms(load_or_make_key(key or data_dir / "pseudonym.key", key is None))
         report = export_feedback(store, out, pseudonyms, since.replace(tzinfo=UTC) if since else None, actor())
     console = make_console()
     console.print(

@@ -156,11 +156,11 @@ def show_audit(
 def _store(data_dir: Path | None, recipe: Path | None, *, new: bool = False) -> Iterator["Store"]:
     from radlet.reading.store.store import Store
     from radlet.serving.settings import ServeConfig
+    from radlet.stages.node import open_store
 
     config = load_config(ServeConfig, recipe, [f"data_dir={json.dumps(str(data_dir))}"] if data_dir else [])
-    if not (new or config.database or (config.data_dir / "store.sqlite").is_file()):
-        raise ConfigError(f"{config.data_dir} holds no store. Give the --data-dir or the --recipe of radlet serve.")
-    with Store(config.data_dir, config.database) as store:
+    opener = Store if new else open_store
+    with opener(config.data_dir, config.database) as store:
         yield store
 
 

@@ -44,7 +44,8 @@ PALETTE = "PALETTE COLOR"
 MAX_PIXEL_ASPECT = 4.0
 """Pixels more oblong than this are a slip in the header, not a detector."""
 
-_SQUARE_WITHIN = 0.01
+SQUARE_WITHIN = 0.01
+"""Pixels whose height differs less than this from their width are square."""
 _CODECS = ("pylibjpeg", "pyjpegls", "pydicom", "pillow", "gdcm")
 """Decoding plugins in the order they are tried."""
 _FASTEST = {
@@ -236,7 +237,7 @@ def _refuse_cut_stream(header: Dataset, syntax: UID, named: str) -> None:
 def _square_pixels(grey: NDArray[np.uint8], header: Dataset) -> NDArray[np.uint8]:
     """Stretch the coarser axis of a film with oblong pixels (PS3.3 C.7.6.3.1.7, 10.7.1.1)."""
     ratio = _pixel_aspect(header)
-    if abs(ratio - 1) <= _SQUARE_WITHIN:
+    if abs(ratio - 1) <= SQUARE_WITHIN:
         return grey
     if not 1 / MAX_PIXEL_ASPECT <= ratio <= MAX_PIXEL_ASPECT:
         raise DicomError(

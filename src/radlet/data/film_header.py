@@ -2,21 +2,23 @@
 
 import re
 from dataclasses import dataclass
+from datetime import date
 
 from pydicom.dataset import Dataset
 
 from radlet.core.errors import DicomError
 from radlet.core.records import View
-from radlet.data.dicom import looks_like_dicom, parse_dicom
+from radlet.data.dicom import SQUARE_WITHIN, looks_like_dicom, parse_dicom
 from radlet.data.dicom_tags import number, text, view
 from radlet.data.quiet import quiet_libraries
 from radlet.data.refusal import refusing
 from radlet.data.scanner import read_scanner
+from radlet.data.source_grid import facing
 
 _AGE = re.compile(r"0*(\d{1,3})([DWMY])")
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 """Units of Age String (PS3.5 6.2)."""
-_DATE = re.compile(r"\d{8}")
+_DATE = re.compile(r"\d{8}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class FilmHeader:
         indication: Reason for the Requested Procedure (0040,1002), else Additional Patient History (0010,21B0).
         scanner: Maker and model, in words that name nobody.
         view: PA, AP or LATERAL.
-        spacing_mm: Between rows and between columns: Pixel Spacing (0028,0030), else Imager Pixel Spacing (0018,1164).
+        spacing_mm: Between rows and between columns of the film as `radlet.data.dicom` reads it, squared and upright:
+            from Pixel Spacing (0028,0030), else Imager Pixel Spacing (0018,1164).
     """
 
     study_uid: str | None = None
@@ -101,7 +104,13 @@ def _words(header: Dataset, keyword: str, longest: int) -> str | None:
 
 def _date(header: Dataset, keyword: str) -> str | None:
     found = _words(header, keyword, 8)
-    return found if found and _DATE.fullmatch(found) else None
+    if not found or not _DATE.fullmatch(found):
+        return None
+    try:
+        date(int(found[:4]), int(found[4:6]), int(found[6:]))
+    except ValueError:
+        return None
+    return found
 
 
 def _age(age: str, birth_date: str | None, study_date: str | None) -> float | None:
@@ -118,5 +127,8 @@ def _spacing(header: Dataset) -> tuple[float, float] | None:
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
         rows, columns = (number(header, keyword, index) for index in (0, 1))
         if rows and columns and rows > 0 and columns > 0:
-            return rows, columns
+            if abs(rows / columns - 1) > SQUARE_WITHIN:
+                # The coarser axis is stretched to the finer one.
+                return min(rows, columns), min(rows, columns)
+            return (columns, rows) if facing(header, view(header)).transposed else (rows, columns)
     return None

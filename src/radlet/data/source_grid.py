@@ -79,6 +79,21 @@ def source_grid(header: Dataset) -> SourceGrid:
     return SourceGrid(rows, columns, facing(header, view(header)))
 
 
+_OPPOSITE = dict(zip("LRHFAP", "RLFHPA", strict=True))
+
+
+def shown_orientation(header: Dataset) -> tuple[str, str] | None:
+    """Return the directions of rows and columns of the upright film; None where the header states none."""
+    directions = orientation(header)
+    if directions is None or not set(directions) <= set(_OPPOSITE):
+        return None
+    row, column = directions
+    turned = facing(header, view(header))
+    if turned.transposed:
+        row, column = column, row
+    return _OPPOSITE[row] if turned.mirrored else row, _OPPOSITE[column] if turned.upside_down else column
+
+
 def facing(header: Dataset, projection: View | None) -> Facing:
     """Return how a frontal chest is turned so that the head is up and the patient's left is on the viewer's right.
 

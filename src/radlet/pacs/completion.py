@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 
 from radlet.core.errors import RadletError
@@ -17,6 +17,7 @@ from radlet.reading.store.tables import now
 _LOG = logging.getLogger(__name__)
 _FIRST_WAIT_S = 30.0
 _LONGEST_WAIT_S = 3600.0
+_ROUND_S = 1.0
 
 
 class StudyDrafter:
@@ -53,15 +54,29 @@ class StudyDrafter:
         due = self.due()
         if not due:
             return 0
+        drafted, under_way = 0, dict[str, Future[bool]]()
         with ThreadPoolExecutor(self._room.settings.queue.max_running, thread_name_prefix="study") as threads:
-            return sum(threads.map(lambda study_id: not until() and self._draft(study_id), due))
+            while due or under_way:
+                under_way.update({study_id: threads.submit(self._begin, study_id, until) for study_id in due})
+                # One whose priors are long in coming does not keep those from being begun that are complete meanwhile.
+                wait(under_way.values(), _ROUND_S, FIRST_COMPLETED)
+                done = [study_id for study_id, future in under_way.items() if future.done()]
+                drafted += sum(under_way.pop(study_id).result() for study_id in done)
+                due = [study_id for study_id in self.due() if study_id not in under_way] if not until() else []
+        return drafted
 
     def due(self) -> list[str]:
         """Return the studies that are complete and not drafted."""
         moment = self._clock()
         complete = quiet_studies(self._room.store, RECEIVED, moment - self._complete_after)
         never = (0, moment)
+        with self._lock:
+            # Of what is drafted, refused or gone nothing is remembered.
+            self._failed = {study_id: one for study_id, one in self._failed.items() if study_id in complete}
         return [study_id for study_id in complete if self._failed.get(study_id, never)[1] <= moment]
+
+    def _begin(self, study_id: str, until: Callable[[], bool]) -> bool:
+        return not until() and self._draft(study_id)
 
     def _draft(self, study_id: str) -> bool:
         try:
@@ -75,16 +90,22 @@ class StudyDrafter:
         except NoFilmError:
             return False  # the store says that the gate refused it
         except (QueueFullError, ClosedError):
-            return False  # its turn comes with the next round, or after the restart
+            self._leave_for(study_id, _ROUND_S)  # or after the restart
+            return False
         except Exception as error:  # noqa: BLE001 - one study must not stop the others
             self._postpone(study_id, error)
             return False
         return True
 
+    def _leave_for(self, study_id: str, seconds: float) -> None:
+        with self._lock:
+            times = self._failed.get(study_id, (0, self._clock()))[0]
+            self._failed[study_id] = (times, self._clock() + timedelta(seconds=seconds))
+
     def _postpone(self, study_id: str, error: Exception) -> None:
         with self._lock:
             times = self._failed.get(study_id, (0, self._clock()))[0]
-            wait = min(_FIRST_WAIT_S * 2.0 ** min(times, 30), _LONGEST_WAIT_S)
-            self._failed[study_id] = (times + 1, self._clock() + timedelta(seconds=wait))
+            wait_s = min(_FIRST_WAIT_S * 2.0 ** min(times, 30), _LONGEST_WAIT_S)
+            self._failed[study_id] = (times + 1, self._clock() + timedelta(seconds=wait_s))
         what = str(error) if isinstance(error, RadletError) else type(error).__name__
-        _LOG.warning("study %s could not be drafted and is tried again in %.0f s: %s", study_id, wait, what)
+        _LOG.warning("study %s could not be drafted and is tried again in %.0f s: %s", study_id, wait_s, what)

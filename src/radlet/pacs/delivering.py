@@ -13,12 +13,14 @@ from radlet.pacs.outputs.facts import Look, ReportFacts, gather, gather_signed
 from radlet.pacs.outputs.identifiers import uid_of
 from radlet.pacs.outputs.making import make_file
 from radlet.pacs.outputs.reports import Signing
-from radlet.pacs.peers.base import AwayError, ObjectUids, PeerClient
+from radlet.pacs.peers.base import AwayError, ObjectUids, OverloadedError, PeerClient
 from radlet.pacs.settings import Delivery, OutputKind
-from radlet.reading.outbox import Attempt, Outbox
+from radlet.reading.draft_queue import ClosedError
+from radlet.reading.outbox import Attempt, Fault, Outbox
 from radlet.reading.store.films import write_durably
 from radlet.reading.store.store import NotThereError, Store
 from radlet.reading.store.tables import DraftRow, OutboxRow, SignatureRow
+from radlet.reading.store.troubles import TroubleError
 
 _LOG = logging.getLogger(__name__)
 OUTPUTS = "outputs"
@@ -132,15 +134,15 @@ class OutboxWorker:
         row = attempt.row
         try:
             self._deliver(attempt)
+        except (ClosedError, TroubleError, SQLAlchemyError):
+            # Not the delivery failed but this node; its attempt is noted, so that the next one asks first.
+            raise
         except RadletError as error:
-            state = self._outbox.note_failed(attempt, str(error), isinstance(error, AwayError))
+            state = self._outbox.note_failed(attempt, str(error), _fault(error))
             _LOG.warning("delivery %s failed (%s) and is %s", row.id, type(error).__name__, state)
             return False
-        except SQLAlchemyError:
-            # Not the delivery failed but the database; the attempt is noted, so that the next one asks first.
-            raise
         except Exception as error:  # noqa: BLE001 - one delivery must not stop the others
-            self._outbox.note_failed(attempt, f"Unexpected: {type(error).__name__}", is_away=False)
+            self._outbox.note_failed(attempt, f"Unexpected: {type(error).__name__}", "object")
             _LOG.error("delivery %s failed: %s", row.id, type(error).__name__)
             return False
         self._outbox.note_sent(attempt)
@@ -151,6 +153,12 @@ class OutboxWorker:
         if attempt.is_repeat and peer.holds(_uids(self._outbox.store, row)):
             return
         peer.send(self._outputs.of(row))
+
+
+def _fault(error: RadletError) -> Fault:
+    if isinstance(error, OverloadedError):
+        return "either"
+    return "peer" if isinstance(error, AwayError) else "object"
 
 
 def _uids(store: Store, row: OutboxRow) -> ObjectUids:

@@ -42,8 +42,11 @@ class DicomNode:
         signing = Signing(settings.organization, settings.signers) if settings.organization else None
         outputs = Outputs(room.store, looking(room), signing)
         self._drafter = StudyDrafter(room, settings.complete_after_s, fetcher)
-        self._worker = OutboxWorker(Outbox(room.store, settings.outbox), peers, outputs)
+        outbox = Outbox(room.store, settings.outbox)
+        self._worker = OutboxWorker(outbox, peers, outputs)
         self._server = listen(settings, FilmReceiver(room.store, settings.ae_title))
+        for name, count in outbox.stranded(list(peers)).items():
+            _LOG.warning("%d deliveries wait for '%s', which is no peer of these settings", count, name)
         # From here on also of what is drafted and signed through the room's other doors.
         room.deliveries = PeerDeliveries(settings.deliveries)
         self._stopping = threading.Event()

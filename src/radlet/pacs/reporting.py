@@ -1,7 +1,7 @@
 """A draft or a signed report of the store as a file: DICOM objects, FHIR, HL7."""
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from sqlalchemy import or_, select
 
@@ -47,7 +47,7 @@ def report_file(
         raise NotThereError("There is no such study. Give its identifier on the worklist, or its Study Instance UID.")
     row = store.study(study_id)
     facts = _signed(store, row, signing) if signing else _draft(store, row, look)
-    content = _TEXTS[kind](facts) if kind in _TEXTS else make_file(_dicom_kind(kind), facts)
+    content = _TEXTS[kind](facts) if kind in _TEXTS else make_file(cast("OutputKind", kind), facts)
     store.note(actor, "report.export" if signing else "draft.export", facts.report.id, kind=kind)
     return content
 
@@ -62,7 +62,3 @@ def _signed(store: Store, study: StudyRow, signing: Signing) -> ReportFacts:
     if study.state != "signed":
         raise StateError("The study is not signed.")
     return gather_signed(store, study, study.signatures[-1], signing)
-
-
-def _dicom_kind(kind: str) -> OutputKind:
-    return next(known for known in get_args(OutputKind) if known == kind)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from radlet.core.config import Config
+from radlet.reading.addresses import is_loopback, refuse_half_a_pair
 from radlet.reading.outbox import OutboxSettings
 from radlet.reading.room import RoomSettings
 from radlet.reading.store.database import database_host
@@ -20,18 +21,6 @@ AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5
 LongString = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\\\x00-\x1f]+$")]
 """Long String (PS3.5 6.2): one line of up to 64 characters without a backslash."""
 _MOST_TITLES = 1000
-
-
-def _check_keys(certificate: Path | None, key: Path | None) -> None:
-    if (certificate is None) != (key is None):
-        raise ValueError("tls_certificate and tls_key go together; give both or neither")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class NodeLimits(Config):
@@ -75,7 +64,7 @@ class DimsePeer(Config):
 
     @model_validator(mode="after")
     def _with_both_keys(self) -> Self:
-        _check_keys(self.tls_certificate, self.tls_key)
+        refuse_half_a_pair(self.tls_certificate, self.tls_key)
         if self.tls_certificate and not self.tls_ca:
             raise ValueError("tls_certificate of a peer needs tls_ca: without, the connection is not TLS")
         return self
@@ -102,7 +91,7 @@ class WebPeer(Config):
         if (self.user is None) != (self.password_file is None):
             raise ValueError("user and password_file go together; give both or neither")
         address = urlsplit(self.url)
-        if self.user and address.scheme == "http" and not _is_loopback(address.hostname or ""):
+        if self.user and address.scheme == "http" and not is_loopback(address.hostname or ""):
             raise ValueError("a password would travel in the clear; give a url that begins with https")
         return self
 
@@ -179,7 +168,7 @@ class NodeSettings(Config):
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach the address."""
-        return _is_loopback(self.host)
+        return is_loopback(self.host)
 
     @property
     def machines(self) -> tuple[str, ...]:
@@ -210,7 +199,7 @@ class NodeSettings(Config):
 
     @model_validator(mode="after")
     def _with_both_keys(self) -> Self:
-        _check_keys(self.tls_certificate, self.tls_key)
+        refuse_half_a_pair(self.tls_certificate, self.tls_key)
         if self.tls_client_ca and not self.tls_certificate:
             raise ValueError("tls_client_ca needs tls_certificate and tls_key")
         return self

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from radlet.core.errors import DataError
 from radlet.reading.opening import OpenedFilm, open_film
-from radlet.reading.receiving import store_film
+from radlet.reading.receiving import store_films
 from radlet.reading.store.store import Store
 from radlet.reading.store.troubles import TroubleError
 
@@ -81,13 +81,13 @@ def keep_object(store: Store, content: bytes, named_uid: str | None, origin: str
         origin: How it came.
 
     Raises:
-        DataError: It is no film, damaged, or does not say which study and series it belongs to.
+        DataError: It is no film, damaged, does not say which study and series it belongs to, or its study is known as
+            another patient's.
         MismatchError: It is another object.
     """
     opened = open_film(content)
     _check_identity(opened, named_uid)
-    study_id, _, _ = store_film(store, opened, ACTOR, origin)
-    return study_id
+    return store_films(store, [opened], ACTOR, origin)[0][0]
 
 
 def _check_identity(opened: OpenedFilm, named_uid: str | None) -> None:

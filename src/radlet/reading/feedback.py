@@ -181,7 +181,9 @@ def export_feedback(
     if out.exists() and any(out.iterdir()):
         raise ConfigError(f"--out {out}: is not empty. Give a new folder.")
     signed, left_out = signed_drafts(store, since)
-    (out / _FILMS).mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Above it folders are made as others are.
+    out.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (out / _FILMS).mkdir(mode=0o700)
     corrections: list[dict[str, Any]] = []
     preferences: list[dict[str, Any]] = []
     for one in signed:

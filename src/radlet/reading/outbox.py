@@ -8,10 +8,11 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pydantic import Field
-from sqlalchemy import select
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from radlet.core.config import Config
 from radlet.reading.store import audit
@@ -20,6 +21,10 @@ from radlet.reading.store.tables import DraftRow, OutboxRow, OutboxState, Signat
 
 ACTOR = "outbox"
 _LONGEST_ERROR = 200
+_PATIENCE = 3
+
+Fault = Literal["object", "peer", "either"]
+"""What a failed delivery is laid to."""
 
 
 class OutboxSettings(Config):
@@ -122,14 +127,15 @@ class Outbox:
                 session, ACTOR, "outbox.send", row.id, study=row.study_id, kind=row.kind, attempts=row.attempts
             )
 
-    def note_failed(self, attempt: Attempt, reason: str, is_away: bool) -> OutboxState:
+    def note_failed(self, attempt: Attempt, reason: str, fault: Fault) -> OutboxState:
         """Note that a delivery failed, and when it is tried again.
 
         Args:
             attempt: That failed.
             reason: In words that name nobody.
-            is_away: Whether the destination could not be reached at all: then nothing else is sent to it until the
-                next attempt, so that what waits arrives in the order in which it was written.
+            fault: Of the peer, which cannot be reached: then nothing else is sent to it until the next attempt, so that
+                what waits arrives in the order in which it was written. Of the object: the others go on. Where it may
+                be either, the peer's until the object has failed three times; then the next one shows it.
 
         Returns:
             The state of the delivery: waiting, or dead.
@@ -139,7 +145,9 @@ class Outbox:
             row = _get(session.get(OutboxRow, attempt.row.id))
             row.last_error = reason[:_LONGEST_ERROR]
             row.next_at = moment + timedelta(seconds=self._wait_s(row.attempts))
-            row.peer_away = is_away
+            row.peer_away = fault == "peer" or (fault == "either" and row.attempts <= _PATIENCE)
+            if fault == "either":
+                row.next_at = max(row.next_at, self._next_before(session, row))
             if moment - row.created_at >= timedelta(seconds=self._settings.give_up_after_s):
                 row.state = "dead"
                 audit.append(
@@ -152,6 +160,17 @@ class Outbox:
         wanted = select(OutboxRow).order_by(OutboxRow.created_at, OutboxRow.id)
         with self.store.reading() as session:
             return list(session.scalars(wanted.where(OutboxRow.state == state) if state else wanted))
+
+    def stranded(self, destinations: Sequence[str]) -> dict[str, int]:
+        """Return how many deliveries wait for other destinations than these, by destination."""
+        wanted = (
+            select(OutboxRow.destination, func.count())
+            .where(OutboxRow.state == "waiting", OutboxRow.destination.not_in(destinations))
+            .group_by(OutboxRow.destination)
+            .order_by(OutboxRow.destination)
+        )
+        with self.store.reading() as session:
+            return {name: count for name, count in session.execute(wanted)}  # noqa: C416 - as in Store.counts
 
     def retry(self, row_id: str | None, actor: str) -> int:
         """Let dead letters be sent again, now; their age counts from now on.
@@ -180,6 +199,16 @@ class Outbox:
                 row.created_at = moment + timedelta(microseconds=number)
                 audit.append(session, actor, "outbox.retry", row.id, study=row.study_id)
         return len(rows)
+
+    def _next_before(self, session: Session, row: OutboxRow) -> datetime:
+        """Return when what waits alone before a delivery is tried: a peer that takes nothing gets both in order."""
+        before = select(func.max(OutboxRow.next_at)).where(
+            OutboxRow.state == "waiting",
+            OutboxRow.destination == row.destination,
+            OutboxRow.attempts > _PATIENCE,
+            OutboxRow.created_at < row.created_at,
+        )
+        return session.scalar(before) or row.next_at
 
     def _wait_s(self, attempts: int) -> float:
         settings = self._settings

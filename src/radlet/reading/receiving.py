@@ -1,5 +1,6 @@
 """From a film that was opened to a study of the store: once, for uploads, folders and the DICOM node."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from radlet.reading.gate import GateVerdict
@@ -18,26 +19,36 @@ class Received:
     verdict: GateVerdict
 
 
-def keep_film(store: Store, read: ReadFilm, actor: str, origin: str, indication: str | None = None) -> Received:
-    """Put a film that was judged into the store, as `store_film` does."""
-    return Received(*store_film(store, read, actor, origin, indication), read.verdict)
+def keep_films(
+    store: Store, read: Sequence[ReadFilm], actor: str, origin: str, indication: str | None = None
+) -> list[Received]:
+    """Put films that were judged into the store, as `store_films` does."""
+    kept = store_films(store, read, actor, origin, indication)
+    return [Received(*one, film.verdict) for one, film in zip(kept, read, strict=True)]
 
 
-def store_film(
-    store: Store, read: OpenedFilm, actor: str, origin: str, indication: str | None = None
-) -> tuple[str, str, bool]:
-    """Put a film into the store, into the study that its header names.
+def store_films(
+    store: Store, read: Sequence[OpenedFilm], actor: str, origin: str, indication: str | None = None
+) -> list[tuple[str, str, bool]]:
+    """Put films into the store, each into the study that its header names; all or none.
 
     Args:
         store: Of the reading room.
-        read: The film.
+        read: The films.
         actor: Who brought it.
         origin: How it came.
         indication: Why the study was made, where the header does not say.
 
     Returns:
-        Identifier of the study, of the film, and whether it is new.
+        Of each, the identifier of the study, of the film, and whether it is new.
+
+    Raises:
+        DataError: A study is known as another patient's.
     """
+    return store.add_films([_as_new(one, origin, indication) for one in read], actor)
+
+
+def _as_new(read: OpenedFilm, origin: str, indication: str | None) -> tuple[NewStudy, NewFilm]:
     header, film = read.header, read.film
     study = NewStudy(
         origin=origin,
@@ -63,7 +74,7 @@ def store_film(
         view=film.view or header.view,
         spacing_mm=header.spacing_mm,
     )
-    return store.add_film(study, new, actor)
+    return study, new
 
 
 def _suffix(content: bytes) -> str:

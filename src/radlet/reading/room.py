@@ -3,6 +3,7 @@
 import hashlib
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,9 +29,10 @@ from radlet.reading.evidence import Evidence, look_behind, sentences_of
 from radlet.reading.gate import GateSettings, GateVerdict
 from radlet.reading.opening import ReadFilm, judge_file, read_received
 from radlet.reading.outbox import Deliveries
-from radlet.reading.receiving import Received, keep_film
+from radlet.reading.receiving import Received, keep_films
 from radlet.reading.store.store import NOTHING, Basis, NotThereError, StateError, Store
 from radlet.reading.store.tables import DraftRow, ImageRow, SignatureRow, StudyRow
+from radlet.reading.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from radlet.retrieval.familiarity import Familiarity
@@ -137,28 +139,6 @@ class Asked:
     began: float = field(default_factory=time.monotonic)
 
 
-class _Verdicts:
-    """The gate's latest verdicts: a film that is kept does not change, so it is judged once."""
-
-    _MOST = 4096
-
-    def __init__(self) -> None:
-        self._known: dict[str, GateVerdict] = {}
-        self._lock = threading.Lock()
-
-    def get(self, image_id: str) -> GateVerdict | None:
-        """Return what was said of a film, if it is still known."""
-        with self._lock:
-            return self._known.get(image_id)
-
-    def put(self, image_id: str, verdict: GateVerdict) -> None:
-        """Remember what was said of a film, and forget the oldest."""
-        with self._lock:
-            self._known[image_id] = verdict
-            if len(self._known) > self._MOST:
-                del self._known[next(iter(self._known))]
-
-
 class ReadingRoom:
     """Receive films, draft reports, and say what they rest on.
 
@@ -184,7 +164,7 @@ class ReadingRoom:
         self.queue = DraftQueue(model.drafter, settings.queue)
         self._labeller = RuleLabeller()
         self._finding = threading.Lock()
-        self._verdicts = _Verdicts()
+        self._verdicts = Verdicts()
         if settings.gate.burned_in_text != "ignore":
             require_reader()
 
@@ -212,8 +192,17 @@ class ReadingRoom:
 
     def keep(self, read: ReadFilm, actor: str, origin: str, indication: str | None = None) -> Received:
         """Put a film into the store, into the study that its header names."""
-        received = keep_film(self.store, read, actor, origin, indication)
-        self._verdicts.put(received.image_id, read.verdict)
+        return self.keep_all([read], actor, origin, indication)[0]
+
+    def keep_all(
+        self, read: Sequence[ReadFilm], actor: str, origin: str, indication: str | None = None
+    ) -> list[Received]:
+        """Put films into the store, each into the study that its header names; all or none."""
+        received = keep_films(self.store, read, actor, origin, indication)
+        for one in received:
+            # Of a film that was known before, what came now may be another file.
+            if one.new:
+                self._verdicts.put(one.image_id, one.verdict)
         return received
 
     def judge(self, study: StudyRow) -> dict[str, GateVerdict]:

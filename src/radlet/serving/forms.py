@@ -12,7 +12,6 @@ from radlet.reading.store.store import Basis
 from radlet.reading.store.tables import DraftRow, EditRow, ImageRow, Role, SignatureRow, StudyRow, StudyState
 
 FeedbackKind = Literal["wrong", "missing", "right", "other"]
-Text = str
 
 
 class Form(BaseModel):
@@ -34,7 +33,7 @@ class Session(Form):
 class Report(Form):
     """A reader's text."""
 
-    text: Text = Field(max_length=20_000)
+    text: str = Field(max_length=20_000)
     reading_s: float | None = Field(default=None, ge=0, le=86_400)
     """How long the study has been open."""
     based_on: str | None = Field(default=None, max_length=32)
@@ -114,7 +113,7 @@ class Draft(Form):
     id: str | None
     """None for a draft that is not kept."""
     image_id: str | None
-    text: Text
+    text: str
     findings: list[Finding]
     sentences: list[tuple[int, int]]
     """Where they begin and end in the text."""
@@ -155,7 +154,7 @@ class Edit(Form):
     """A reader's saved text."""
 
     id: str
-    text: Text
+    text: str
     author: str
     created_at: datetime
 
@@ -170,7 +169,7 @@ class Signature(Form):
 
     id: str
     draft_id: str | None
-    text: Text
+    text: str
     text_sha256: str
     signed_by: str
     signed_at: datetime
@@ -228,7 +227,7 @@ class Worklist(Form):
 class Prior(StudyLine):
     """An earlier study of the same patient."""
 
-    report: Text | None
+    report: str | None
     """As it was signed last."""
 
     @classmethod
@@ -292,7 +291,7 @@ class Similar(Form):
 
     study_id: str
     similarity: float
-    report: Text
+    report: str
 
 
 class EvidenceTold(Form):
@@ -335,7 +334,7 @@ class Answer(Form):
     """An answer of the model; an unverified AI draft like all it writes."""
 
     question: str
-    answer: Text
+    answer: str
     notice: str
 
 

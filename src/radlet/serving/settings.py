@@ -1,12 +1,12 @@
 """How the reading room is served."""
 
-import ipaddress
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from radlet.core.config import Config
+from radlet.reading.addresses import is_loopback, refuse_half_a_pair
 from radlet.reading.drift.report import DriftSettings
 from radlet.reading.room import RoomSettings
 from radlet.reading.store.database import database_host
@@ -90,17 +90,11 @@ class ServeConfig(Config):
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach the address."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @model_validator(mode="after")
     def _guarded(self) -> Self:
-        if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key go together; give both or neither")
+        refuse_half_a_pair(self.tls_certificate, self.tls_key)
         if self.oidc and not self.accounts:
             raise ValueError("oidc needs accounts = true: without, nobody is asked to log in")
         if not self.is_local and not (self.tls_certificate and self.accounts):

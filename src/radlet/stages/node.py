@@ -41,13 +41,18 @@ def run(checkpoint: Path, config: "PacsConfig", console: "Console", name: str | 
         store = ending.enter_context(Store(config.data_dir, config.database))
         ending.enter_context(only_node(config.data_dir))
         room = ReadingRoom(store, ServedModel.load(checkpoint, name), config.room)
+        # After the node, whose last reports ask the model where it looked.
+        ending.callback(_close, room, config.drain_s, console)
         stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopping.set())
         ending.enter_context(open_node(room, config, config.drain_s, console))
         stopping.wait()
-        if not room.close(config.drain_s):
-            console.print(_UNFINISHED)
+
+
+def _close(room: "ReadingRoom", wait_s: float, console: "Console") -> None:
+    if not room.close(wait_s):
+        console.print(_UNFINISHED)
 
 
 @contextmanager

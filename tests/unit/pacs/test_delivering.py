@@ -1,15 +1,16 @@
+import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pytest
 from PIL import Image
 from pydicom import dcmread
-from tests.fixtures.dicom_node import drafted, film, keep, open_room
+from tests.fixtures.dicom_node import drafted, film, keep, open_room, until
 
 from radlet.inference.drafter import Drafter
 from radlet.pacs.completion import StudyDrafter
@@ -115,6 +116,32 @@ def test_a_study_that_fails_is_tried_again_later(
     assert drafter.due() == []
     clock.skip(31)
     assert drafter.work() == 1
+    assert drafter.due() == []
+    assert drafter._failed == {}
+
+
+def test_a_study_whose_priors_do_not_come_does_not_hold_up_one_that_comes_later(
+    room: ReadingRoom, tmp_path: Path
+) -> None:
+    clock, come = Clock(), threading.Event()
+    first = keep(room, film(tmp_path, 1))
+    seen: list[str] = []
+
+    class Slow:
+        def fetch(self, study_id: str) -> int:
+            seen.append(study_id)
+            return int(study_id == first and come.wait(60))
+
+    drafter = complete(room, clock, cast("PriorFetcher", Slow()))
+    working = threading.Thread(target=drafter.work)
+    working.start()
+    assert until(lambda: seen == [first])
+    second = keep(room, film(tmp_path, 2))
+    assert until(lambda: room.store.study(second).state == "drafted")
+    assert room.store.study(first).state == "new"
+    come.set()
+    working.join()
+    assert room.store.study(first).state == "drafted"
 
 
 def test_a_study_that_a_reader_has_drafted_meanwhile_gets_no_second_draft(

@@ -1,18 +1,24 @@
+import errno
 import logging
+import os
 import socket
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 from tests.fixtures.dicom_files import PLANTED, truncate
-from tests.fixtures.dicom_node import film, open_room, send, until
+from tests.fixtures.dicom_node import drafted, film, open_room, send, until
 
+from radlet.pacs.delivering import PeerDeliveries
 from radlet.pacs.node import DicomNode
-from radlet.pacs.settings import NodeSettings
+from radlet.pacs.settings import Delivery, NodeSettings
 from radlet.pacs.storing import FilmReceiver
 from radlet.reading.room import ReadingRoom
+from radlet.reading.store import database
 from radlet.reading.store.store import Store
 from radlet.reading.store.troubles import BusyError, FullError, UnwritableError
 
@@ -72,6 +78,28 @@ def test_what_cannot_be_kept_now_is_asked_for_again(
     assert errors == []
 
 
+def test_a_film_without_room_or_a_free_database_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = film(tmp_path, 1)
+    uid = dcmread(path).SOPInstanceUID
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.2)
+
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Store(tmp_path / "store") as store, closing(sqlite3.connect(tmp_path / "store" / "store.sqlite")) as other:
+        receiver = FilmReceiver(store, "RADLET")
+        with monkeypatch.context() as full:
+            full.setattr(os, "fsync", fail)
+            assert receiver.answer(path.read_bytes, uid, "dicom").Status == 0xA700
+        other.execute("BEGIN IMMEDIATE")
+        assert receiver.answer(path.read_bytes, uid, "dicom").Status == 0xA700
+        other.rollback()
+        assert receiver.answer(path.read_bytes, uid, "dicom").Status == 0
+        assert [len(study.images) for study in store.worklist()[0]] == [1]
+
+
 def test_an_object_other_than_the_named_one_is_refused(room: ReadingRoom, tmp_path: Path) -> None:
     receiver = FilmReceiver(room.store, "RADLET")
     assert receiver.answer(film(tmp_path, 1).read_bytes, "1.2.3", "dicom").Status == 0xA900
@@ -109,6 +137,16 @@ def test_a_pdu_that_claims_to_be_endless_is_hung_up_on(room: ReadingRoom, tmp_pa
             connection.sendall(b"\x01\x00\xff\xff\xff\xff" + b"\0" * 100)
             assert connection.recv(64)[:1] in (b"", b"\x07")
         assert statuses(node.port, film(tmp_path, 1)) == [0]
+
+
+def test_what_waits_for_a_peer_that_is_gone_is_told_at_the_start(
+    room: ReadingRoom, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    room.deliveries = PeerDeliveries([Delivery(to="old", kinds=("text_sr", "pdf"))])
+    drafted(room, film(tmp_path, 1), "Clear.")
+    with running(room):
+        pass
+    assert "2 deliveries wait for 'old'" in caplog.text
 
 
 def test_a_quiet_study_is_drafted_by_the_running_node(room: ReadingRoom, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 import json
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -12,16 +14,19 @@ from tests.fixtures.dicom_node import drafted, film, keep, open_room
 
 from radlet.core.errors import ConfigError, DataError
 from radlet.pacs.delivering import PeerDeliveries
-from radlet.pacs.exports.hl7 import escaped
+from radlet.pacs.exports.hl7 import escaped, oru_r01
 from radlet.pacs.node import looking
-from radlet.pacs.outputs.facts import ReportFacts, gather, gather_signed
+from radlet.pacs.outputs.facts import Part, ReportFacts, gather, gather_signed, regions_of
 from radlet.pacs.outputs.identifiers import uid_of
 from radlet.pacs.outputs.making import MAKERS, make_file
 from radlet.pacs.outputs.reports import NOTICE, Signing
 from radlet.pacs.reporting import report_file
 from radlet.pacs.settings import Delivery
+from radlet.reading.draft_queue import ClosedError
+from radlet.reading.evidence import Evidence
 from radlet.reading.room import ReadingRoom
 from radlet.reading.store.store import Basis, StateError
+from radlet.reading.store.tables import StudyRow
 
 TEXT = "The heart is enlarged. There is a left pleural effusion. No pneumothorax."
 SIGNED_TEXT = "Findings: The heart is large.\nImpression: Cardiomegaly."
@@ -100,6 +105,14 @@ def test_regions_lie_in_the_source_image(facts: ReportFacts) -> None:
     assert len(graphics) == sum(len(region.outlines) for region in facts.regions)
     size = (facts.source_header().Columns, facts.source_header().Rows)
     assert all((points >= 0).all() and (points <= size).all() for points in graphics)
+
+
+def test_regions_are_not_left_out_because_the_model_is_being_stopped(facts: ReportFacts) -> None:
+    def closed(*_: object) -> tuple[Evidence, Part]:
+        raise ClosedError("The service is stopping.")
+
+    with pytest.raises(ClosedError):
+        regions_of(facts.study, facts.draft, closed)
 
 
 def test_the_capture_shows_the_film_with_words_below(facts: ReportFacts) -> None:
@@ -202,6 +215,53 @@ def test_signed_exports_are_final_and_the_second_one_amends(room: ReadingRoom, s
     assert facts.report.signed is not None
     replaced = {str(item.SOPInstanceUID) for item in facts.report.signed.predecessors}
     assert replaced == {uid_of(one, "text_sr", "instance") for one in (signed.report.id, signed.draft.id)}
+
+
+@pytest.mark.parametrize("turned", [True, False])
+def test_the_capture_states_the_orientation_that_the_source_states(
+    room: ReadingRoom, tmp_path: Path, turned: bool
+) -> None:
+    stated = {"PatientOrientation": ["R", "F"], "BodyPartExamined": "CHEST"} if turned else {}
+    draft = drafted(room, film(tmp_path, 20 + turned, **stated), "Clear.")
+    facts = gather(room.store, room.store.study(draft.study_id), draft, None)
+    made = dcmread(BytesIO(make_file("capture", facts)))
+    assert (made.PatientOrientation or None) == (["L", "F"] if turned else None)
+    assert made.ConversionType == "WSD"
+
+
+def test_dates_and_times_are_local_as_those_of_the_study(facts: ReportFacts, monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = datetime(2026, 1, 31, 23, 30, 1, 5, tzinfo=UTC)
+    told = replace(facts, report=replace(facts.report, moment=moment))
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Asia/Kolkata")
+        time.tzset()
+        made = dcmread(BytesIO(make_file("capture", told)))
+    time.tzset()
+    assert (made.ContentDate, made.ContentTime, made.InstanceCreationDate) == ("20260201", "050001", "20260201")
+    for equipment in made.get("ContributingEquipmentSequence", ()):
+        assert equipment.ContributionDateTime == "20260201050001+0530"
+
+
+@pytest.mark.parametrize("kind", ["fhir", "hl7", "text_sr"])
+def test_a_day_that_does_not_exist_is_left_out(room: ReadingRoom, tmp_path: Path, kind: str) -> None:
+    draft = drafted(room, film(tmp_path, 30, StudyDate="20230231"), "Clear.")
+    made = report_file(room.store, draft.study_id, kind, "test")
+    assert not [day for day in (b"20230231", b"2023-02-31") if day in made]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("Yamada^Tarou^^Dr.^Jr.=\u5c71\u7530^\u592a\u90ce", "Yamada^Tarou^^Jr.^Dr."),
+        ("=\u5c71\u7530^\u592a\u90ce", "\u5c71\u7530^\u592a\u90ce"),
+        ("Doe^Jane", "Doe^Jane"),
+    ],
+)
+def test_a_name_stands_in_the_order_of_hl7(facts: ReportFacts, name: str, told: str) -> None:
+    study = StudyRow(id="1", origin="test", patient_name=name)
+    message = oru_r01(replace(facts, study=study)).decode()
+    (line,) = (line for line in message.split("\r") if line.startswith("PID"))
+    assert line.split("|")[5] == told
 
 
 def test_hl7_delimiters_are_escaped() -> None:

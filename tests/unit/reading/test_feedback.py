@@ -13,7 +13,7 @@ from radlet.data.sources.folder import Columns, FolderSource, Table
 from radlet.reading.feedback import export_feedback, signed_changes, signed_drafts, statistics
 from radlet.reading.gate import GateSettings
 from radlet.reading.opening import read_received
-from radlet.reading.receiving import keep_film
+from radlet.reading.receiving import keep_films
 from radlet.reading.store.store import Basis, Store
 from radlet.reading.store.tables import DraftRow, now
 
@@ -28,7 +28,8 @@ def store(tmp_path: Path, database_url: str | None) -> Iterator[Store]:
 
 def received(store: Store, folder: Path, number: int, draft: str | None) -> str:
     content = write_film(folder / f"{number}.dcm", number).read_bytes()
-    film = keep_film(store, read_received(content, GateSettings(checks={}, not_chest="ignore")), "dicom", "dicom")
+    read = read_received(content, GateSettings(checks={}, not_chest="ignore"))
+    (film,) = keep_films(store, [read], "dicom", "dicom")
     if draft is not None:
         lineage = {"model": "tiny", "checkpoint_digest": "c" * 64, "image_path_digest": "i", "engine": "transformers"}
         row = DraftRow(study_id=film.study_id, image_id=film.image_id, text=draft, prompt="Describe.", seconds=1.0)

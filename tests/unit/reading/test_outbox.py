@@ -5,11 +5,14 @@ from pathlib import Path
 import pytest
 from tests.fixtures.scripted_peer import ScriptedPeer
 
+from radlet.core.errors import RadletError
 from radlet.pacs.delivering import OutboxWorker, Outputs
+from radlet.reading.draft_queue import ClosedError
 from radlet.reading.outbox import Outbox, OutboxSettings
 from radlet.reading.store.films import NewFilm, NewStudy
 from radlet.reading.store.store import StateError, Store
 from radlet.reading.store.tables import OutboxRow
+from radlet.reading.store.troubles import BusyError, FullError
 
 
 class Clock:
@@ -89,6 +92,51 @@ def test_an_object_that_is_refused_does_not_hold_up_the_others(store: Store, clo
     OutboxWorker(box, {"pacs": peer}, Outputs(store)).work()
     assert peer.received == contents[1:]
     assert [(row.state, row.attempts) for row in box.rows("waiting")] == [("waiting", 1)]
+
+
+def test_an_object_that_the_peer_fails_at_waits_alone_after_three_times(store: Store, clock: Clock) -> None:
+    contents = put(store, clock, 4)
+    peer = ScriptedPeer(failing={contents[1]})
+    box = outbox(store, clock)
+    worker = OutboxWorker(box, {"pacs": peer}, Outputs(store))
+    for _ in range(3):
+        assert peer.received in ([], contents[:1])
+        worker.work()
+        clock.pass_s(50)
+    assert peer.received == contents[:1]
+    worker.work()
+    assert peer.received == [contents[0], *contents[2:]]
+    assert [row.attempts for row in box.rows("waiting")] == [4]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_peer_that_fails_at_everything_for_hours_gets_all_afterwards_in_order(store: Store, clock: Clock) -> None:
+    contents = put(store, clock, 6)
+    peer = ScriptedPeer(is_full=True)
+    worker = OutboxWorker(outbox(store, clock), {"pacs": peer}, Outputs(store))
+    for _ in range(200):
+        worker.work()
+        clock.pass_s(60)
+    peer.is_full = False
+    for _ in range(30):
+        worker.work()
+        clock.pass_s(60)
+    assert peer.received == contents
+
+
+@pytest.mark.parametrize("trouble", [BusyError(), FullError(), ClosedError("The service is stopping.")])
+def test_what_ails_this_node_is_no_failure_of_the_delivery(store: Store, clock: Clock, trouble: RadletError) -> None:
+    put(store, clock, 1)
+    outputs, box = Outputs(store), outbox(store, clock)
+
+    def fail(_: OutboxRow) -> bytes:
+        raise trouble
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(outputs, "of", fail)
+        with pytest.raises(type(trouble)):
+            OutboxWorker(box, {"pacs": ScriptedPeer()}, outputs).work()
+    assert [(row.last_error, row.next_at <= clock()) for row in box.rows("waiting")] == [(None, True)]
 
 
 def test_another_destination_does_not_wait_for_one_that_is_away(store: Store, clock: Clock) -> None:

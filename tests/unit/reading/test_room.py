@@ -73,6 +73,19 @@ def test_a_child_is_warned_of_and_drafted(tmp_path: Path) -> None:
     room.close(0)
 
 
+def test_a_verdict_is_that_of_the_film_that_is_kept(tmp_path: Path) -> None:
+    room = open_room(tmp_path, GateSettings(not_chest="ignore", checks={}))
+    refused = write_film(tmp_path / "1.dcm", 1, Modality="CT")
+    received = room.keep(room.read(refused.read_bytes()), "anna", "upload")
+    # Another file that says it is the same film.
+    passing = write_film(tmp_path / "2.dcm", 2, SOPInstanceUID="1.2.826.0.1.1")
+    again = room.keep(room.read(passing.read_bytes()), "anna", "upload")
+    assert (again.image_id, again.new, again.verdict.passed) == (received.image_id, False, True)
+    assert not room.judge(room.store.study(received.study_id))[received.image_id].passed
+    room.close(0)
+    room.store.close()
+
+
 def test_evidence_of_another_models_draft_is_refused(room: ReadingRoom, tiny_films: list[Path]) -> None:
     study_id = room.keep(room.read(tiny_films[0].read_bytes()), "u", "upload").study_id
     draft, study = room.draft(study_id, "anna"), room.store.study(study_id)

@@ -6,12 +6,11 @@ from hl7apy.core import Message
 from radlet.pacs.outputs.facts import ReportFacts
 from radlet.pacs.outputs.identifiers import observation_code, uid_of
 from radlet.pacs.outputs.identity import MANUFACTURER
-from radlet.pacs.outputs.reports import Signed
+from radlet.pacs.outputs.reports import Signed, name_parts
 
 _VERSION = "2.5.1"
 _STATUS = {"preliminary": "P", "final": "F", "amended": "C"}
 """Tables 0123 and 0085: preliminary, final, correction of final results."""
-_CODING = {"SCT": "SCT", "99RADLET": "99RADLET"}
 _STATES = {"POSITIVE": "POS", "NEGATIVE": "NEG", "UNCERTAIN": "IND"}
 _ESCAPES = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\", "\r": " ", "\n": " "}
 _LONGEST_CONTROL_ID = 20
@@ -33,8 +32,7 @@ def oru_r01(facts: ReportFacts) -> bytes:
     pid = message.add_segment("PID")
     pid.pid_1 = "1"
     pid.pid_3 = escaped(study.patient_id or "")
-    # DICOM and HL7 order the parts of a name alike, apart from suffix and prefix.
-    pid.pid_5 = "^".join(escaped(part) for part in (study.patient_name or "").split("^"))
+    pid.pid_5 = _in_hl7_order(study.patient_name or "", "^")
     pid.pid_7 = study.birth_date or ""
     pid.pid_8 = study.sex if study.sex in ("M", "F", "O") else "U"
     request = message.add_segment("OBR")
@@ -64,8 +62,13 @@ def escaped(text: str) -> str:
 
 def _interpreter(signed: Signed) -> str:
     """Return who signed, as the first component of NDL: a CNN (2.A.49, 2.A.11), suffix before prefix."""
-    family, given, middle, prefix, suffix = signed.name_parts
-    return "&".join(escaped(part) for part in (signed.account, family, given, middle, suffix, prefix)).rstrip("&")
+    return f"{escaped(signed.account)}&{_in_hl7_order(signed.name, '&')}".rstrip("&")
+
+
+def _in_hl7_order(name: str, delimiter: str) -> str:
+    """Return a DICOM person name as HL7 orders its parts: alike, but for the suffix before the prefix."""
+    family, given, middle, prefix, suffix = name_parts(name)
+    return delimiter.join(escaped(part) for part in (family, given, middle, suffix, prefix)).rstrip(delimiter)
 
 
 def _results(facts: ReportFacts) -> list[tuple[str, str, str]]:
@@ -75,7 +78,7 @@ def _results(facts: ReportFacts) -> list[tuple[str, str, str]]:
     for finding in () if facts.report.signed else facts.draft.findings:
         if finding["state"] in _STATES:
             code = observation_code(finding["observation"])
-            name = f"{code.value}^{escaped(code.meaning)}^{_CODING[code.scheme_designator]}"
+            name = f"{code.value}^{escaped(code.meaning)}^{code.scheme_designator}"
             rows.append(("CWE", name, f"{_STATES[finding['state']]}^{finding['state'].capitalize()}^99RADLET"))
     if facts.study.study_uid:
         rows.append(("TX", "113014^DICOM Study^DCM", facts.study.study_uid))

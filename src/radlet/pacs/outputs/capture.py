@@ -4,6 +4,7 @@ import highdicom as hd
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
+from radlet.data.source_grid import shown_orientation
 from radlet.pacs.outputs.facts import ReportFacts
 from radlet.pacs.outputs.identity import Frame
 from radlet.pacs.outputs.picture import draw_sheet
@@ -19,16 +20,21 @@ def capture(facts: ReportFacts) -> Dataset:
         DataError: The film of the draft is no DICOM object.
     """
     frame = Frame.of(KIND, facts)
+    orientation = shown_orientation(facts.source_header())
     made = hd.sc.SCImage(
         pixel_array=draw_sheet(facts),
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
-        # No orientation: the picture has text below the film.
-        patient_orientation=("L", "F"),
+        patient_orientation=orientation or ("L", "F"),
         **frame.study(),
         **frame.series(SERIES_NUMBER),
     )
+    if orientation is None:
+        # highdicom wants one; the source states none, and the film was drawn as it is.
+        made.PatientOrientation = None
+    # Not from a digital interface of the detector: a workstation drew it.
+    made.ConversionType = "WSD"
     made.BurnedInAnnotation = "YES"
     made.ImageComments = facts.report.notice
     made.ImageType = ["DERIVED", "SECONDARY"]

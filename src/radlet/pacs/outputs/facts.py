@@ -20,10 +20,12 @@ from radlet.data.refusal import refusing
 from radlet.pacs.outputs.identifiers import SR_CLASSES, predecessor
 from radlet.pacs.outputs.regions import Outline, outlines
 from radlet.pacs.outputs.reports import Report, Signed, Signing
+from radlet.reading.draft_queue import ClosedError
 from radlet.reading.evidence import Evidence
 from radlet.reading.outbox import deliveries_of
 from radlet.reading.store.store import NotThereError, Store
 from radlet.reading.store.tables import DraftRow, ImageRow, SignatureRow, StudyRow
+from radlet.reading.store.troubles import TroubleError
 
 _LOG = logging.getLogger(__name__)
 _HEAD_BYTES = 132
@@ -180,7 +182,12 @@ def _with_film(
 
 
 def regions_of(study: StudyRow, draft: DraftRow, look: Look) -> tuple[Region, ...]:
-    """Return where the model looked for each sentence that mentions an observation as there, or perhaps there."""
+    """Return where the model looked for each sentence that mentions an observation as there, or perhaps there.
+
+    Raises:
+        ClosedError: The model is being stopped; another time it can be asked.
+        TroubleError: The store does not answer, likewise.
+    """
     found: list[Region] = []
     for number, (start, end) in enumerate(draft.sentences):
         sentence = draft.text[start:end]
@@ -189,6 +196,8 @@ def regions_of(study: StudyRow, draft: DraftRow, look: Look) -> tuple[Region, ..
             continue
         try:
             evidence, part = look(study, draft, number)
+        except (ClosedError, TroubleError):
+            raise
         except RadletError as error:
             # A draft without regions is still a draft.
             _LOG.warning("a sentence has no evidence map: %s", type(error).__name__)

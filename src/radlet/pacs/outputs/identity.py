@@ -8,6 +8,7 @@ from typing import Any
 import highdicom as hd
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
+from pydicom.valuerep import DA, TM
 
 from radlet.core.errors import DataError
 from radlet.pacs.outputs.facts import ReportFacts
@@ -99,7 +100,7 @@ class Frame:
         made.InstanceCreationDate = moment.strftime("%Y%m%d")
         made.InstanceCreationTime = moment.strftime("%H%M%S")
         for equipment in made.get("ContributingEquipmentSequence", ()):
-            equipment.ContributionDateTime = moment.strftime("%Y%m%d%H%M%S")
+            equipment.ContributionDateTime = moment.strftime("%Y%m%d%H%M%S%z")
         if "TimeOfSecondaryCapture" in made:
             made.DateOfSecondaryCapture = made.InstanceCreationDate
             made.TimeOfSecondaryCapture = made.InstanceCreationTime
@@ -149,7 +150,18 @@ _EMPTY_IF_MISSING = (
     "StudyTime", "ReferringPhysicianName",
 )  # fmt: skip
 _OFFSET = re.compile(r"[+-](?:0\d|1[0-4])[0-5]\d")
+_PARSERS = {"PatientBirthDate": DA, "StudyDate": DA, "StudyTime": TM}
 _NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
+
+
+def _parsable(keyword: str, value: str) -> str:
+    """Return a value, or none where it is a day or a time that does not exist."""
+    if keyword in _PARSERS:
+        try:
+            _PARSERS[keyword](value)
+        except ValueError:
+            return ""
+    return value
 
 
 def _completed(header: Dataset) -> Dataset:
@@ -163,7 +175,7 @@ def _completed(header: Dataset) -> Dataset:
         setattr(taken, keyword, value)
     for keyword in _EMPTY_IF_MISSING:
         value = header.get(keyword)
-        setattr(taken, keyword, "" if value is None else str(value))
+        setattr(taken, keyword, "" if value is None else _parsable(keyword, str(value)))
     if taken.PatientSex not in ("M", "F", "O"):
         taken.PatientSex = ""
     offset = str(header.get("TimezoneOffsetFromUTC") or "").strip()

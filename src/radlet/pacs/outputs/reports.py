@@ -15,6 +15,15 @@ _NOTICE_SIGNED_DRAFT = "Report drafted with AI, signed"
 _NOTICE_SIGNED = "Report, signed"
 
 
+def name_parts(name: str) -> list[str]:
+    """Return family name, given name, middle name, prefix and suffix of a DICOM person name (PS3.5 6.2.1).
+
+    Of its groups the Latin one is taken, or else the first that is not empty.
+    """
+    group = next((group for group in name.split("=") if group.strip("^ ")), "")
+    return [*group.split("^"), *[""] * 5][:5]
+
+
 @dataclass(frozen=True)
 class Signing:
     """For whom people sign.
@@ -48,9 +57,8 @@ class Signed:
 
     @property
     def name_parts(self) -> list[str]:
-        """Family name, given name, middle name, prefix and suffix, in the Latin group of the name (PS3.5 6.2.1)."""
-        parts = self.name.partition("=")[0].split("^")
-        return [*parts, *[""] * 5][:5]
+        """The parts of the name, as `name_parts` gives them."""
+        return name_parts(self.name)
 
     @property
     def plain_name(self) -> str:

@@ -42,7 +42,7 @@ def text_sr(facts: ReportFacts) -> Dataset:
     made = hd.sr.EnhancedSR(evidence=[frame.source], content=root, **frame.series(SERIES_NUMBER), **_verified(report))
     made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = BasicTextSRStorage
     for observer in made.get("VerifyingObserverSequence", ()):
-        observer.VerificationDateTime = report.moment.strftime("%Y%m%d%H%M%S+0000")
+        observer.VerificationDateTime = frame.moment.strftime("%Y%m%d%H%M%S%z")
     return frame.finish(made)
 
 

@@ -11,6 +11,10 @@ class AwayError(RadletError):
     """The system cannot be reached, or can take nothing at the moment."""
 
 
+class OverloadedError(AwayError):
+    """The system answered that it cannot take this now: it may take nothing, or never take this."""
+
+
 class RefusedError(RadletError):
     """The system was reached and refused what it was asked."""
 
@@ -62,6 +66,7 @@ class PeerClient(Protocol):
 
         Raises:
             AwayError: It cannot be reached.
+            OverloadedError: It cannot take the object now.
             RefusedError: It does not take the object.
         """
 

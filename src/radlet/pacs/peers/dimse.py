@@ -22,7 +22,7 @@ from radlet.core.errors import ConfigError
 from radlet.data.quiet import quiet_libraries
 from radlet.pacs.contexts import FILM_CLASSES, UNCOMPRESSED, readable_syntaxes
 from radlet.pacs.network_libraries import prepare_libraries
-from radlet.pacs.peers.base import AwayError, FoundStudy, ObjectUids, RefusedError
+from radlet.pacs.peers.base import AwayError, FoundStudy, ObjectUids, OverloadedError, RefusedError
 from radlet.pacs.settings import DimsePeer
 
 _FIND = StudyRootQueryRetrieveInformationModelFind
@@ -69,11 +69,11 @@ class DimseClient:
                     raise RefusedError("The peer does not take objects of this SOP class.")
                 status = association.send_c_store(item)
         code = _code(status)
-        # 0xBxxx: taken, with a warning. 0xA7xx: out of resources, so that nothing else would fare better now.
+        # 0xBxxx: taken, with a warning. 0xA7xx: out of resources, for this object or for any.
         if code == _DUPLICATE or code == 0 or code >> 12 == 0xB:
             return
         if code >> 8 == 0xA7:
-            raise AwayError(f"The peer is out of resources (status {code:#06x}).")
+            raise OverloadedError(f"The peer is out of resources (status {code:#06x}).")
         raise RefusedError(f"The peer refused the object (status {code:#06x}).")
 
     def studies_of(self, patient_id: str) -> list[FoundStudy]:

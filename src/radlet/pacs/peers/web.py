@@ -12,11 +12,13 @@ from pydicom import dcmread, dcmwrite
 from radlet.core.errors import ConfigError
 from radlet.data.quiet import quiet_libraries
 from radlet.pacs.network_libraries import prepare_libraries
-from radlet.pacs.peers.base import AwayError, FoundStudy, ObjectUids, RefusedError
+from radlet.pacs.peers.base import AwayError, FoundStudy, ObjectUids, OverloadedError, RefusedError
 from radlet.pacs.settings import WebPeer
 
-_BUSY = (408, 425, 429, 500, 502, 503, 504, 507)
-"""HTTP status codes that may be others a moment later."""
+_BUSY = (408, 425, 429, 502, 503, 504)
+"""HTTP status codes of a system that takes nothing at the moment."""
+_FAILED = (500, 507)
+"""HTTP status codes of a system that may take something else all the same."""
 _OUT_OF_RESOURCES, _DUPLICATE = 0xA7, 0x0111
 _FAILED_SOP_SEQUENCE, _FAILURE_REASON = "00081198", "00081197"
 
@@ -76,7 +78,7 @@ class WebClient:
         for reason in reasons:
             # As for C-STORE (PS3.18 I.2.2): 0xA7xx, nothing else would fare better now; 0x0111, it is there already.
             if reason >> 8 == _OUT_OF_RESOURCES:
-                raise AwayError(f"The peer is out of resources (reason {reason:#06x}).")
+                raise OverloadedError(f"The peer is out of resources (reason {reason:#06x}).")
             if reason != _DUPLICATE:
                 raise RefusedError(f"The peer refused the object (reason {reason:#06x}).")
 
@@ -120,6 +122,8 @@ def _told() -> Iterator[None]:
         code = error.response.status_code if error.response is not None else 0
         if code in _BUSY:
             raise AwayError(f"The peer cannot answer now (HTTP {code}).") from None
+        if code in _FAILED:
+            raise OverloadedError(f"The peer failed (HTTP {code}).") from None
         raise RefusedError(f"The peer refused what it was asked (HTTP {code}).") from None
     except requests.RequestException as error:
         raise AwayError(f"The peer cannot be reached ({type(error).__name__}).") from None

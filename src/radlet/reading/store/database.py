@@ -1,5 +1,7 @@
 """Opening the store: SQLite by default, PostgreSQL by URL, brought to this version's tables."""
 
+import os
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,8 @@ def _engine(address: URL) -> Engine:
     # The parameters of a statement are patients' data: no error of the database's may quote them.
     shared = {"hide_parameters": True, "pool_timeout": BUSY_TIMEOUT_S, "max_overflow": _CONNECTIONS - 5}
     if address.get_backend_name() == "sqlite":
+        if address.database and address.database != ":memory:":
+            _make_private(Path(address.database))
         engine = create_engine(address, connect_args={"timeout": BUSY_TIMEOUT_S}, **shared)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -86,6 +90,12 @@ def _engine(address: URL) -> Engine:
     engine = create_engine(address, pool_pre_ping=True, **shared)
     event.listen(engine, "begin", _begin_postgresql)
     return engine
+
+
+def _make_private(path: Path) -> None:
+    """Make the file of a database that is not there yet: SQLite would let others read it, and its logs are like it."""
+    with suppress(OSError):  # told when it is opened
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def database_host(url: str) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from radlet.core.errors import DataError
 from radlet.reading.store.tables import ImageRow, StudyRow, new_id
 
 FILMS = "films"
@@ -42,7 +43,7 @@ class NewFilm:
         sop_instance_uid: Of the DICOM object, if it is one.
         series_uid: Likewise.
         view: PA, AP or LATERAL, where known.
-        spacing_mm: Between rows and between columns.
+        spacing_mm: Between rows and between columns of these pixels.
     """
 
     content: bytes
@@ -84,7 +85,11 @@ def known_film(session: Session, film: NewFilm) -> tuple[str, str] | None:
 
 
 def study_of(session: Session, study: NewStudy) -> StudyRow:
-    """Return the study of that Study Instance UID; it is made where there is none."""
+    """Return the study of that Study Instance UID; it is made where there is none.
+
+    Raises:
+        DataError: It is another patient's.
+    """
     found = None
     if study.study_uid:
         found = session.scalars(select(StudyRow).where(StudyRow.study_uid == study.study_uid)).first()
@@ -92,6 +97,9 @@ def study_of(session: Session, study: NewStudy) -> StudyRow:
         found = StudyRow(id=new_id(), **vars(study))
         session.add(found)
         session.flush()
+    elif found.patient_id and study.patient_id and found.patient_id != study.patient_id:
+        # Whoever reads it would take the one for the other.
+        raise DataError("The study is known under another patient ID.")
     return found
 
 

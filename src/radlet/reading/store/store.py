@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self, get_args
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from radlet.core.errors import DataError
@@ -112,37 +112,37 @@ class Store:
             yield session
 
     def add_film(self, study: NewStudy, film: NewFilm, actor: str) -> tuple[str, str, bool]:
-        """Keep a film of a study; one whose SOP Instance UID is known is not kept twice.
+        """Keep a film of a study; see `add_films`."""
+        return self.add_films([(study, film)], actor)[0]
 
-        The file is on the disk before the row that speaks of it.
+    def add_films(self, films: Sequence[tuple[NewStudy, NewFilm]], actor: str) -> list[tuple[str, str, bool]]:
+        """Keep films, each with its study, all or none; one whose SOP Instance UID is known is not kept twice.
+
+        The files are on the disk before the rows that speak of them.
 
         Returns:
-            Identifier of the study, of the film, and whether it is new.
+            Of each, the identifier of the study, of the film, and whether it is new.
+
+        Raises:
+            DataError: A study is known as another patient's.
         """
-        known = self._known(film)
-        if known:
-            return *known, False
-        image_id = new_id()
-        path = self.data_dir / film.path(image_id)
-        with troubles_told():
-            write_durably(path, film.content)
+        given = [(study, film, new_id()) for study, film in films]
+        # Most of what comes twice is known before a file is written for nothing.
+        known = {image_id: self._known(film) for _, film, image_id in given}
+        paths = {image_id: self.data_dir / film.path(image_id) for _, film, image_id in given if not known[image_id]}
         try:
+            with troubles_told():
+                for _, film, image_id in given:
+                    if image_id in paths:
+                        write_durably(paths[image_id], film.content)
             with self.writing() as session:
-                row = study_of(session, study)
-                image = film.row(image_id, row.id, next_position(session, row))
-                session.add(image)
-                audit.append(session, actor, "film.add", image_id, study=row.id, sha256=image.sha256)
-        except IntegrityError:
-            # Another connection was faster with the same film.
-            path.unlink(missing_ok=True)
-            known = self._known(film)
-            if known is None:
-                raise
-            return *known, False
+                kept = [_add_film(session, study, film, image_id, actor) for study, film, image_id in given]
         except BaseException:
-            path.unlink(missing_ok=True)
+            _unlink(paths.values())
             raise
-        return row.id, image_id, True
+        new = {image_id for _, image_id, is_new in kept if is_new}
+        _unlink(path for image_id, path in paths.items() if image_id not in new)
+        return kept
 
     def worklist(
         self, state: StudyState | None = None, words: str | None = None, limit: int = 50, offset: int = 0
@@ -374,6 +374,23 @@ def _make_folder(data_dir: Path) -> None:
             f"{data_dir} cannot be written: it is read-only, or belongs to another user. Let this user write there, or "
             "give another data_dir."
         )
+
+
+def _add_film(session: Session, study: NewStudy, film: NewFilm, image_id: str, actor: str) -> tuple[str, str, bool]:
+    # Another connection may have been faster; this one is now the only one that writes.
+    known = known_film(session, film)
+    if known:
+        return *known, False
+    row = study_of(session, study)
+    image = film.row(image_id, row.id, next_position(session, row))
+    session.add(image)
+    audit.append(session, actor, "film.add", image_id, study=row.id, sha256=image.sha256)
+    return row.id, image_id, True
+
+
+def _unlink(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def _get(session: Session, study_id: str) -> StudyRow:

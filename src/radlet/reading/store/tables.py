@@ -134,7 +134,7 @@ class ImageRow(Base):
     height_px: Mapped[int]
     width_px: Mapped[int]
     spacing_mm: Mapped[list[Any] | None]
-    """Distance between rows, and between columns, where the header tells it."""
+    """Distance between rows, and between columns, of the film as it is shown, where the header tells it."""
     received_at: Mapped[datetime] = mapped_column(default=now)
 
     study: Mapped[StudyRow] = relationship(back_populates="images")

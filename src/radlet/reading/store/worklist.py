@@ -32,8 +32,10 @@ def whole(study_id: str) -> Select[StudyRow]:
 
 
 def of_same_patient(study: StudyRow) -> Select[StudyRow]:
-    """Select the other studies of a patient."""
+    """Select the other studies of a patient but for those of a later day."""
     same = select(StudyRow).where(StudyRow.patient_id == study.patient_id, StudyRow.id != study.id)
+    if study.study_date:
+        same = same.where(or_(StudyRow.study_date.is_(None), StudyRow.study_date <= study.study_date))
     return same.options(selectinload(StudyRow.images), selectinload(StudyRow.signatures))
 
 

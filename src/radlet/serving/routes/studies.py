@@ -66,13 +66,13 @@ def add_films(
     films: Films,
     indication: Annotated[str | None, Form(max_length=2_000)] = None,
 ) -> list[forms.ReceivedFilm]:
-    """Put films on the worklist; those without a header become a study each. All are read before any is kept."""
+    """Put films on the worklist; those without a header become a study each. All are kept, or none."""
     most = request.app.state.config.uploads.max_films
     if len(films) > most:
         raise HTTPException(413, f"The request holds {len(films)} films; at most {most} are taken at once.")
     contents = [film.file.read() for film in films]
     read = [_read(room, content, number, len(contents)) for number, content in enumerate(contents, 1)]
-    received = [room.keep(one, caller.name, "upload", _storable(indication)) for one in read]
+    received = room.keep_all(read, caller.name, "upload", _storable(indication))
     return [
         forms.ReceivedFilm(study_id=one.study_id, image_id=one.image_id, new=one.new, gate=one.verdict)
         for one in received

@@ -157,22 +157,16 @@ export class FilmPane {
     if (own) this.#changed(this);
   }
 
-  /** Rows may be spaced otherwise than columns: how much taller than wide a pixel is. */
-  get #aspect() {
-    const spacing = this.#image?.spacing_mm;
-    return spacing ? spacing[0] / spacing[1] : 1;
-  }
-
   #fitted() {
     const { width, height } = this.#film;
-    return Math.min(this.#canvas.width / width, this.#canvas.height / (height * this.#aspect));
+    return Math.min(this.#canvas.width / width, this.#canvas.height / height);
   }
 
   #toFilm([x, y]) {
     const { width, height } = this.#film;
     return [
       (x - this.#canvas.width / 2) / this.scale + this.view.x * width,
-      (y - this.#canvas.height / 2) / (this.scale * this.#aspect) + this.view.y * height,
+      (y - this.#canvas.height / 2) / this.scale + this.view.y * height,
     ];
   }
 
@@ -180,7 +174,7 @@ export class FilmPane {
     const { width, height } = this.#film;
     return [
       this.#canvas.width / 2 + (column - this.view.x * width) * this.scale,
-      this.#canvas.height / 2 + (row - this.view.y * height) * this.scale * this.#aspect,
+      this.#canvas.height / 2 + (row - this.view.y * height) * this.scale,
     ];
   }
 
@@ -333,7 +327,7 @@ export class FilmPane {
       const pace = 0.6 / (window.devicePixelRatio || 1);
       this.#set({ width: this.view.width + across * pace, centre: this.view.centre + down * pace });
     } else if (tool === "shift") {
-      this.#set({ x: this.view.x - across / (this.scale * width), y: this.view.y - down / (this.scale * this.#aspect * height) });
+      this.#set({ x: this.view.x - across / (this.scale * width), y: this.view.y - down / (this.scale * height) });
     } else {
       line[1] = this.#toFilm(now);
       this.#redraw();

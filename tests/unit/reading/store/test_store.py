@@ -1,10 +1,12 @@
 import contextlib
+import errno
 import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from radlet.reading.store.database import open_database, sqlite_url
 from radlet.reading.store.films import NewFilm, NewStudy
 from radlet.reading.store.store import Basis, NotThereError, OvertakenError, StateError, Store
 from radlet.reading.store.tables import Base, DraftRow
+from radlet.reading.store.troubles import FullError
 
 STUDY = NewStudy(origin="upload", study_uid="1.2.3", patient_id="P1", patient_name="DOE^JANE", study_date="20260102")
 
@@ -66,6 +69,34 @@ def test_a_film_is_kept_once_and_its_file_is_what_came_in(store: Store) -> None:
     assert store.path_of(study.images[0]).read_bytes() == b"pixels"
     assert len(list((store.data_dir / "films").rglob("*.dcm"))) == 2
     assert "DOE" not in "".join(str(path) for path in store.data_dir.rglob("*"))
+
+
+def test_of_films_that_come_together_all_are_kept_or_none(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def fail_at_the_third_file(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 5:  # each file, and its folder
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", fail_at_the_third_file)
+        with pytest.raises(FullError):
+            store.add_films([(STUDY, film(number)) for number in range(3)], "anna")
+    assert store.worklist() == ([], 0)
+    assert not list((store.data_dir / "films").rglob("*.*"))
+    kept = store.add_films([(STUDY, film(number)) for number in (1, 2, 1)], "anna")
+    assert [new for *_, new in kept] == [True, True, False]
+    assert kept[0][:2] == kept[2][:2]
+    assert len(list((store.data_dir / "films").rglob("*.*"))) == 2
+
+
+def test_films_of_two_patients_are_not_one_study(store: Store) -> None:
+    store.add_film(STUDY, film(1), "dicom")
+    with pytest.raises(DataError, match="another patient"):
+        store.add_film(replace(STUDY, patient_id="P2"), film(2), "dicom")
+    assert store.worklist()[0][0].patient_id == "P1"
+    assert len(list((store.data_dir / "films").rglob("*.*"))) == 1
 
 
 def test_many_threads_with_the_same_films_keep_each_once(store: Store) -> None:
@@ -160,7 +191,8 @@ def test_the_worklist_is_found_by_state_and_words(store: Store) -> None:
     assert [row.id for row in store.worklist(words="jane")[0]] == [first]
     # Signs that the database would take for any letters are letters.
     assert [row.id for row in store.worklist(words="P_")[0]] == [second]
-    assert store.worklist(limit=1, offset=1) == ([store.worklist()[0][1]], 2) or store.worklist(limit=1)[1] == 2
+    page, total = store.worklist(limit=1, offset=1)
+    assert ([row.id for row in page], total) == ([first], 2)
 
 
 def test_priors_are_the_patients_other_studies_latest_first(store: Store) -> None:
@@ -172,6 +204,17 @@ def test_priors_are_the_patients_other_studies_latest_first(store: Store) -> Non
     ]
     store.add_film(NewStudy(origin="dicom", study_uid="z"), NewFilm(b"x", ".png", 1, 1), "d")
     assert [row.id for row in store.priors(store.study(ids[2]))] == [ids[1], ids[0]]
+    assert [row.id for row in store.priors(store.study(ids[1]))] == [ids[0]]
+
+
+def test_nobody_else_may_read_the_database_also_in_a_folder_that_was_there(tmp_path: Path) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir(mode=0o755)
+    with Store(folder) as store:
+        store.note("anna", "test", "1")
+        found = {path.name: path.stat().st_mode & 0o777 for path in folder.glob("store.sqlite*")}
+    assert "store.sqlite" in found
+    assert set(found.values()) == {0o600}
 
 
 def test_what_is_not_there_and_what_cannot_be_signed_is_said(store: Store) -> None:
