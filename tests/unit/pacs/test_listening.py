@@ -73,7 +73,7 @@ def test_what_cannot_be_kept_now_is_asked_for_again(
         raise errors.pop()
 
     with running(room) as node, monkeypatch.context() as broken:
-        broken.setattr(Store, "add_film", fail)
+        broken.setattr(Store, "add_films", fail)
         assert statuses(node.port, *[film(tmp_path, 1)] * 4) == [0xA700] * 4
     assert errors == []
 
