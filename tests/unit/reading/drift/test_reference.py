@@ -77,7 +77,9 @@ def test_a_model_is_measured_on_the_run_that_it_was_trained_on(tmp_path: Path, t
 def test_films_that_all_fail_the_gate_make_no_card(tmp_path: Path, tiny_films: list[Path]) -> None:
     run = build_run(tmp_path, examples(tiny_films, 3))
     with pytest.raises(DataError, match="passes the input gate"):
-        make_reference(trained_on(run_digest(run)), run, GateSettings(least_frontal=1, doubtful_frontal=1), Sample(), QUIET)
+        make_reference(
+            trained_on(run_digest(run)), run, GateSettings(least_frontal=1, doubtful_frontal=1), Sample(), QUIET
+        )
 
 
 def test_the_choice_hangs_on_the_seed_alone(tiny_films: list[Path]) -> None:
