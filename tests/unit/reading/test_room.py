@@ -130,7 +130,7 @@ def test_a_film_that_is_kept_is_judged_once(
     room = open_room(tmp_path)
     try:
         received = room.keep(room.read(tiny_films[0].read_bytes()), "someone", "upload")
-        monkeypatch.setattr("radlet.reading.room.judge_film", None)
+        monkeypatch.setattr("radlet.reading.room.judge_file", None)
         assert room.ask(received.study_id, "someone").verdict == received.verdict
     finally:
         room.close(0)
