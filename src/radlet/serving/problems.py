@@ -41,15 +41,19 @@ def problem(
     return JSONResponse(body, status, dict(headers or {}))
 
 
+def answer_to(error: RadletError) -> JSONResponse:
+    """Return the answer to whoever asked for what raised an error."""
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, (QueueFullError, BusyError)) else {}
+    return problem(status, str(error), headers, error.code if isinstance(error, OvertakenError) else None)
+
+
 def add_handlers(app: FastAPI) -> None:
     """Let every error that the code raises become an answer."""
 
     @app.exception_handler(RadletError)
     async def _(_: Request, error: RadletError) -> JSONResponse:
-        status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-        headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, (QueueFullError, BusyError)) else {}
-        code = error.code if isinstance(error, OvertakenError) else None
-        return problem(status, str(error), headers, code)
+        return answer_to(error)
 
     @app.exception_handler(HTTPException)
     async def _(_: Request, error: HTTPException) -> JSONResponse:
