@@ -61,7 +61,8 @@ def prepare(drafter: Drafter, wanted: Wanted) -> Prepared:
     """Read the films and render the prompts of a request; any thread may.
 
     Raises:
-        ConfigError: The engine cannot choose tokens in this way, or other guidance than the checkpoint's is asked for.
+        ConfigError: The engine cannot choose tokens in this way, other guidance than the checkpoint's is asked for, or
+            prompt and answer are longer than the model can read.
         DataError: A film cannot be read.
     """
     request, sampling = wanted.request, wanted.sampling
@@ -69,9 +70,30 @@ def prepare(drafter: Drafter, wanted: Wanted) -> Prepared:
     own = drafter.card.guidance
     if sampling.guidance != own:
         raise ConfigError(f"Drafts that are written together have the checkpoint's guidance, {own:g}.")
+    prompt = drafter.prompt_ids(request)
+    sampling = _fitting(drafter, len(prompt), sampling)
     blind = drafter.prompt_ids(request.without_films()) if own != 1 else None
     films = drafter.pixel_values([request]) if wanted.films is None else drafter.shown(wanted.films)
-    return Prepared(drafter.prompt_ids(request), blind, films, sampling, wanted.whole)
+    return Prepared(prompt, blind, films, sampling, wanted.whole)
+
+
+def _fitting(drafter: Drafter, num_prompt_tokens: int, sampling: Sampling) -> Sampling:
+    """Return the sampling, its length cut to the model's where it is no longer than the checkpoint's own."""
+    longest = drafter.max_positions
+    if longest is None or num_prompt_tokens + sampling.max_new_tokens <= longest:
+        return sampling
+    room = longest - num_prompt_tokens
+    if room < 1:
+        raise ConfigError(
+            f"What is asked has {num_prompt_tokens} tokens; the model reads {longest}, its answer included. Ask in "
+            "fewer words."
+        )
+    if sampling.max_new_tokens > drafter.card.max_new_tokens:
+        raise ConfigError(
+            f"An answer of {sampling.max_new_tokens} tokens behind {num_prompt_tokens} of the prompt is longer than "
+            f"the model can write: {longest} together. Ask for at most {room}."
+        )
+    return sampling.model_copy(update={"max_new_tokens": room})
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,13 @@ class Drafter:
         """The checkpoint's own way: greedily, with its guidance and length."""
         return Sampling(guidance=self.card.guidance, max_new_tokens=self.card.max_new_tokens)
 
+    @property
+    def max_positions(self) -> int | None:
+        """Tokens that prompt and answer may have together; None where the weights do not say, or are an export's."""
+        if isinstance(self._model, ExportedModel):
+            return None
+        return getattr(self._model.model.config.get_text_config(), "max_position_embeddings", None)
+
     def text_of(self, answer: Sequence[int]) -> str:
         """Return the text of an answer's token ids."""
         return str(self._model.tokenizer.decode(answer, skip_special_tokens=True)).strip()

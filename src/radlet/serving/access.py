@@ -14,10 +14,11 @@ from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from radlet.core.errors import RadletError
 from radlet.reading.store.sessions import Inside, Sessions
 from radlet.reading.store.tables import Role
 from radlet.serving.permissions import Permission, find_permission
-from radlet.serving.problems import problem
+from radlet.serving.problems import answer_to, problem
 from radlet.serving.rates import Buckets
 
 LOCAL = "local"
@@ -102,7 +103,10 @@ class Access:
             return problem(403, "This request comes from a page of another site.")
         if asked.roles is None:
             return None
-        caller = await anyio.to_thread.run_sync(self._caller, headers)
+        try:
+            caller = await anyio.to_thread.run_sync(self._caller, headers)
+        except RadletError as error:
+            return answer_to(error)
         if caller is None:
             return _come_in(asked)
         noted["caller"] = caller

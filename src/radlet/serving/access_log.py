@@ -35,8 +35,39 @@ def method_of(scope: Scope) -> str:
     return scope["method"] if scope["method"] in _METHODS else "other"
 
 
+class Caught:
+    """Turn what went wrong unforeseen into an answer, which is then counted and guarded like every other.
+
+    Args:
+        app: What answers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except Exception as error:  # noqa: BLE001 - its message may quote a report or a row, and must not be printed
+            _tell_failure(error)
+            if not started:
+                words = "Something went wrong in the service. Its log says where."
+                await problem(500, words)(scope, receive, send)
+
+
 class Logged:
-    """Note each request when it is done, and turn what went wrong unforeseen into an answer.
+    """Note each request when it is done.
 
     Args:
         app: What answers.
@@ -60,11 +91,6 @@ class Logged:
 
         try:
             await self._app(scope, receive, noted)
-        except Exception as error:  # noqa: BLE001 - its message may quote a report or a row, and must not be printed
-            _tell_failure(error)
-            if not status:
-                words = "Something went wrong in the service. Its log says where."
-                await problem(500, words)(scope, receive, noted)
         finally:
             caller = scope.get("state", {}).get("caller")
             line = {

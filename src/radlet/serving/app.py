@@ -12,7 +12,7 @@ from radlet.reading.drift.watch import DriftWatch
 from radlet.reading.room import ReadingRoom
 from radlet.reading.store.sessions import Sessions
 from radlet.serving.access import Access
-from radlet.serving.access_log import Logged
+from radlet.serving.access_log import Caught, Logged
 from radlet.serving.headers import SafeHeaders
 from radlet.serving.limits import AddressRate, BodyLimits
 from radlet.serving.login import Door
@@ -72,6 +72,7 @@ def create_app(room: ReadingRoom, config: ServeConfig) -> FastAPI:
     by_account, by_address = (Buckets(traffic.requests_per_s, traffic.burst) for _ in range(2))
     app.add_middleware(Access, sessions=sessions, buckets=by_account, tls=config.tls)
     app.add_middleware(AddressRate, buckets=by_address)
+    app.add_middleware(Caught)
     app.add_middleware(SafeHeaders, hosts=(*config.hosts, config.host), tls=config.tls)
     app.add_middleware(Timed, times=times)
     app.add_middleware(Logged)

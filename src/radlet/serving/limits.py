@@ -12,6 +12,8 @@ from radlet.serving.rates import Buckets
 from radlet.serving.settings import UploadLimits
 
 _MIB = 1024 * 1024
+_OF_ANYBODY = 64 * 1024
+"""Largest body, in bytes, of a route that is for those who have not logged in: a name and a password."""
 _CLOSE = {"Connection": "close"}
 """What is left of the body is not read."""
 
@@ -34,11 +36,13 @@ class BodyLimits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        permission = scope.get("state", {}).get("permission")
+        largest = _OF_ANYBODY if permission and permission.roles is None else self._largest
         announced = Headers(scope=scope).get("content-length", "")
-        if announced.isdecimal() and int(announced) > self._largest:
-            await self._too_large()(scope, receive, send)
+        if announced.isdecimal() and int(announced) > largest:
+            await problem(413, _too_large(largest), _CLOSE)(scope, receive, send)
             return
-        body = _Body(self, receive)
+        body = _Body(self, receive, largest)
         started = False
 
         async def noted(message: Message) -> None:
@@ -54,20 +58,14 @@ class BodyLimits:
         finally:
             self._held -= body.size
 
-    def _too_large(self) -> ASGIApp:
-        return problem(413, self._too_large_words(), _CLOSE)
-
-    def _too_large_words(self) -> str:
-        return f"The request is too large: at most {self._limits.max_body_mb} MiB are taken. Send fewer films at once."
-
-    def check(self, size: int, more: int) -> None:
-        """Take more bytes of a body that had `size`.
+    def check(self, size: int, more: int, largest: int) -> None:
+        """Take more bytes of a body that had `size`, of at most `largest`.
 
         Raises:
             HTTPException: It, or all bodies together, are too large.
         """
-        if size + more > self._largest:
-            raise _RefusedError(413, self._too_large_words(), _CLOSE)
+        if size + more > largest:
+            raise _RefusedError(413, _too_large(largest), _CLOSE)
         if self._held + more > self._together:
             raise _RefusedError(503, "Too much is being sent at once.", {**_CLOSE, "Retry-After": "5"})
         self._held += more
@@ -78,6 +76,12 @@ class BodyLimits:
         return self._limits.body_timeout_s
 
 
+def _too_large(largest: int) -> str:
+    if largest == _OF_ANYBODY:
+        return f"The request is too large: at most {largest // 1024} KiB are taken from those who have not logged in."
+    return f"The request is too large: at most {largest // _MIB} MiB are taken. Send fewer films at once."
+
+
 class _RefusedError(HTTPException):
     """A body is not taken any further."""
 
@@ -85,8 +89,8 @@ class _RefusedError(HTTPException):
 class _Body:
     """The body of one request, on its way."""
 
-    def __init__(self, limits: BodyLimits, receive: Receive) -> None:
-        self._limits, self._receive = limits, receive
+    def __init__(self, limits: BodyLimits, receive: Receive, largest: int) -> None:
+        self._limits, self._receive, self._largest = limits, receive, largest
         self._deadline = time.monotonic() + limits.timeout_s
         self._whole = False
         self.size = 0
@@ -101,7 +105,7 @@ class _Body:
         except TimeoutError:
             raise _RefusedError(408, "The request took too long to arrive.", _CLOSE) from None
         piece = len(message.get("body", b""))
-        self._limits.check(self.size, piece)
+        self._limits.check(self.size, piece, self._largest)
         self.size += piece
         self._whole = not message.get("more_body", False)
         return message

@@ -56,19 +56,26 @@ def problem(
     return JSONResponse(body, status, dict(headers or {}))
 
 
+def answer_to(error: RadletError) -> JSONResponse:
+    """Return the answer to whoever asked for what raised an error."""
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, (QueueFullError, BusyError)) else {}
+    return problem(status, str(error), headers, error.code if isinstance(error, OvertakenError) else None)
+
+
 def add_handlers(app: FastAPI) -> None:
     """Let every error that the code raises become an answer."""
 
     @app.exception_handler(RadletError)
     async def _(_: Request, error: RadletError) -> JSONResponse:
-        return _answer(error)
+        return answer_to(error)
 
     @app.exception_handler(HTTPException)
     async def _(_: Request, error: HTTPException) -> JSONResponse:
         # A form that found no room on the disk is no malformed form.
         trouble = trouble_of(error.__cause__) if isinstance(error.__cause__, OSError) else None
         if trouble:
-            return _answer(trouble)
+            return answer_to(trouble)
         return problem(error.status_code, str(error.detail), error.headers)
 
     @app.exception_handler(OSError)
@@ -76,7 +83,7 @@ def add_handlers(app: FastAPI) -> None:
         trouble = trouble_of(error)
         if trouble is None:
             raise error
-        return _answer(trouble)
+        return answer_to(trouble)
 
     @app.exception_handler(RequestValidationError)
     async def _(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -86,13 +93,6 @@ def add_handlers(app: FastAPI) -> None:
             f"{'.'.join(map(str, place))}: {_reason(item)}" for place, item in zip(places, error.errors(), strict=True)
         )
         return problem(422, said)
-
-
-def _answer(error: RadletError) -> JSONResponse:
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, (QueueFullError, BusyError)) else {}
-    code = error.code if isinstance(error, OvertakenError) else None
-    return problem(status, str(error), headers, code)
 
 
 def _reason(item: Mapping[str, Any]) -> str:

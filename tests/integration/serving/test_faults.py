@@ -8,6 +8,7 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Iterator
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from tests.fixtures.dicom_files import write_film
 from tests.fixtures.reading_room import OPEN_GATE, Server, room_config, served
@@ -24,9 +26,13 @@ from tests.fixtures.reading_room import OPEN_GATE, Server, room_config, served
 from radlet.core.errors import RadletError
 from radlet.reading.opening import read_received
 from radlet.reading.store import audit, database
+from radlet.reading.store.accounts import Accounts
+from radlet.reading.store.store import Store
+from radlet.reading.store.tables import SessionRow, now
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.allow_hosts(["127.0.0.1"])]
 
+PASSWORD = "correct horse battery"  # noqa: S105 - of nothing but this test
 _CHILD = """
 import sys
 from pathlib import Path
@@ -166,3 +172,40 @@ def test_malformed_films_are_refused_in_words(data: st.DataObject, whole: list[b
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 64 * 2**20
+
+
+def test_a_locked_database_is_told_to_those_who_are_logged_in_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.2)
+    with Store(tmp_path / "room") as store:
+        Accounts(store).add("anna", "reader", PASSWORD, "test")
+    with (
+        served(room_config(tmp_path / "room", accounts=True)) as server,
+        httpx2.Client(base_url=server.url, timeout=20) as http,
+    ):
+        http.post("/login", data={"name": "anna", "password": PASSWORD})
+        assert http.get("/api/studies").status_code == 200
+        with server.room.store.writing() as session:
+            # Long enough ago that the next request is noted.
+            for row in session.scalars(select(SessionRow)):
+                row.seen_at = now() - timedelta(minutes=2)
+        with contextlib.closing(sqlite3.connect(tmp_path / "room" / "store.sqlite", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            told = http.get("/api/studies")
+        assert (told.status_code, told.headers["retry-after"]) == (503, "10")
+        assert "content-security-policy" in told.headers
+
+
+def test_what_nobody_foresaw_is_counted_and_carries_the_headers(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("secret report")
+
+    monkeypatch.setattr(Store, "worklist", fail)
+    told = httpx2.get(f"{server.url}/api/studies")
+    assert told.status_code == 500
+    assert "secret" not in told.text
+    assert (told.headers["x-frame-options"], told.headers["cache-control"]) == ("DENY", "no-store")
+    assert 'route="/api/studies",status="500"' in httpx2.get(f"{server.url}/metrics").text

@@ -48,16 +48,19 @@ def test_the_openai_client_lists_the_model_and_gets_the_draft(
 def test_a_stream_is_the_same_text_in_pieces(client: openai.OpenAI, tiny_films: list[Path]) -> None:
     messages = film_message(tiny_films[1], "Is there an effusion?")
     whole = client.chat.completions.create(model="tiny", messages=messages)
-    pieces, usage, reason = [], None, None
+    pieces, usage, reason, notices = [], None, None, []
     for chunk in client.chat.completions.create(
         model="tiny", messages=messages, stream=True, stream_options={"include_usage": True}
     ):
         usage = chunk.usage or usage
+        notices.append(chunk.model_extra.get("notice"))
         for choice in chunk.choices:
             pieces.append(choice.delta.content or "")
             reason = choice.finish_reason or reason
     assert "".join(pieces) == whole.choices[0].message.content
     assert len([piece for piece in pieces if piece]) > 1
+    assert "unverified AI draft" in notices[0]
+    assert set(notices[1:]) == {None}
     assert (reason, usage) == (whole.choices[0].finish_reason, whole.usage)
 
 
@@ -110,7 +113,11 @@ def test_only_films_that_come_along_are_read(client: openai.OpenAI, url: str, wo
         client.chat.completions.create(model="tiny", messages=messages)
 
 
-def test_a_client_that_leaves_gives_its_draft_up(server: Server, client: openai.OpenAI, tiny_films: list[Path]) -> None:
+def test_a_client_that_leaves_gives_its_draft_up(
+    server: Server, client: openai.OpenAI, tiny_films: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = server.room.queue.drafter.report_model.model.config.get_text_config()
+    monkeypatch.setattr(config, "max_position_embeddings", 8192)
     before = server.room.queue.state
     with client.chat.completions.create(
         model="tiny", messages=film_message(tiny_films[2]), stream=True, max_tokens=4000
@@ -134,3 +141,34 @@ def test_health_readiness_and_metrics(server: Server, client: openai.OpenAI, tin
     assert 'route="/v1/chat/completions",status="200"' in metrics
     assert "radlet_drafts_total" in metrics
     assert httpx2.get(f"{server.url}/openapi.json").json()["info"]["title"] == "radlet"
+
+
+@pytest.mark.parametrize(
+    "unserved",
+    [
+        {"tools": [{"type": "function", "function": {"name": "f"}}]},
+        {"response_format": {"type": "json_object"}},
+        {"logit_bias": {"5": 100}},
+        {"n": 2},
+        {"stop": ["Impression"]},
+    ],
+    ids=lambda unserved: next(iter(unserved)),
+)
+def test_what_would_change_the_answer_and_is_not_served_is_refused_by_name(
+    client: openai.OpenAI, unserved: dict[str, object]
+) -> None:
+    messages = [{"role": "user", "content": "Is there an effusion?"}]
+    with pytest.raises(openai.UnprocessableEntityError, match=next(iter(unserved))):
+        client.chat.completions.create(model="tiny", messages=messages, **unserved)
+
+
+@pytest.mark.parametrize(
+    ("messages", "length"),
+    [("lung " * 3000, None), ([{"type": "text", "text": "lung " * 5000}], None), ("Effusion?", 4096)],
+    ids=["more than the model reads", "more than any question", "a longer answer than the model writes"],
+)
+def test_what_is_too_long_is_refused_at_once(client: openai.OpenAI, messages: object, length: int | None) -> None:
+    with pytest.raises((openai.BadRequestError, openai.UnprocessableEntityError)):
+        client.chat.completions.create(
+            model="tiny", messages=[{"role": "user", "content": messages}], max_tokens=length
+        )

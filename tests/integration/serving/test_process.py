@@ -46,7 +46,10 @@ def test_a_service_over_tls_on_postgresql_swaps_its_model_and_ends_when_all_is_w
     tmp_path: Path, postgres: PostgresServer, new_database: Callable[[], str]
 ) -> None:
     url, room, checkpoint = postgres.url(new_database()), tmp_path / "room", tmp_path / "checkpoint"
-    save_report_model(make_report_model(), checkpoint, None)
+    model = make_report_model()
+    # So that a long answer may be asked for.
+    model.model.config.get_text_config().max_position_embeddings = 4096
+    save_report_model(model, checkpoint, None)
     with Store(room, url) as store:
         Accounts(store).add("anna", "reader", PASSWORD, "test")
         Accounts(store).add("script", "machine", None, "test")

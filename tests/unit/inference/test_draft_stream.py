@@ -152,3 +152,26 @@ def test_a_text_that_is_told_whole_comes_with_its_last_token(drafter: Drafter, t
     assert given is not None
     assert read is not None
     assert given.equal(read)
+
+
+def test_what_is_longer_than_the_model_reads_is_refused_and_its_own_length_is_cut(drafter: Drafter) -> None:
+    longest = drafter.max_positions
+    assert longest is not None
+    own = drafter.own_sampling.model_copy(update={"max_new_tokens": drafter.card.max_new_tokens})
+    short = DraftRequest((), question="lung")
+    num_prompt_tokens = len(drafter.prompt_ids(short))
+    with pytest.raises(ConfigError, match="fewer words"):
+        prepare(drafter, Wanted(DraftRequest((), question="lung " * longest), own))
+    room = longest - num_prompt_tokens
+    for length, taken in ((room, True), (room + 1, False)):
+        wanted = Wanted(short, own.model_copy(update={"max_new_tokens": length}))
+        if taken:
+            assert prepare(drafter, wanted).sampling.max_new_tokens == length
+        else:
+            with pytest.raises(ConfigError, match=f"at most {room}"):
+                prepare(drafter, wanted)
+    words = "lung"
+    while len(drafter.prompt_ids(DraftRequest((), question=words))) < longest - 3:
+        words += " l"
+    long = DraftRequest((), question=words)
+    assert prepare(drafter, Wanted(long, own)).sampling.max_new_tokens == longest - len(drafter.prompt_ids(long))

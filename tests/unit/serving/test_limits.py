@@ -29,6 +29,22 @@ def test_a_body_that_is_too_large_is_refused_while_it_arrives(announced: dict[st
     assert "at most 1 MiB" in json.loads(answer.body)["error"]["message"]
 
 
+@pytest.mark.parametrize("announced", [{}, {"content-length": str(65 * 1024)}])
+def test_who_has_not_logged_in_brings_no_more_than_a_name_and_a_password(announced: dict[str, str]) -> None:
+    limits = BodyLimits(echo, UploadLimits())
+
+    async def asked(scope: Any, receive: Any, send: Any) -> None:
+        permission, _ = find_permission(scope["method"], scope["path"])
+        await limits({**scope, "state": {"permission": permission}}, receive, send)
+
+    pieces = [b"x" * 1024] * 65
+    answer = call(asked, "POST", "/login", announced, pieces)
+    assert (answer.status, answer.headers["connection"]) == (413, "close")
+    assert "at most 64 KiB" in json.loads(answer.body)["error"]["message"]
+    assert call(asked, "POST", "/login", None, pieces[1:]).status == 200
+    assert call(asked, "POST", "/api/studies", None, pieces).status == 200
+
+
 def test_an_announced_size_is_refused_before_a_byte_is_read() -> None:
     async def fails(scope: Any, receive: Any, send: Any) -> None:
         pytest.fail("the application was asked")

@@ -14,7 +14,7 @@ import numpy as np
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from radlet.core.errors import ConfigError, DataError, UnknownNameError
 from radlet.core.runs import sha256_file
@@ -49,11 +49,15 @@ class ImageUrl(_Lenient):
     """``data:image/png;base64,...``; also of DICOM: ``data:application/dicom;base64,...``."""
 
 
+Words = Annotated[str, Field(max_length=20_000)]
+"""Far beyond any question; what the model can read is counted in tokens."""
+
+
 class TextPart(_Lenient):
     """Words of a message."""
 
     type: Literal["text"]
-    text: str
+    text: Words
 
 
 class ImagePart(_Lenient):
@@ -67,13 +71,28 @@ class Message(_Lenient):
     """One turn."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[Annotated[TextPart | ImagePart, Field(discriminator="type")]]
+    content: Words | list[Annotated[TextPart | ImagePart, Field(discriminator="type")]]
 
 
 class StreamOptions(_Lenient):
     """What a stream tells beside the text."""
 
     include_usage: bool = False
+
+
+class ResponseFormat(_Lenient):
+    """What form the answer has: text."""
+
+    type: Literal["text"]
+
+
+def _refuse_unserved(given: object) -> None:
+    if given:
+        raise ValueError("is not served; leave it out")
+
+
+Unserved = Annotated[Any, AfterValidator(_refuse_unserved)]
+"""Would change the answer, and the model cannot: refused unless empty."""
 
 
 class ChatRequest(_Lenient):
@@ -93,6 +112,11 @@ class ChatRequest(_Lenient):
     n: Literal[1] = 1
     stream: bool = False
     stream_options: StreamOptions | None = None
+    tools: Unserved = None
+    functions: Unserved = None
+    response_format: ResponseFormat | None = None
+    logit_bias: Unserved = None
+    stop: Unserved = None
 
 
 def note_asked(room: ReadingRoom, actor: str, action: str, films: tuple[Path, ...]) -> None:
@@ -145,7 +169,7 @@ async def complete(
     }
     if asked.stream:
         usage = bool(asked.stream_options and asked.stream_options.include_usage)
-        events = _events(hearing, head, ticket.num_prompt_tokens, usage)
+        events = _events(hearing, head, room.identity.notice, ticket.num_prompt_tokens if usage else None)
 
         def end() -> None:
             hearing.leave()
@@ -175,18 +199,22 @@ async def complete(
     }
 
 
-async def _events(hearing: Hearing, head: dict[str, Any], num_prompt_tokens: int, usage: bool) -> AsyncIterator[str]:
-    def event(delta: dict[str, Any], reason: str | None = None) -> str:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-        return server_sent({**head, "object": "chat.completion.chunk", "choices": [choice]})
+async def _events(
+    hearing: Hearing, head: dict[str, Any], notice: str, num_prompt_tokens: int | None
+) -> AsyncIterator[str]:
+    """Yield the chunks: the notice with the first; the tokens at the end, where those of the prompt are given."""
 
-    yield event({"role": "assistant", "content": ""})
+    def event(delta: dict[str, Any], reason: str | None = None, **more: str) -> str:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        return server_sent({**head, "object": "chat.completion.chunk", "choices": [choice], **more})
+
+    yield event({"role": "assistant", "content": ""}, notice=notice)
     async for told in hearing:
         if told.text:
             yield event({"content": told.text})
         if told.ended in ("stop", "length"):
             yield event({}, told.ended)
-            if usage:
+            if num_prompt_tokens is not None:
                 counted = _usage(num_prompt_tokens, told.num_tokens)
                 yield server_sent({**head, "object": "chat.completion.chunk", "choices": [], "usage": counted})
         elif told.ended:
