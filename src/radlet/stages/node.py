@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from radlet.core.errors import ConfigError, DataError, RunError
+from radlet.core.errors import ConfigError, RunError
 from radlet.core.locks import lock_file
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def open_store(data_dir: Path, database: str | None) -> "Store":
     """Open a store that is there.
 
     Raises:
-        ConfigError: There is no such folder.
+        ConfigError: There is no such folder, or it holds none.
         DataError: It cannot be opened.
     """
     from radlet.reading.store.database import sqlite_url
@@ -108,7 +108,9 @@ def open_store(data_dir: Path, database: str | None) -> "Store":
     if not data_dir.is_dir():
         raise ConfigError(f"{data_dir}: there is no such folder. Give the data_dir of a node or a reading room.")
     if database is None and not Path(sqlite_url(data_dir).removeprefix("sqlite:///")).is_file():
-        raise DataError(f"{data_dir}: holds no store. Give the data_dir of a node or a reading room, or --database.")
+        raise ConfigError(
+            f"{data_dir}: holds no store. Give the data_dir of a node or a reading room, or its database."
+        )
     return Store(data_dir, database)
 
 

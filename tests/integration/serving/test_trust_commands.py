@@ -99,9 +99,14 @@ def test_a_log_that_was_cut_off_is_found_by_the_hash_kept_elsewhere(tmp_path: Pa
 
 
 def test_a_folder_without_a_store_is_not_made_into_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="holds no store"):
+    with pytest.raises(ConfigError, match="no such folder"):
         radlet("audit", "verify", "--data-dir", tmp_path / "none")
     assert not (tmp_path / "none").exists()
+    (tmp_path / "empty").mkdir()
+    for command in (("audit", "verify"), ("feedback", "export", "--out", tmp_path / "out")):
+        with pytest.raises(ConfigError, match="holds no store"):
+            radlet(*command, "--data-dir", tmp_path / "empty")
+    assert not list((tmp_path / "empty").iterdir())
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,11 @@ def test_corrections_are_what_ingest_reads(store: Store, tmp_path: Path) -> None
     assert study.patient_id == KEY.of("patient", f"{PLANTED[2]}1")
 
 
+def test_nobody_else_may_read_an_export(store: Store, tmp_path: Path) -> None:
+    export_feedback(store, tmp_path / "new" / "out", KEY)
+    assert (tmp_path / "new" / "out").stat().st_mode & 0o777 == 0o700
+
+
 def test_only_what_was_signed_since_a_day_goes_into_a_new_folder(store: Store, tmp_path: Path) -> None:
     store.sign(received(store, tmp_path, 1, "The heart is large."), "The heart is normal.", "r")
     assert len(signed_drafts(store, now() - timedelta(days=1))[0]) == 1

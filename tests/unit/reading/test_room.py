@@ -45,7 +45,8 @@ def test_a_draft_carries_its_lineage(room: ReadingRoom, tmp_path: Path) -> None:
 def test_a_lateral_beside_a_frontal_is_passed_over(tmp_path: Path) -> None:
     room = open_room(tmp_path, GateSettings(not_chest="ignore", checks={}))
     for number, view in ((1, "LL"), (2, "PA")):
-        film = write_film(tmp_path / f"{number}.dcm", number, ViewPosition=view, StudyInstanceUID="1.2", PatientID="P1")
+        tags = {"ViewPosition": view, "StudyInstanceUID": "1.2", "PatientID": "P1"}
+        film = write_film(tmp_path / f"{number}.dcm", number, **tags)
         study_id = room.keep(room.read(film.read_bytes()), "dicom", "dicom").study_id
     draft = room.draft(study_id, "anna")
     chosen = next(image for image in room.store.study(study_id).images if image.id == draft.image_id)

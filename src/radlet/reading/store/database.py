@@ -1,4 +1,4 @@
-"""Opening the store: SQLite by default, PostgreSQL by URL, brought to this version's tables."""
+"""Opening the store: its folder, and SQLite by default, PostgreSQL by URL, brought to this version's tables."""
 
 import os
 from contextlib import suppress
@@ -32,6 +32,24 @@ _WRITING = 0x7261646C
 def sqlite_url(data_dir: Path) -> str:
     """Return the URL of the store in a data folder."""
     return f"sqlite:///{data_dir / 'store.sqlite'}"
+
+
+def make_folder(data_dir: Path) -> None:
+    """Make the folder of a store, for this user alone; one that is there keeps its rights.
+
+    Raises:
+        DataError: It cannot be made or written.
+    """
+    try:
+        # Films are patients' data: nobody else on the machine may read them.
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise DataError(f"{data_dir} cannot be made ({error.strerror}). Give another data_dir.") from None
+    if not os.access(data_dir, os.W_OK | os.X_OK):
+        raise DataError(
+            f"{data_dir} cannot be written: it is read-only, or belongs to another user. Let this user write there, or "
+            "give another data_dir."
+        )
 
 
 def open_database(url: str) -> Engine:

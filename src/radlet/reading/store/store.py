@@ -1,7 +1,6 @@
 """The one door to the database: every change is one transaction with its line in the audit log."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from radlet.core.errors import DataError
 from radlet.reading.store import audit
-from radlet.reading.store.database import for_reading, open_database, sqlite_url
+from radlet.reading.store.database import for_reading, make_folder, open_database, sqlite_url
 from radlet.reading.store.films import NewFilm, NewStudy, known_film, next_position, study_of, write_durably
 from radlet.reading.store.tables import (
     AuditRow,
@@ -28,7 +27,7 @@ from radlet.reading.store.tables import (
     StudyState,
     new_id,
 )
-from radlet.reading.store.troubles import TroubleError, troubles_told
+from radlet.reading.store.troubles import BusyError, TroubleError, troubles_told
 from radlet.reading.store.worklist import listed, of_same_patient, page_of, taken_at, whole
 
 _AUDIT_PAGE = 500
@@ -84,7 +83,7 @@ class Store:
     """
 
     def __init__(self, data_dir: Path, url: str | None = None) -> None:
-        _make_folder(data_dir)
+        make_folder(data_dir)
         self.data_dir = data_dir
         self._engine = open_database(url or sqlite_url(data_dir))
         self._reading = for_reading(self._engine)
@@ -137,6 +136,9 @@ class Store:
                         write_durably(paths[image_id], film.content)
             with self.writing() as session:
                 kept = [_add_film(session, study, film, image_id, actor) for study, film, image_id in given]
+        except BusyError:
+            # The rows may have been kept although nobody said so; what has none is swept at a start.
+            raise
         except BaseException:
             _unlink(paths.values())
             raise
@@ -361,19 +363,6 @@ class Store:
     def _known(self, film: NewFilm) -> tuple[str, str] | None:
         with self.reading() as session:
             return known_film(session, film)
-
-
-def _make_folder(data_dir: Path) -> None:
-    try:
-        # Films are patients' data: nobody else on the machine may read them.
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise DataError(f"{data_dir} cannot be made ({error.strerror}). Give another data_dir.") from None
-    if not os.access(data_dir, os.W_OK | os.X_OK):
-        raise DataError(
-            f"{data_dir} cannot be written: it is read-only, or belongs to another user. Let this user write there, or "
-            "give another data_dir."
-        )
 
 
 def _add_film(session: Session, study: NewStudy, film: NewFilm, image_id: str, actor: str) -> tuple[str, str, bool]:
