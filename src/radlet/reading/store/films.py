@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,6 +107,12 @@ def study_of(session: Session, study: NewStudy) -> StudyRow:
 def next_position(session: Session, study: StudyRow) -> int:
     """Return where the next film of a study stands."""
     return session.scalar(select(func.count()).where(ImageRow.study_id == study.id)) or 0
+
+
+def discard(paths: Iterable[Path]) -> None:
+    """Remove files of films, where they are there."""
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def write_durably(path: Path, content: bytes) -> None:

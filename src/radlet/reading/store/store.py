@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from radlet.core.errors import DataError
 from radlet.reading.store import audit
 from radlet.reading.store.database import for_reading, make_folder, open_database, sqlite_url
-from radlet.reading.store.films import NewFilm, NewStudy, known_film, next_position, study_of, write_durably
+from radlet.reading.store.films import NewFilm, NewStudy, discard, known_film, next_position, study_of, write_durably
 from radlet.reading.store.tables import (
     AuditRow,
     DraftRow,
@@ -140,10 +140,10 @@ class Store:
             # The rows may have been kept although nobody said so; what has none is swept at a start.
             raise
         except BaseException:
-            _unlink(paths.values())
+            discard(paths.values())
             raise
         new = {image_id for _, image_id, is_new in kept if is_new}
-        _unlink(path for image_id, path in paths.items() if image_id not in new)
+        discard(path for image_id, path in paths.items() if image_id not in new)
         return kept
 
     def worklist(
@@ -375,11 +375,6 @@ def _add_film(session: Session, study: NewStudy, film: NewFilm, image_id: str, a
     session.add(image)
     audit.append(session, actor, "film.add", image_id, study=row.id, sha256=image.sha256)
     return row.id, image_id, True
-
-
-def _unlink(paths: Iterable[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
 
 
 def _get(session: Session, study_id: str) -> StudyRow:
