@@ -71,7 +71,7 @@ def add_films(
     if len(films) > most:
         raise HTTPException(413, f"The request holds {len(films)} films; at most {most} are taken at once.")
     contents = [film.file.read() for film in films]
-    read = [room.read(content) for content in contents]
+    read = [room.read(content).without_pixels() for content in contents]
     received = [room.keep(one, caller.name, "upload", _storable(indication)) for one in read]
     return [
         forms.ReceivedFilm(study_id=one.study_id, image_id=one.image_id, new=one.new, gate=one.verdict)
