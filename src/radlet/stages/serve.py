@@ -92,6 +92,7 @@ def open_room(served: Served, config: ServeConfig, progress: Progress) -> "Readi
         DataError: The store or the examples cannot be read.
     """
     from radlet.reading.room import ReadingRoom, ServedModel
+    from radlet.reading.store.films import sweep
     from radlet.reading.store.store import Store
     from radlet.retrieval.lookup import StudyFinder
 
@@ -102,6 +103,7 @@ def open_room(served: Served, config: ServeConfig, progress: Progress) -> "Readi
     if served.encoder and served.examples:
         finder = StudyFinder(served.encoder, served.examples, "train", progress)
         _ = finder.index  # made now rather than for the first who asks
+    sweep(config.data_dir)
     room = ReadingRoom(Store(config.data_dir, config.database), model, config.room, finder)
     if served.fill and served.examples and room.store.worklist(limit=1)[1] == 0:
         fill_worklist(room, served.examples, served.fill)
