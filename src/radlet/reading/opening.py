@@ -1,8 +1,10 @@
 """From the bytes of a film to what the input gate says of it: the one path of uploads, folders and commands."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
 
 from radlet.data.film import Film
 from radlet.data.film_header import FilmHeader, read_film_header
@@ -37,6 +39,11 @@ class ReadFilm(OpenedFilm):
     """
 
     verdict: GateVerdict
+
+    def without_pixels(self) -> Self:
+        """Return it with the shape of its pixels alone: in memory they take many times what the file does."""
+        shape = np.broadcast_to(np.uint8(0), self.film.pixels.shape)
+        return replace(self, film=replace(self.film, pixels=shape))
 
 
 def open_film(content: bytes) -> OpenedFilm:

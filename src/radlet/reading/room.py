@@ -164,6 +164,8 @@ class ReadingRoom:
         self.queue = DraftQueue(model.drafter, settings.queue)
         self._labeller = RuleLabeller()
         self._finding = threading.Lock()
+        # Films in full size are in memory while they are judged: never more than two of them.
+        self._reading = threading.BoundedSemaphore(2)
         self._verdicts = Verdicts()
         if settings.gate.burned_in_text != "ignore":
             require_reader()
@@ -188,7 +190,9 @@ class ReadingRoom:
         Raises:
             DataError: It is no film, or a damaged one.
         """
-        return read_received(content, self.settings.gate, self._known())
+        known = self._known()
+        with self._reading:
+            return read_received(content, self.settings.gate, known)
 
     def keep(self, read: ReadFilm, actor: str, origin: str, indication: str | None = None) -> Received:
         """Put a film into the store, into the study that its header names."""

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -79,5 +80,8 @@ class _DrainingServer(uvicorn.Server):
         threading.Thread(target=self._drain, args=(sig, frame), name="draining", daemon=True).start()
 
     def _drain(self, sig: int, frame: FrameType | None) -> None:
+        began = time.monotonic()
         self._room.close(self._drain_s)
+        # Answers that are still on their way have what is left of the time, not all of it once more.
+        self.config.timeout_graceful_shutdown = max(int(self._drain_s - (time.monotonic() - began)), 0) + 1
         super().handle_exit(sig, frame)

@@ -92,6 +92,7 @@ def open_room(served: Served, config: ServeConfig, progress: Progress) -> "Readi
         DataError: The store or the examples cannot be read.
     """
     from radlet.reading.room import ReadingRoom, ServedModel
+    from radlet.reading.store.films import sweep
     from radlet.reading.store.store import Store
     from radlet.retrieval.lookup import StudyFinder
 
@@ -105,6 +106,7 @@ def open_room(served: Served, config: ServeConfig, progress: Progress) -> "Readi
         _ = finder.index
         if config.room.gate.unlike != "ignore":
             _ = finder.familiarity
+    sweep(config.data_dir)
     room = ReadingRoom(Store(config.data_dir, config.database), model, config.room, finder)
     if served.fill and served.examples and room.store.worklist(limit=1)[1] == 0:
         fill_worklist(room, served.examples, served.fill)

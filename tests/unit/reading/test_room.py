@@ -1,6 +1,8 @@
 import gc
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from weakref import ref
 
@@ -13,6 +15,7 @@ from radlet.inference.drafter import DraftRequest
 from radlet.models.report_model import save_report_model
 from radlet.reading.evidence import sentences_of
 from radlet.reading.gate import GateSettings
+from radlet.reading.opening import ReadFilm, read_received
 from radlet.reading.room import NoFilmError, ReadingRoom, RoomSettings, ServedModel
 from radlet.reading.store.store import NotThereError, StateError, Store
 
@@ -120,6 +123,30 @@ def test_a_model_that_was_swapped_is_let_go_of(room: ReadingRoom, tiny_films: li
         gc.collect()
         time.sleep(0.01)
     assert before() is None
+
+
+def test_films_in_full_size_are_held_two_at_a_time_and_no_longer_than_needed(
+    room: ReadingRoom, tiny_films: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met, most, held = threading.Barrier(2, timeout=20), 0, 0
+
+    def counted(*given: object) -> ReadFilm:
+        nonlocal most, held
+        held += 1
+        met.wait()
+        most = max(most, held)
+        met.wait()
+        held -= 1
+        return read_received(*given)
+
+    monkeypatch.setattr("radlet.reading.room.read_received", counted)
+    with ThreadPoolExecutor(6) as pool:
+        read = list(pool.map(lambda film: room.read(film.read_bytes()), tiny_films[:6]))
+    assert most == 2
+    slim = read[0].without_pixels()
+    assert slim.film.pixels.base.nbytes == 1
+    assert slim.film.pixels.shape == read[0].film.pixels.shape
+    assert room.store.image(room.keep(slim, "u", "upload").image_id).height_px == read[0].film.pixels.shape[0]
 
 
 def test_bytes_that_are_no_film_are_refused(room: ReadingRoom) -> None:

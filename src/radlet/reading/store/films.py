@@ -2,17 +2,25 @@
 
 import hashlib
 import os
+import shutil
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from radlet.core.errors import DataError
 from radlet.reading.store.tables import ImageRow, StudyRow, new_id
+from radlet.reading.store.troubles import troubles_told
 
 FILMS = "films"
+PASSING = "tmp"
+"""Folder of films that are drafted and not kept."""
+_LEFT_AFTER_S = 3600.0
+"""No file that is being written, and no film that is being drafted, is as old."""
 
 
 @dataclass(frozen=True)
@@ -132,3 +140,34 @@ def write_durably(path: Path, content: bytes) -> None:
             os.close(folder)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def passing_folder(data_dir: Path) -> "TemporaryDirectory[str]":
+    """Return a folder for films that are not kept; nobody but this user reads it, and it goes with its block.
+
+    Raises:
+        TroubleError: The disk is full, or read-only.
+    """
+    parent = data_dir / PASSING
+    with troubles_told():
+        parent.mkdir(exist_ok=True, mode=0o700)
+        return TemporaryDirectory(dir=parent)
+
+
+def sweep(data_dir: Path) -> int:
+    """Delete what a process that was killed has left: films that were not kept, and half-written files.
+
+    A film without a row is left alone: another database than the one at hand may know it.
+
+    Returns:
+        How many files and folders.
+    """
+    before = time.time() - _LEFT_AFTER_S
+    left = (*(data_dir / PASSING).glob("*"), *(data_dir / FILMS).glob("*/.*.tmp"))
+    old = [path for path in left if path.lstat().st_mtime < before]
+    for path in old:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return len(old)

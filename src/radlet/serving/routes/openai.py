@@ -7,7 +7,6 @@ import uuid
 from asyncio import to_thread
 from collections.abc import AsyncIterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -21,6 +20,7 @@ from radlet.core.runs import sha256_file
 from radlet.inference.drafter import DraftRequest
 from radlet.inference.engines.base import Sampling
 from radlet.reading.room import EndedError, ModelIdentity, ReadingRoom
+from radlet.reading.store.films import passing_folder
 from radlet.serving.access import Calling
 from radlet.serving.telling import EventStream, Hearing, server_sent
 
@@ -147,7 +147,7 @@ async def complete(
     Who asked which model about which film is in the audit log; what was asked and answered is not.
     """
     _check_model(asked.model, room)
-    folder = TemporaryDirectory(prefix="radlet-")
+    folder = passing_folder(room.store.data_dir)
     try:
         words = _question(asked)
         # Off the loop: reading and judging a film takes long enough to hold everybody else up.

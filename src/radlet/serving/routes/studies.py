@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 from anyio.to_thread import run_sync
@@ -24,6 +23,7 @@ from radlet.reading.feedback import signed_drafts, statistics
 from radlet.reading.gate import GateVerdict
 from radlet.reading.opening import ReadFilm
 from radlet.reading.room import ReadingRoom, written_by
+from radlet.reading.store.films import passing_folder
 from radlet.reading.store.store import NotThereError
 from radlet.reading.store.tables import StudyState, now
 from radlet.serving import forms
@@ -248,7 +248,7 @@ async def draft_film(
 
     A film that the gate refuses gets its verdict and no draft.
     """
-    with TemporaryDirectory(prefix="radlet-") as folder:
+    with passing_folder(room.store.data_dir) as folder:
         path = Path(folder) / "film"
 
         def begin() -> tuple[ReadFilm, list[forms.Similar]]:
@@ -291,7 +291,7 @@ async def draft_film(
 def _read(room: ReadingRoom, content: bytes, number: int, count: int) -> ReadFilm:
     """Read one film of several, so that an error tells which: by its number, as its name may be a patient's."""
     try:
-        return room.read(content)
+        return room.read(content).without_pixels()
     except DataError as error:
         raise type(error)(f"Film {number} of {count}: {error}") from None
 
