@@ -137,7 +137,7 @@ class Store:
             with self.writing() as session:
                 kept = [_add_film(session, study, film, image_id, actor) for study, film, image_id in given]
         except BusyError:
-            # The rows may have been kept although nobody said so: a file without a row is no harm, a row without one is.
+            # The rows may have been kept although nobody said so: a row without its file would be the harm.
             raise
         except BaseException:
             discard(paths.values())
