@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,11 @@ from radlet.core.errors import RadletError
 from radlet.inference.draft_stream import DraftStream, Prepared, Wanted, prepare
 from radlet.inference.drafter import Drafter, DraftRequest
 from radlet.inference.engines.base import Sampling
+from radlet.reading.tickets import Ticket, Told, tell
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 
-Ended = Literal["stop", "length", "cancelled", "timeout", "error"]
 _LONGEST_RETRY_S = 60
 
 
@@ -48,46 +48,6 @@ class QueueFullError(RadletError):
 
 class ClosedError(RadletError):
     """The service is stopping and takes nothing new."""
-
-
-@dataclass(frozen=True)
-class Told:
-    """News of a draft.
-
-    Attributes:
-        text: New text; may be empty.
-        num_tokens: Tokens written so far.
-        ended: Why nothing more will come; None while it goes on.
-        drafter: Who writes it; None where nobody has begun.
-    """
-
-    text: str
-    num_tokens: int
-    ended: Ended | None
-    drafter: Drafter | None = None
-
-
-@dataclass(eq=False)
-class Ticket:
-    """A place in the line.
-
-    Attributes:
-        num_prompt_tokens: Tokens of the prompt, image tokens counted.
-    """
-
-    wanted: Wanted
-    listener: Callable[[Told], None]
-    prepared: Prepared
-    by: Drafter
-    deadline: float
-    began: float = field(default_factory=time.monotonic)
-    cancelled: bool = False
-    num_tokens: int = 0
-
-    @property
-    def num_prompt_tokens(self) -> int:
-        """Tokens of the prompt, image tokens counted."""
-        return len(self.prepared.prompt)
 
 
 @dataclass(frozen=True)
@@ -259,7 +219,7 @@ class DraftQueue:
             calls = list(self._calls)
             self._calls.clear()
         for ticket in left:
-            _tell(ticket, Told("", ticket.num_tokens, "cancelled", ticket.by))
+            tell(ticket, Told("", ticket.num_tokens, "cancelled", ticket.by))
         for _, done in calls:
             done.set_exception(ClosedError("The service is stopping."))
 
@@ -362,7 +322,7 @@ class DraftQueue:
                 self._seconds_each += 0.2 * (time.monotonic() - ticket.began - self._seconds_each)
                 self._end(ticket, told)
             elif piece.text:
-                _tell(ticket, told)
+                tell(ticket, told)
 
     def _fail(self, model: _Under, keys: list[Hashable], error: Exception) -> None:
         with self._change:
@@ -397,14 +357,7 @@ class DraftQueue:
     def _end(self, ticket: Ticket, told: Told) -> None:
         with self._change:
             self._num_done += 1
-        _tell(ticket, told)
-
-
-def _tell(ticket: Ticket, told: Told) -> None:
-    try:
-        ticket.listener(told)
-    except Exception as error:  # noqa: BLE001 - nobody hears it any more; the others still wait
-        _LOG.error("A listener failed: %s", type(error).__name__)
+        tell(ticket, told)
 
 
 def _guided(sampling: Sampling, drafter: Drafter) -> Sampling:

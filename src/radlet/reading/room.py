@@ -24,7 +24,7 @@ from radlet.inference.drafter import Drafter, DraftRequest
 from radlet.inference.engines.base import Sampling
 from radlet.inference.exports import is_export
 from radlet.models.report_model import checkpoint_folder
-from radlet.reading.draft_queue import DraftQueue, Ended, QueueSettings, Told
+from radlet.reading.draft_queue import DraftQueue, QueueSettings
 from radlet.reading.evidence import Evidence, look_behind, sentences_of
 from radlet.reading.gate import GateSettings, GateVerdict
 from radlet.reading.opening import ReadFilm, judge_file, read_received
@@ -32,6 +32,7 @@ from radlet.reading.outbox import Deliveries
 from radlet.reading.receiving import Received, keep_films
 from radlet.reading.store.store import NOTHING, Basis, NotThereError, StateError, Store
 from radlet.reading.store.tables import DraftRow, ImageRow, SignatureRow, StudyRow
+from radlet.reading.tickets import Ended, Told
 from radlet.reading.verdicts import Verdicts
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from starlette.types import Receive, Scope, Send
 
 from radlet.inference.drafter import Drafter, DraftRequest
 from radlet.inference.engines.base import Sampling
-from radlet.reading.draft_queue import DraftQueue, Ticket, Told
+from radlet.reading.draft_queue import DraftQueue
 from radlet.reading.room import EndedError, written_by
+from radlet.reading.tickets import Ticket, Told
 
 _LOOK_AFTER_S = 1.0
 """How often it is asked whether the client is still there."""

@@ -33,6 +33,7 @@ def run(checkpoint: Path, config: "PacsConfig", console: "Console", name: str | 
     """
     from radlet.reading.offline import stay_offline
     from radlet.reading.room import ReadingRoom, ServedModel
+    from radlet.reading.store.films import sweep
     from radlet.reading.store.store import Store
 
     # Before the model is loaded: from here on nothing leaves this machine but for the peers of the recipe.
@@ -40,6 +41,7 @@ def run(checkpoint: Path, config: "PacsConfig", console: "Console", name: str | 
     with ExitStack() as ending:
         store = ending.enter_context(Store(config.data_dir, config.database))
         ending.enter_context(only_node(config.data_dir))
+        sweep(config.data_dir)
         room = ReadingRoom(store, ServedModel.load(checkpoint, name), config.room)
         # After the node, whose last reports ask the model where it looked.
         ending.callback(_close, room, config.drain_s, console)

@@ -10,7 +10,8 @@ from radlet.inference.draft_stream import DraftStream
 from radlet.inference.drafter import Drafter, DraftRequest
 from radlet.inference.engines.base import Sampling
 from radlet.models.report_model import ReportModel
-from radlet.reading.draft_queue import ClosedError, DraftQueue, QueueFullError, QueueSettings, Told
+from radlet.reading.draft_queue import ClosedError, DraftQueue, QueueFullError, QueueSettings
+from radlet.reading.tickets import Told
 
 SHORT = Sampling(max_new_tokens=12)
 
