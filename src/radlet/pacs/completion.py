@@ -12,6 +12,7 @@ from radlet.pacs.storing import ACTOR, RECEIVED
 from radlet.reading.arrivals import quiet_studies
 from radlet.reading.draft_queue import ClosedError, QueueFullError
 from radlet.reading.room import NoFilmError, ReadingRoom
+from radlet.reading.store.store import StateError
 from radlet.reading.store.tables import now
 
 _LOG = logging.getLogger(__name__)
@@ -84,11 +85,11 @@ class StudyDrafter:
                 self._priors.fetch(study_id)
             asked = self._room.ask(study_id, ACTOR)
             text, drafter = self._room.write(asked.request, None)
-            if self._room.store.study(study_id).state != "new":
-                return False  # a reader had it drafted, or signed it, meanwhile: a second draft would only confuse
-            self._room.keep_draft(asked, text, drafter, ACTOR)
+            self._room.keep_draft(asked, text, drafter, ACTOR, first=True)
         except NoFilmError:
             return False  # the store says that the gate refused it
+        except StateError:
+            return False  # a reader had it drafted, or signed it, meanwhile: a second draft would only confuse
         except (QueueFullError, ClosedError):
             self._leave_for(study_id, _ROUND_S)  # or after the restart
             return False

@@ -20,7 +20,7 @@ from radlet.reading.outbox import Attempt, Fault, Outbox
 from radlet.reading.store.films import write_durably
 from radlet.reading.store.store import NotThereError, Store
 from radlet.reading.store.tables import DraftRow, OutboxRow, SignatureRow
-from radlet.reading.store.troubles import TroubleError
+from radlet.reading.store.troubles import TroubleError, troubles_told
 
 _LOG = logging.getLogger(__name__)
 OUTPUTS = "outputs"
@@ -87,10 +87,13 @@ class Outputs:
             DataError: It cannot be made.
         """
         path = self._store.data_dir / row.path
-        if path.is_file():
-            return path.read_bytes()
+        # What ails the disk is no failure of the object.
+        with troubles_told():
+            if path.is_file():
+                return path.read_bytes()
         content = make_file(cast("OutputKind", row.kind), self._facts(row))
-        write_durably(path, content)
+        with troubles_told():
+            write_durably(path, content)
         return content
 
     def _facts(self, row: OutboxRow) -> ReportFacts:

@@ -6,8 +6,9 @@ from radlet.core.errors import DataError, RadletError
 from radlet.data.film_header import read_film_header
 from radlet.pacs.peers.base import FoundStudy, PeerClient
 from radlet.pacs.settings import PriorSettings
-from radlet.pacs.storing import PRIOR, keep_object
+from radlet.pacs.storing import keep_object
 from radlet.reading.arrivals import known_study_uids
+from radlet.reading.store.films import PRIOR
 from radlet.reading.store.store import Store
 from radlet.reading.store.tables import StudyRow
 
@@ -40,6 +41,9 @@ class PriorFetcher:
                 self._peer.retrieve(found.study_uid, self._settings.retrieve, lambda film: self._keep(film, study))
         except RadletError as error:
             _LOG.warning("priors of study %s could not be fetched: %s", study_id, error)
+            return 0
+        except Exception as error:  # noqa: BLE001 - whatever another system answers, the study is drafted without them
+            _LOG.warning("priors of study %s could not be fetched: %s", study_id, type(error).__name__)
             return 0
         return len(wanted)
 

@@ -10,12 +10,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from radlet.core.errors import DataError
 from radlet.reading.opening import OpenedFilm, open_film
 from radlet.reading.receiving import store_films
+from radlet.reading.store.films import PRIOR
 from radlet.reading.store.store import Store
 from radlet.reading.store.troubles import TroubleError
 
 _LOG = logging.getLogger(__name__)
 ACTOR = "dicom"
-RECEIVED, PRIOR = "dicom", "prior"
+RECEIVED = "dicom"
 """Where a study of the store came from: it was sent here, or asked for as an earlier one of a patient."""
 
 SUCCESS = 0x0000

@@ -231,8 +231,8 @@ class ReadingRoom:
         request = DraftRequest((self.store.path_of(image),), study.indication)
         return Asked(study, image, verdicts[image.id], request)
 
-    def keep_draft(self, asked: Asked, text: str, drafter: Drafter, actor: str) -> DraftRow:
-        """Keep what a drafter wrote, and with it what is to be sent of it."""
+    def keep_draft(self, asked: Asked, text: str, drafter: Drafter, actor: str, *, first: bool = False) -> DraftRow:
+        """Keep what a drafter wrote, and with it what is to be sent of it; see `Store.add_draft`."""
         identity = self._by_drafter[drafter]
         row = DraftRow(
             study_id=asked.study.id,
@@ -250,10 +250,9 @@ class ReadingRoom:
             sentences=[list(span) for span in sentences_of(text)],
             seconds=time.monotonic() - asked.began,
         )
-        # Other systems know a film by its identifiers; about one that has none they are told nothing.
-        if self.deliveries and asked.image.sop_instance_uid:
-            return self.store.add_draft(row, actor, self.deliveries.of_draft)
-        return self.store.add_draft(row, actor)
+        if self.deliveries and _known_elsewhere(asked.study, asked.image):
+            return self.store.add_draft(row, actor, self.deliveries.of_draft, first=first)
+        return self.store.add_draft(row, actor, first=first)
 
     def sign(
         self, study_id: str, text: str, signer: str, reading_s: float | None = None, based_on: Basis = NOTHING
@@ -265,8 +264,8 @@ class ReadingRoom:
             OvertakenError: Another text was kept since.
             StateError: It is signed already, or the text is empty.
         """
-        images = self.store.study(study_id).images
-        if self.deliveries and any(image.sop_instance_uid for image in images):
+        study = self.store.study(study_id)
+        if self.deliveries and any(_known_elsewhere(study, image) for image in study.images):
             return self.store.sign(study_id, text, signer, reading_s, based_on, self.deliveries.of_signature)
         return self.store.sign(study_id, text, signer, reading_s, based_on)
 
@@ -317,13 +316,17 @@ class ReadingRoom:
             NotThereError: The draft has no such sentence.
             StateError: Another model wrote it.
         """
-        if draft.checkpoint_digest != self.identity.checkpoint_digest:
-            raise StateError("Another model wrote this draft. Draft the study anew to see what it rests on.")
         spans = sentences_of(draft.text)
         if not 0 <= number < len(spans):
             raise NotThereError("The draft has no such sentence.")
         request = DraftRequest((self.store.path_of(self._image_of(study, draft)),), study.indication)
-        return self.queue.run(lambda drafter: look_behind(drafter, request, draft.text, spans[number]))
+
+        def look(drafter: Drafter) -> Evidence:
+            if draft.checkpoint_digest != self.identity_of(drafter).checkpoint_digest:
+                raise StateError("Another model wrote this draft. Draft the study anew to see what it rests on.")
+            return look_behind(drafter, request, draft.text, spans[number])
+
+        return self.queue.run(look)
 
     def looked(self, request: DraftRequest, text: str, by: Drafter) -> list[tuple[Span, Evidence]]:
         """Return where a model looked for each sentence of its text; nothing once another one writes."""
@@ -370,7 +373,9 @@ class ReadingRoom:
     def _judge(self, image: ImageRow) -> GateVerdict:
         found = self._verdicts.get(image.id)
         if found is None:
-            found = judge_file(self.store.path_of(image), self.settings.gate, self._known())
+            known = self._known()
+            with self._reading:
+                found = judge_file(self.store.path_of(image), self.settings.gate, known)
             self._verdicts.put(image.id, found)
         return found
 
@@ -394,3 +399,8 @@ def written_by(told: Told) -> Drafter:
     if told.ended not in ("stop", "length") or told.drafter is None:
         raise EndedError(told.ended or "error")
     return told.drafter
+
+
+def _known_elsewhere(study: StudyRow, image: ImageRow) -> bool:
+    """Say whether other systems know a film by its identifiers; about one that has none they are told nothing."""
+    return bool(study.study_uid and image.series_uid and image.sop_instance_uid)

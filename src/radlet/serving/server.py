@@ -58,7 +58,7 @@ def serve(room: ReadingRoom, config: ServeConfig, listening: socket.socket, cons
 class _DrainingServer(uvicorn.Server):
     """Told to stop, it goes on until the drafts in line are written; new ones are turned away meanwhile (HTTP 503).
 
-    Texts can be saved and signed until then. Told a second time, it waits no longer.
+    Texts can be saved and signed until then.
 
     Args:
         settings: Of uvicorn.

@@ -150,7 +150,6 @@ def run(served: Served, config: ServeRecipe, console: "Console") -> None:
         DataError: The store cannot be opened.
         RunError: Another node is at work on the same folder.
     """
-    from radlet.reading.drift.placing import put_in_force
     from radlet.reading.offline import stay_offline
     from radlet.serving.server import listen, serve
     from radlet.serving.tls import check_tls
@@ -169,21 +168,25 @@ def run(served: Served, config: ServeRecipe, console: "Console") -> None:
             ending.enter_context(only_node(config.data_dir))
         room = open_room(served, config, Progress())
         ending.callback(room.store.close)
-        told = put_in_force(
-            config.drift.reference, served.checkpoint, room.identity.checkpoint_digest, room.store.data_dir
-        )
-        console.print(f"drift: {told}", markup=False, soft_wrap=True)
+        _put_card_in_force(room, served, config, console)
         if config.node:
             ending.enter_context(open_node(room, config.node, config.drain_s, console))
-        _swap_at_hangup(room, served, console)
+        _swap_at_hangup(room, served, config, console)
         serve(room, config, listening, console)
+
+
+def _put_card_in_force(room: "ReadingRoom", served: Served, config: ServeRecipe, console: "Console") -> None:
+    from radlet.reading.drift.placing import put_in_force
+
+    told = put_in_force(config.drift.reference, served.checkpoint, room.identity.checkpoint_digest, room.store.data_dir)
+    console.print(f"drift: {told}", markup=False, soft_wrap=True)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
     sys.exit(0)
 
 
-def _swap_at_hangup(room: "ReadingRoom", served: Served, console: "Console") -> None:
+def _swap_at_hangup(room: "ReadingRoom", served: Served, config: ServeRecipe, console: "Console") -> None:
     """At SIGHUP, load the checkpoint anew and let it write from then on; no request is dropped."""
     from radlet.reading.room import ServedModel
 
@@ -199,6 +202,10 @@ def _swap_at_hangup(room: "ReadingRoom", served: Served, console: "Console") -> 
                 return
             room.swap(model)
             console.print(f"The model is now {model.identity.checkpoint_digest[:12]}.", soft_wrap=True)
+            try:
+                _put_card_in_force(room, served, config, console)
+            except RadletError as error:
+                console.print(f"drift: {error}", markup=False, soft_wrap=True)
 
     if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=swap, name="swapping", daemon=True).start())

@@ -58,7 +58,9 @@ class DriftWatch:
         return card if card and card.checkpoint_digest == self._room.identity.checkpoint_digest else None
 
     def _log(self, report: DriftReport) -> None:
-        """Say which alarms are new, and which are over."""
+        """Say which alarms are new, and which are over; without a card nothing is."""
+        if report.reference is None:
+            return
         alarms = {(group.scanner or "all", name) for group in report.groups for name in group.alarms}
         for scanner, name in sorted(alarms - self._alarms):
             _LOG.warning("drift: %s has changed (%s); see radlet drift show", name, scanner)

@@ -17,6 +17,8 @@ from radlet.reading.store.tables import ImageRow, StudyRow, new_id
 from radlet.reading.store.troubles import troubles_told
 
 FILMS = "films"
+PRIOR = "prior"
+"""Origin of studies that were fetched to be seen beside another."""
 PASSING = "tmp"
 """Folder of films that are drafted and not kept."""
 _LEFT_AFTER_S = 3600.0
@@ -109,7 +111,15 @@ def study_of(session: Session, study: NewStudy) -> StudyRow:
     elif found.patient_id and study.patient_id and found.patient_id != study.patient_id:
         # Whoever reads it would take the one for the other.
         raise DataError("The study is known under another patient ID.")
+    else:
+        take_up(found, study.origin)
     return found
+
+
+def take_up(study: StudyRow, origin: str) -> None:
+    """Let a study that was fetched as a prior, and now comes by itself, be read as any other."""
+    if study.origin == PRIOR:
+        study.origin = origin
 
 
 def next_position(session: Session, study: StudyRow) -> int:
@@ -163,7 +173,7 @@ def sweep(data_dir: Path) -> int:
         How many files and folders.
     """
     before = time.time() - _LEFT_AFTER_S
-    left = (*(data_dir / PASSING).glob("*"), *(data_dir / FILMS).glob("*/.*.tmp"))
+    left = (*(data_dir / PASSING).glob("*"), *data_dir.glob("*/*/.*.tmp"))
     old = [path for path in left if path.lstat().st_mtime < before]
     for path in old:
         if path.is_dir():

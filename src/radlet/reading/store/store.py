@@ -14,7 +14,16 @@ from sqlalchemy.orm import Session
 from radlet.core.errors import DataError
 from radlet.reading.store import audit
 from radlet.reading.store.database import for_reading, make_folder, open_database, sqlite_url
-from radlet.reading.store.films import NewFilm, NewStudy, discard, known_film, next_position, study_of, write_durably
+from radlet.reading.store.films import (
+    NewFilm,
+    NewStudy,
+    discard,
+    known_film,
+    next_position,
+    study_of,
+    take_up,
+    write_durably,
+)
 from radlet.reading.store.tables import (
     AuditRow,
     DraftRow,
@@ -129,6 +138,7 @@ class Store:
         # Most of what comes twice is known before a file is written for nothing.
         known = {image_id: self._known(film) for _, film, image_id in given}
         paths = {image_id: self.data_dir / film.path(image_id) for _, film, image_id in given if not known[image_id]}
+        kept = None
         try:
             with troubles_told():
                 for _, film, image_id in given:
@@ -136,11 +146,10 @@ class Store:
                         write_durably(paths[image_id], film.content)
             with self.writing() as session:
                 kept = [_add_film(session, study, film, image_id, actor) for study, film, image_id in given]
-        except BusyError:
-            # The rows may have been kept although nobody said so: a row without its file would be the harm.
-            raise
-        except BaseException:
-            discard(paths.values())
+        except BaseException as error:
+            # Where the database went away at the end, the rows may be kept: one without its file would be the harm.
+            if kept is None or not isinstance(error, BusyError):
+                discard(paths.values())
             raise
         new = {image_id for _, image_id, is_new in kept if is_new}
         discard(path for image_id, path in paths.items() if image_id not in new)
@@ -214,7 +223,12 @@ class Store:
         return self.data_dir / image.path
 
     def add_draft(
-        self, draft: DraftRow, actor: str, deliveries: Callable[[DraftRow], Iterable[OutboxRow]] = lambda _: ()
+        self,
+        draft: DraftRow,
+        actor: str,
+        deliveries: Callable[[DraftRow], Iterable[OutboxRow]] = lambda _: (),
+        *,
+        first: bool = False,
     ) -> DraftRow:
         """Keep a draft; a study that nobody has edited is then drafted.
 
@@ -222,9 +236,18 @@ class Store:
             draft: To keep.
             actor: Who had it written.
             deliveries: What is to be sent of it; kept with it or not at all.
+            first: Keep it only where there is none yet.
+
+        Raises:
+            NotThereError: There is no such study.
+            StateError: The study is signed, or is no longer new where the draft should be the first.
         """
         with self.writing() as session:
             study = _get(session, draft.study_id)
+            if study.state == "signed":
+                raise StateError("This report is signed. Reopen it before it is drafted anew.")
+            if first and study.state != "new":
+                raise StateError("The study has been drafted, edited or refused meanwhile.")
             session.add(draft)
             if study.state in ("new", "refused", "drafted"):
                 study.state = "drafted"
@@ -369,6 +392,7 @@ def _add_film(session: Session, study: NewStudy, film: NewFilm, image_id: str, a
     # Another connection may have been faster; this one is now the only one that writes.
     known = known_film(session, film)
     if known:
+        take_up(session.get_one(StudyRow, known[0]), study.origin)
         return *known, False
     row = study_of(session, study)
     image = film.row(image_id, row.id, next_position(session, row))

@@ -19,7 +19,7 @@ from radlet.core.errors import ConfigError, DataError, UnknownNameError
 from radlet.core.runs import sha256_file
 from radlet.inference.drafter import DraftRequest
 from radlet.inference.engines.base import Sampling
-from radlet.reading.room import EndedError, ModelIdentity, ReadingRoom
+from radlet.reading.room import EndedError, ModelIdentity, ReadingRoom, written_by
 from radlet.reading.store.films import passing_folder
 from radlet.serving.access import Calling
 from radlet.serving.telling import EventStream, Hearing, server_sent
@@ -117,6 +117,10 @@ class ChatRequest(_Lenient):
     response_format: ResponseFormat | None = None
     logit_bias: Unserved = None
     stop: Unserved = None
+    tool_choice: Unserved = None
+    logprobs: Unserved = None
+    presence_penalty: Unserved = None
+    frequency_penalty: Unserved = None
 
 
 def note_asked(room: ReadingRoom, actor: str, action: str, films: tuple[Path, ...]) -> None:
@@ -161,15 +165,9 @@ async def complete(
     except BaseException:
         folder.cleanup()
         raise
-    head = {
-        "id": f"chatcmpl-{uuid.uuid4().hex}",
-        "created": int(time.time()),
-        "model": room.identity.name,
-        "system_fingerprint": room.identity.checkpoint_digest[:16],
-    }
     if asked.stream:
         usage = bool(asked.stream_options and asked.stream_options.include_usage)
-        events = _events(hearing, head, room.identity.notice, ticket.num_prompt_tokens if usage else None)
+        events = _events(hearing, room, ticket.num_prompt_tokens if usage else None)
 
         def end() -> None:
             hearing.leave()
@@ -183,8 +181,9 @@ async def complete(
         folder.cleanup()
     if told is None or told.ended not in ("stop", "length"):
         raise EndedError((told and told.ended) or "cancelled")
+    identity = room.identity_of(written_by(told))
     return {
-        **head,
+        **_head(identity),
         "object": "chat.completion",
         "choices": [
             {
@@ -195,21 +194,33 @@ async def complete(
             }
         ],
         "usage": _usage(ticket.num_prompt_tokens, told.num_tokens),
-        "notice": room.identity.notice,
+        "notice": identity.notice,
     }
 
 
-async def _events(
-    hearing: Hearing, head: dict[str, Any], notice: str, num_prompt_tokens: int | None
-) -> AsyncIterator[str]:
+def _head(identity: ModelIdentity) -> dict[str, Any]:
+    return {
+        "id": f"chatcmpl-{uuid.uuid4().hex}",
+        "created": int(time.time()),
+        "model": identity.name,
+        "system_fingerprint": identity.checkpoint_digest[:16],
+    }
+
+
+async def _events(hearing: Hearing, room: ReadingRoom, num_prompt_tokens: int | None) -> AsyncIterator[str]:
     """Yield the chunks: the notice with the first; the tokens at the end, where those of the prompt are given."""
+    head: dict[str, Any] = {}
 
     def event(delta: dict[str, Any], reason: str | None = None, **more: str) -> str:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
         return server_sent({**head, "object": "chat.completion.chunk", "choices": [choice], **more})
 
-    yield event({"role": "assistant", "content": ""}, notice=notice)
     async for told in hearing:
+        if not head:
+            # Who writes is known with the first words: another model may have come while this waited.
+            identity = room.identity_of(told.drafter) if told.drafter else room.identity
+            head = _head(identity)
+            yield event({"role": "assistant", "content": ""}, notice=identity.notice)
         if told.text:
             yield event({"content": told.text})
         if told.ended in ("stop", "length"):

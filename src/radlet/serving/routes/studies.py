@@ -145,8 +145,8 @@ async def question(
         return replace(found.request, question=asked.question)
 
     hearing = Hearing(room.queue, await to_thread(begin), None, whole=True)
-    text, _ = await hearing.whole_text(request.is_disconnected)
-    return forms.Answer(question=asked.question, answer=text, notice=room.identity.notice)
+    text, drafter = await hearing.whole_text(request.is_disconnected)
+    return forms.Answer(question=asked.question, answer=text, notice=room.identity_of(drafter).notice)
 
 
 @router.get("/studies/{study_id}/similar")

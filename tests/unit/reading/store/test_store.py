@@ -17,7 +17,7 @@ from sqlalchemy import text
 from radlet.core.errors import ConfigError, DataError
 from radlet.reading.store import audit
 from radlet.reading.store.database import open_database, sqlite_url
-from radlet.reading.store.films import NewFilm, NewStudy
+from radlet.reading.store.films import PRIOR, NewFilm, NewStudy
 from radlet.reading.store.store import Basis, NotThereError, OvertakenError, StateError, Store
 from radlet.reading.store.tables import Base, DraftRow
 from radlet.reading.store.troubles import FullError
@@ -128,8 +128,9 @@ def test_a_study_goes_from_new_to_signed(store: Store) -> None:
         with pytest.raises(StateError, match="is signed"):
             change(study_id, "x", "b", based_on=Basis(signature.id))
     # A draft that comes late leaves what a person has signed alone.
-    store.add_draft(draft(study_id, image_id), "model")
-    assert store.study(study_id).state == "signed"
+    with pytest.raises(StateError, match="signed"):
+        store.add_draft(draft(study_id, image_id), "model")
+    assert len(store.study(study_id).drafts) == 1
     store.reopen(study_id, "anna")
     assert store.study(study_id).state == "edited"
     assert len(store.study(study_id).signatures) == 1
@@ -150,6 +151,23 @@ def test_a_text_does_not_cover_one_that_its_writer_has_not_seen(store: Store) ->
     study = store.study(study_id)
     assert study.last_text is not None
     assert (study.last_text.id, [one.text for one in study.edits]) == (last.id, ["By Anna.", "By Ben."])
+
+
+def test_a_study_that_was_fetched_as_a_prior_is_read_once_it_comes_by_itself(store: Store) -> None:
+    prior = replace(STUDY, origin=PRIOR)
+    study_id, *_ = store.add_film(prior, film(1), "node")
+    store.add_film(STUDY, film(1), "node")
+    assert store.study(study_id).origin == STUDY.origin
+    store.add_film(prior, film(2), "node")
+    assert store.study(study_id).origin == STUDY.origin
+
+
+def test_the_first_draft_is_kept_of_a_new_study_alone(store: Store) -> None:
+    study_id, image_id, _ = store.add_film(STUDY, film(1), "dicom")
+    store.add_draft(draft(study_id, image_id), "node", first=True)
+    with pytest.raises(StateError, match="meanwhile"):
+        store.add_draft(draft(study_id, image_id), "node", first=True)
+    assert len(store.study(study_id).drafts) == 1
 
 
 def test_a_text_names_the_draft_that_its_writer_saw(store: Store) -> None:
