@@ -19,6 +19,8 @@ pytestmark = [pytest.mark.enable_socket, pytest.mark.allow_hosts(["127.0.0.1"])]
 @pytest.fixture
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with served(room_config(tmp_path_factory.mktemp("room"))) as running:
+        # Room for an answer that is long enough to leave before its end.
+        running.room.queue.drafter.report_model.model.config.get_text_config().max_position_embeddings = 8192
         yield running
 
 
