@@ -29,7 +29,8 @@ from radlet.reading.drift.reference import Sample, choose_studies, make_referenc
 from radlet.reading.drift.report import DriftSettings, compare_group
 from radlet.reading.drift.seen import seen_studies
 from radlet.reading.gate import GateSettings
-from radlet.reading.room import ReadingRoom, RoomSettings, ServedModel
+from radlet.reading.room import ReadingRoom, RoomSettings
+from radlet.reading.served_model import ServedModel
 from radlet.reading.store.store import Store
 from radlet.reading.store.tables import now
 

@@ -42,7 +42,7 @@ def reference(
     from radlet.core.config import load_config
     from radlet.reading.drift.placing import place_beside
     from radlet.reading.drift.reference import Sample, make_reference
-    from radlet.reading.room import ServedModel
+    from radlet.reading.served_model import ServedModel
     from radlet.serving.settings import ServeConfig
     from radlet.stages.serve import Served, examples_of
 

@@ -12,7 +12,7 @@ from radlet.pacs.storing import ACTOR, RECEIVED
 from radlet.reading.arrivals import quiet_studies
 from radlet.reading.draft_queue import ClosedError, QueueFullError
 from radlet.reading.room import NoFilmError, ReadingRoom
-from radlet.reading.store.store import StateError
+from radlet.reading.store.basis import StateError
 from radlet.reading.store.tables import now
 
 _LOG = logging.getLogger(__name__)

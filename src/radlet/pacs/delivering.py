@@ -17,8 +17,9 @@ from radlet.pacs.peers.base import AwayError, ObjectUids, OverloadedError, PeerC
 from radlet.pacs.settings import Delivery, OutputKind
 from radlet.reading.draft_queue import ClosedError
 from radlet.reading.outbox import Attempt, Fault, Outbox
+from radlet.reading.store.basis import NotThereError
 from radlet.reading.store.films import write_durably
-from radlet.reading.store.store import NotThereError, Store
+from radlet.reading.store.store import Store
 from radlet.reading.store.tables import DraftRow, OutboxRow, SignatureRow
 from radlet.reading.store.troubles import TroubleError, troubles_told
 

@@ -12,7 +12,8 @@ from radlet.pacs.outputs.facts import Look, ReportFacts, gather, gather_signed
 from radlet.pacs.outputs.making import make_file
 from radlet.pacs.outputs.reports import Signing
 from radlet.pacs.settings import OutputKind
-from radlet.reading.store.store import NotThereError, StateError, Store
+from radlet.reading.store.basis import NotThereError, StateError
+from radlet.reading.store.store import Store
 from radlet.reading.store.tables import StudyRow
 
 ReportKind = Literal["text_sr", "comprehensive_sr", "capture", "pdf", "fhir", "hl7"]

@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 
 from radlet.core.config import Config
 from radlet.reading.store import audit
-from radlet.reading.store.store import NotThereError, StateError, Store
+from radlet.reading.store.basis import NotThereError, StateError
+from radlet.reading.store.store import Store
 from radlet.reading.store.tables import DraftRow, OutboxRow, OutboxState, SignatureRow, now
 
 ACTOR = "outbox"

@@ -1,6 +1,5 @@
 """The reading room: a model, a store, and what passes between them. Web and DICOM node are its doors."""
 
-import hashlib
 import threading
 import time
 from collections.abc import Sequence
@@ -13,24 +12,22 @@ from weakref import WeakKeyDictionary
 
 from pydantic import Field
 
-from radlet import __version__
 from radlet.core.config import Config
 from radlet.core.errors import DataError
-from radlet.core.runs import sha256_file
 from radlet.data.burned_in import require_reader
 from radlet.data.labellers.rules import RuleLabeller
 from radlet.inference.attention import Span
 from radlet.inference.drafter import Drafter, DraftRequest
 from radlet.inference.engines.base import Sampling
-from radlet.inference.exports import is_export
-from radlet.models.report_model import checkpoint_folder
 from radlet.reading.draft_queue import DraftQueue, QueueSettings
 from radlet.reading.evidence import Evidence, look_behind, sentences_of
 from radlet.reading.gate import GateSettings, GateVerdict
 from radlet.reading.opening import ReadFilm, judge_file, read_received
 from radlet.reading.outbox import Deliveries
 from radlet.reading.receiving import Received, keep_films
-from radlet.reading.store.store import NOTHING, Basis, NotThereError, StateError, Store
+from radlet.reading.served_model import ModelIdentity, ServedModel
+from radlet.reading.store.basis import NOTHING, Basis, NotThereError, StateError
+from radlet.reading.store.store import Store
 from radlet.reading.store.tables import DraftRow, ImageRow, SignatureRow, StudyRow
 from radlet.reading.tickets import Ended, Told
 from radlet.reading.verdicts import Verdicts
@@ -49,56 +46,6 @@ class RoomSettings(Config):
     """How many drafts are written together, and how many may wait."""
     num_similar: int = Field(default=5, ge=0)
     """Similar studies that are shown beside a draft."""
-
-
-@dataclass(frozen=True)
-class ModelIdentity:
-    """Which model writes, so that a draft can be traced to it.
-
-    Attributes:
-        name: What it is called towards clients.
-        checkpoint_digest: SHA-256 over the names and contents of its files.
-        image_path_digest: Of the settings that turn films into pixel values.
-        engine: What runs it.
-        radlet_version: That served it.
-        notice: To be shown beside everything it writes.
-    """
-
-    name: str
-    checkpoint_digest: str
-    image_path_digest: str
-    engine: str
-    radlet_version: str
-    notice: str
-
-    @classmethod
-    def of(cls, checkpoint: Path, drafter: Drafter, name: str | None = None) -> "ModelIdentity":
-        """Read the files of a checkpoint or an export."""
-        folder = checkpoint if is_export(checkpoint) else checkpoint_folder(checkpoint)
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        lines = [f"{path.relative_to(folder)} {sha256_file(path)}" for path in files]
-        digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-        own = name or f"radlet-{digest[:12]}"
-        card = drafter.card
-        return cls(own, digest, card.image_digest, drafter.engine_name, __version__, card.notice)
-
-
-@dataclass(frozen=True)
-class ServedModel:
-    """A model and who it is."""
-
-    drafter: Drafter
-    identity: ModelIdentity
-
-    @classmethod
-    def load(cls, checkpoint: Path, name: str | None = None) -> "ServedModel":
-        """Load a checkpoint or an export.
-
-        Raises:
-            CheckpointError: It is neither.
-        """
-        drafter = Drafter.load(checkpoint)
-        return cls(drafter, ModelIdentity.of(checkpoint, drafter, name))
 
 
 class NoFilmError(DataError):

@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from radlet.reading.evidence import Evidence
 from radlet.reading.gate import GateVerdict
-from radlet.reading.room import ModelIdentity
-from radlet.reading.store.store import Basis
+from radlet.reading.served_model import ModelIdentity
+from radlet.reading.store.basis import Basis
 from radlet.reading.store.tables import DraftRow, EditRow, ImageRow, Role, SignatureRow, StudyRow, StudyState
 
 FeedbackKind = Literal["wrong", "missing", "right", "other"]

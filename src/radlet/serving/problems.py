@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from radlet.core.errors import CheckpointError, ConfigError, DataError, RadletError, UnknownNameError
 from radlet.reading.draft_queue import ClosedError, QueueFullError
 from radlet.reading.room import EndedError, NoFilmError
-from radlet.reading.store.store import NotThereError, OvertakenError, StateError
+from radlet.reading.store.basis import NotThereError, OvertakenError, StateError
 from radlet.reading.store.troubles import BusyError, FullError, UnwritableError, trouble_of
 
 _STATUS: tuple[tuple[type[RadletError], int], ...] = (

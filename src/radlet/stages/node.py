@@ -32,7 +32,8 @@ def run(checkpoint: Path, config: "PacsConfig", console: "Console", name: str | 
         RunError: Another node is at work on the same folder.
     """
     from radlet.reading.offline import stay_offline
-    from radlet.reading.room import ReadingRoom, ServedModel
+    from radlet.reading.room import ReadingRoom
+    from radlet.reading.served_model import ServedModel
     from radlet.reading.store.films import sweep
     from radlet.reading.store.store import Store
 
@@ -137,7 +138,8 @@ def export(
     from radlet.pacs.node import looking
     from radlet.pacs.outputs.reports import Signing
     from radlet.pacs.reporting import report_file
-    from radlet.reading.room import ReadingRoom, RoomSettings, ServedModel
+    from radlet.reading.room import ReadingRoom, RoomSettings
+    from radlet.reading.served_model import ServedModel
 
     if organization or checkpoint is None:
         signing = Signing(organization) if organization else None

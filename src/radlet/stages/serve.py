@@ -91,7 +91,8 @@ def open_room(served: Served, config: ServeConfig, progress: Progress) -> "Readi
         ConfigError: One of encoder and examples is given without the other.
         DataError: The store or the examples cannot be read.
     """
-    from radlet.reading.room import ReadingRoom, ServedModel
+    from radlet.reading.room import ReadingRoom
+    from radlet.reading.served_model import ServedModel
     from radlet.reading.store.films import sweep
     from radlet.reading.store.store import Store
     from radlet.retrieval.lookup import StudyFinder
@@ -188,7 +189,7 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 def _swap_at_hangup(room: "ReadingRoom", served: Served, config: ServeRecipe, console: "Console") -> None:
     """At SIGHUP, load the checkpoint anew and let it write from then on; no request is dropped."""
-    from radlet.reading.room import ServedModel
+    from radlet.reading.served_model import ServedModel
 
     one_at_a_time = threading.Lock()
 

@@ -24,7 +24,8 @@ WRITER = """
 import json, sys
 from pathlib import Path
 from radlet.reading.store.films import NewFilm, NewStudy
-from radlet.reading.store.store import StateError, Store
+from radlet.reading.store.store import Store
+from radlet.reading.store.basis import StateError
 
 print("ready", flush=True)
 sys.stdin.readline()

@@ -25,7 +25,7 @@ from radlet.pacs.settings import Delivery
 from radlet.reading.draft_queue import ClosedError
 from radlet.reading.evidence import Evidence
 from radlet.reading.room import ReadingRoom
-from radlet.reading.store.store import Basis, StateError
+from radlet.reading.store.basis import Basis, StateError
 from radlet.reading.store.tables import StudyRow
 
 TEXT = "The heart is enlarged. There is a left pleural effusion. No pneumothorax."

@@ -14,7 +14,8 @@ from radlet.reading.feedback import export_feedback, signed_changes, signed_draf
 from radlet.reading.gate import GateSettings
 from radlet.reading.opening import read_received
 from radlet.reading.receiving import keep_films
-from radlet.reading.store.store import Basis, Store
+from radlet.reading.store.basis import Basis
+from radlet.reading.store.store import Store
 from radlet.reading.store.tables import DraftRow, now
 
 KEY = Pseudonyms(b"k" * 32)

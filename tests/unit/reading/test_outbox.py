@@ -9,8 +9,9 @@ from radlet.core.errors import RadletError
 from radlet.pacs.delivering import OutboxWorker, Outputs
 from radlet.reading.draft_queue import ClosedError
 from radlet.reading.outbox import Outbox, OutboxSettings
+from radlet.reading.store.basis import StateError
 from radlet.reading.store.films import NewFilm, NewStudy
-from radlet.reading.store.store import StateError, Store
+from radlet.reading.store.store import Store
 from radlet.reading.store.tables import OutboxRow
 from radlet.reading.store.troubles import BusyError, FullError
 

@@ -16,8 +16,10 @@ from radlet.models.report_model import save_report_model
 from radlet.reading.evidence import sentences_of
 from radlet.reading.gate import GateSettings
 from radlet.reading.opening import ReadFilm, read_received
-from radlet.reading.room import NoFilmError, ReadingRoom, RoomSettings, ServedModel
-from radlet.reading.store.store import NotThereError, StateError, Store
+from radlet.reading.room import NoFilmError, ReadingRoom, RoomSettings
+from radlet.reading.served_model import ServedModel
+from radlet.reading.store.basis import NotThereError, StateError
+from radlet.reading.store.store import Store
 
 
 def open_room(folder: Path, gate: GateSettings = OPEN_GATE) -> ReadingRoom:

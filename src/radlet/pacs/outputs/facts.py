@@ -23,7 +23,8 @@ from radlet.pacs.outputs.reports import Report, Signed, Signing
 from radlet.reading.draft_queue import ClosedError
 from radlet.reading.evidence import Evidence
 from radlet.reading.outbox import deliveries_of
-from radlet.reading.store.store import NotThereError, Store
+from radlet.reading.store.basis import NotThereError
+from radlet.reading.store.store import Store
 from radlet.reading.store.tables import DraftRow, ImageRow, SignatureRow, StudyRow
 from radlet.reading.store.troubles import TroubleError
 

@@ -16,7 +16,7 @@ from radlet.inference.drafter import DraftRequest
 from radlet.reading.drift.card import DriftCard, Observed, make_measures
 from radlet.reading.drift.measuring import draft_values, film_values, person_values
 from radlet.reading.gate import GateSettings, GateVerdict, judge_film
-from radlet.reading.room import ServedModel
+from radlet.reading.served_model import ServedModel
 from radlet.reading.store.tables import now
 
 

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from radlet.core.errors import ConfigError
 from radlet.reading.store import audit
-from radlet.reading.store.store import NotThereError, StateError, Store
+from radlet.reading.store.basis import NotThereError, StateError
+from radlet.reading.store.store import Store
 from radlet.reading.store.tables import AccountRow, Role, SessionRow
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

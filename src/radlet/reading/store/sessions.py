@@ -14,7 +14,8 @@ from radlet.core.config import Config
 from radlet.core.errors import ConfigError
 from radlet.reading.store import audit
 from radlet.reading.store.accounts import get_account
-from radlet.reading.store.store import NotThereError, Store
+from radlet.reading.store.basis import NotThereError
+from radlet.reading.store.store import Store
 from radlet.reading.store.tables import AccountRow, ApiKeyRow, Role, SessionRow, now
 
 KEY_PREFIX = "radlet_"

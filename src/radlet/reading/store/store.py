@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, get_args
 
@@ -11,8 +10,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from radlet.core.errors import DataError
 from radlet.reading.store import audit
+from radlet.reading.store.basis import NOTHING, Basis, NotThereError, StateError, refuse_overtaken, seen_draft
 from radlet.reading.store.database import for_reading, make_folder, open_database, sqlite_url
 from radlet.reading.store.films import (
     NewFilm,
@@ -40,43 +39,6 @@ from radlet.reading.store.troubles import BusyError, TroubleError, troubles_told
 from radlet.reading.store.worklist import listed, of_same_patient, page_of, taken_at, whole
 
 _AUDIT_PAGE = 500
-
-
-class NotThereError(DataError):
-    """There is no row of that identifier."""
-
-
-class StateError(DataError):
-    """What was asked does not go with the state of the study."""
-
-
-class OvertakenError(StateError):
-    """A text was written from one that is not the last any more: somebody saved or signed another meanwhile."""
-
-    code = "overtaken"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Another text of this study was saved or signed after the one that yours was written from. Nothing was "
-            "changed. Read the study anew, compare, and send yours with `based_on` naming the last edit or signature."
-        )
-
-
-@dataclass(frozen=True)
-class Basis:
-    """What a reader had seen when a text was written.
-
-    Attributes:
-        text_id: The last edit or signature; None where there was none.
-        draft_id: The draft that stood beside the text; None where that is not known. A study's only draft is taken for
-            it.
-    """
-
-    text_id: str | None = None
-    draft_id: str | None = None
-
-
-NOTHING = Basis()
 
 
 class Store:
@@ -283,11 +245,11 @@ class Store:
         """
         with self.writing() as session:
             study = _get(session, study_id)
-            _refuse_overtaken(study, based_on)
+            refuse_overtaken(study, based_on)
             if study.state == "signed":
                 raise StateError("This report is signed. Reopen it before it is edited.")
             edit = EditRow(
-                study_id=study_id, draft_id=_seen_draft(study, based_on), author=author, text=text, reading_s=reading_s
+                study_id=study_id, draft_id=seen_draft(study, based_on), author=author, text=text, reading_s=reading_s
             )
             session.add(edit)
             study.state = "edited"
@@ -323,13 +285,13 @@ class Store:
             raise StateError("An empty report cannot be signed.")
         with self.writing() as session:
             study = _get(session, study_id)
-            _refuse_overtaken(study, based_on)
+            refuse_overtaken(study, based_on)
             if study.state == "signed":
                 raise StateError("This report is signed already.")
             digest = hashlib.sha256(text.encode()).hexdigest()
             signature = SignatureRow(
                 study_id=study_id,
-                draft_id=_seen_draft(study, based_on),
+                draft_id=seen_draft(study, based_on),
                 text=text,
                 text_sha256=digest,
                 signed_by=signer,
@@ -406,18 +368,3 @@ def _get(session: Session, study_id: str) -> StudyRow:
     if found is None:
         raise NotThereError("There is no such study.")
     return found
-
-
-def _refuse_overtaken(study: StudyRow, based_on: Basis) -> None:
-    last = study.last_text
-    if (last.id if last else None) != based_on.text_id:
-        raise OvertakenError
-
-
-def _seen_draft(study: StudyRow, based_on: Basis) -> str | None:
-    ids = [draft.id for draft in study.drafts]
-    if based_on.draft_id is None:
-        return ids[0] if len(ids) == 1 else None
-    if based_on.draft_id not in ids:
-        raise NotThereError("The study has no such draft.")
-    return based_on.draft_id

@@ -19,7 +19,8 @@ from radlet.core.errors import ConfigError, DataError, UnknownNameError
 from radlet.core.runs import sha256_file
 from radlet.inference.drafter import DraftRequest
 from radlet.inference.engines.base import Sampling
-from radlet.reading.room import EndedError, ModelIdentity, ReadingRoom, written_by
+from radlet.reading.room import EndedError, ReadingRoom, written_by
+from radlet.reading.served_model import ModelIdentity
 from radlet.reading.store.films import passing_folder
 from radlet.serving.access import Calling
 from radlet.serving.telling import EventStream, Hearing, server_sent

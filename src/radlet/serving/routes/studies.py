@@ -23,8 +23,8 @@ from radlet.reading.feedback import signed_drafts, statistics
 from radlet.reading.gate import GateVerdict
 from radlet.reading.opening import ReadFilm
 from radlet.reading.room import ReadingRoom, written_by
+from radlet.reading.store.basis import NotThereError
 from radlet.reading.store.films import passing_folder
-from radlet.reading.store.store import NotThereError
 from radlet.reading.store.tables import StudyState, now
 from radlet.serving import forms
 from radlet.serving.access import Calling

@@ -15,7 +15,7 @@ from radlet.inference.drafter import Drafter
 from radlet.models.report_model import ReportModel
 from radlet.reading.drift.reference import Sample, choose_studies, make_reference
 from radlet.reading.gate import GateSettings
-from radlet.reading.room import ServedModel
+from radlet.reading.served_model import ServedModel
 from radlet.stages.serve import examples_of
 
 QUIET = Progress(quiet=True)

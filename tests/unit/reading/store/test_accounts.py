@@ -7,8 +7,9 @@ from argon2 import PasswordHasher
 from radlet.core.errors import ConfigError
 from radlet.reading.store import audit
 from radlet.reading.store.accounts import Accounts
+from radlet.reading.store.basis import NotThereError, StateError
 from radlet.reading.store.sessions import Sessions, SessionSettings
-from radlet.reading.store.store import NotThereError, StateError, Store
+from radlet.reading.store.store import Store
 from radlet.serving.login import Door
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of nothing but this test

@@ -16,9 +16,10 @@ from sqlalchemy import text
 
 from radlet.core.errors import ConfigError, DataError
 from radlet.reading.store import audit
+from radlet.reading.store.basis import Basis, NotThereError, OvertakenError, StateError
 from radlet.reading.store.database import open_database, sqlite_url
 from radlet.reading.store.films import PRIOR, NewFilm, NewStudy
-from radlet.reading.store.store import Basis, NotThereError, OvertakenError, StateError, Store
+from radlet.reading.store.store import Store
 from radlet.reading.store.tables import Base, DraftRow
 from radlet.reading.store.troubles import FullError
 
