@@ -78,20 +78,18 @@ def show(
     from radlet.core.errors import ConfigError
     from radlet.reading.drift.placing import card_of
     from radlet.reading.drift.report import report_drift
-    from radlet.reading.store.store import Store
     from radlet.serving.settings import ServeConfig
+    from radlet.stages.node import open_store
 
     given = {"data_dir": str(data_dir) if data_dir else None, "drift.days": days}
     config = load_config(ServeConfig, recipe, [f"{key}={json.dumps(one)}" for key, one in given.items() if one])
-    if not (config.database or (config.data_dir / "store.sqlite").is_file()):
-        raise ConfigError(f"{config.data_dir} holds no store. Give the --data-dir or the --recipe of radlet serve.")
-    card = card_of(config.data_dir)
-    if card is None:
-        raise ConfigError(
-            f"{config.data_dir} holds no reference card. Make one (radlet drift reference CHECKPOINT) and start "
-            "radlet serve, which puts it in force."
-        )
-    with Store(config.data_dir, config.database) as store:
+    with open_store(config.data_dir, config.database) as store:
+        card = card_of(config.data_dir)
+        if card is None:
+            raise ConfigError(
+                f"{config.data_dir} holds no reference card. Make one (radlet drift reference CHECKPOINT) and start "
+                "radlet serve, which puts it in force."
+            )
         report = report_drift(store, card, config.drift)
     _print(report, make_console(stderr=False), everything)
     if any(group.alarms for group in report.groups):

@@ -44,6 +44,8 @@ class StudyDrafter:
         self._room, self._priors, self._clock = room, priors, clock
         self._complete_after = timedelta(seconds=complete_after_s)
         self._failed: dict[str, tuple[int, datetime]] = {}
+        self._fetched: set[str] = set()
+        """Studies that priors were asked for, so that a full line does not have them asked for again each second."""
         self._lock = threading.Lock()
 
     def work(self, until: Callable[[], bool] = lambda: False) -> int:
@@ -74,6 +76,7 @@ class StudyDrafter:
         with self._lock:
             # Of what is drafted, refused or gone nothing is remembered.
             self._failed = {study_id: one for study_id, one in self._failed.items() if study_id in complete}
+            self._fetched &= set(complete)
         return [study_id for study_id in complete if self._failed.get(study_id, never)[1] <= moment]
 
     def _begin(self, study_id: str, until: Callable[[], bool]) -> bool:
@@ -81,8 +84,10 @@ class StudyDrafter:
 
     def _draft(self, study_id: str) -> bool:
         try:
-            if self._priors:
+            if self._priors and study_id not in self._fetched:
                 self._priors.fetch(study_id)
+                with self._lock:
+                    self._fetched.add(study_id)
             asked = self._room.ask(study_id, ACTOR)
             text, drafter = self._room.write(asked.request, None)
             self._room.keep_draft(asked, text, drafter, ACTOR, first=True)

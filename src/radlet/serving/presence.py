@@ -36,18 +36,14 @@ class Presence:
         self._lock = threading.Lock()
 
     def note(self, caller: Caller, study_id: str) -> list[Present]:
-        """Note that somebody has a study open; return who else has, the one that came last first.
-
-        Machines ask as well, but read nothing.
-        """
+        """Note that a reader has a study open; return who else has, the one that came last first."""
         moment = datetime.now(UTC)
         with self._lock:
             self._open = {key: one for key, one in self._open.items() if moment - one[1].seen_at < STAYS}
-            if "reader" in caller.roles:
-                key = (caller.name, caller.entry)
-                before, present = self._open.get(key, (None, None))
-                opened_at = present.opened_at if present and before == study_id else moment
-                self._open[key] = (study_id, Present(caller.name, opened_at, moment))
+            key = (caller.name, caller.entry)
+            before, present = self._open.get(key, (None, None))
+            opened_at = present.opened_at if present and before == study_id else moment
+            self._open[key] = (study_id, Present(caller.name, opened_at, moment))
             others = [one for where, one in self._open.values() if where == study_id and one.account != caller.name]
         newest = sorted(others, key=lambda one: one.opened_at)
         return list({one.account: one for one in newest}.values())[::-1]

@@ -31,12 +31,14 @@ def run(checkpoint: Path, config: "PacsConfig", console: "Console", name: str | 
         DataError: The store cannot be opened.
         RunError: Another node is at work on the same folder.
     """
+    from radlet.reading.certificates import check_tls
     from radlet.reading.offline import stay_offline
     from radlet.reading.room import ReadingRoom
     from radlet.reading.served_model import ServedModel
     from radlet.reading.store.films import sweep
     from radlet.reading.store.store import Store
 
+    check_tls(config.tls_certificate, config.tls_key)
     # Before the model is loaded: from here on nothing leaves this machine but for the peers of the recipe.
     stay_offline(config.machines)
     with ExitStack() as ending:

@@ -132,7 +132,18 @@ def test_a_database_that_cannot_be_reached_is_told_without_its_password(
         assert "S3cret" not in f"{told.value!r} {told.value.__cause__!r}"
 
 
-@pytest.mark.parametrize("host", ["@db.example/x", "@192.0.2.1:5432/x", "@/x?host=db.example"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "@db.example/x",
+        "@192.0.2.1:5432/x",
+        "@/x?host=db.example",
+        "@/x?hostaddr=192.0.2.1",
+        "@/x?host=localhost&host=db.example",
+        "@/x?host=localhost,db.example",
+        "@db.example/x?sslmode=prefer",
+    ],
+)
 def test_another_machine_is_reached_over_an_encrypted_way_or_not_at_all(tmp_path: Path, host: str) -> None:
     with pytest.raises(ConfigError, match="sslmode=verify-full") as told:
         Store(tmp_path, f"postgresql+psycopg://radlet:S3cret{host}")

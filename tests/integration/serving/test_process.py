@@ -20,12 +20,11 @@ from typer.testing import CliRunner
 from radlet.cli import app
 from radlet.core.errors import ConfigError
 from radlet.models.report_model import save_report_model
+from radlet.reading.certificates import check_tls
 from radlet.reading.store import audit
 from radlet.reading.store.accounts import Accounts
 from radlet.reading.store.sessions import Sessions, SessionSettings
 from radlet.reading.store.store import Store
-from radlet.serving.settings import ServeConfig
-from radlet.serving.tls import check_tls
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.allow_hosts(["127.0.0.1"])]
 
@@ -139,4 +138,4 @@ def test_certificates_that_cannot_be_used_are_told_before_anything_is_loaded(
 
 def test_a_good_certificate_passes(tmp_path: Path) -> None:
     good = make_certificate(tmp_path, "good")
-    check_tls(ServeConfig(tls_certificate=good.certificate, tls_key=good.key))
+    check_tls(good.certificate, good.key)

@@ -19,6 +19,7 @@ from radlet.pacs.outputs.reports import Signing
 from radlet.pacs.peers.base import AwayError, FoundStudy, ObjectUids
 from radlet.pacs.priors import PriorFetcher
 from radlet.pacs.settings import Delivery, PriorSettings
+from radlet.reading.draft_queue import QueueFullError
 from radlet.reading.outbox import Outbox, OutboxSettings
 from radlet.reading.room import ReadingRoom
 from radlet.reading.store.tables import now
@@ -118,6 +119,29 @@ def test_a_study_that_fails_is_tried_again_later(
     assert drafter.work() == 1
     assert drafter.due() == []
     assert drafter._failed == {}
+
+
+def test_a_line_that_is_full_does_not_have_the_archive_asked_again(
+    room: ReadingRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, asked = Clock(), list[str]()
+    study = keep(room, film(tmp_path, 1))
+
+    class Archive:
+        def fetch(self, study_id: str) -> int:
+            asked.append(study_id)
+            return 0
+
+    drafter = complete(room, clock, cast("PriorFetcher", Archive()))
+    with monkeypatch.context() as full:
+        full.setattr(room, "write", lambda *_: (_ for _ in ()).throw(QueueFullError(1)))
+        for _ in range(3):
+            assert drafter.work() == 0
+            clock.skip(2)
+    assert drafter.work() == 1
+    assert asked == [study]
+    assert drafter.due() == []
+    assert not drafter._fetched
 
 
 def test_a_study_whose_priors_do_not_come_does_not_hold_up_one_that_comes_later(

@@ -42,9 +42,8 @@ def test_colleagues_are_told_until_they_leave(clock: type[Clock]) -> None:
     assert room.note(anna, "study") == []
 
 
-def test_one_account_is_one_colleague_and_machines_are_none(clock: type[Clock]) -> None:
+def test_one_account_is_one_colleague(clock: type[Clock]) -> None:
     room = Presence()
     room.note(caller("anna", entry="1"), "study")
     assert room.note(caller("anna", entry="2"), "study") == []
-    room.note(caller("archive", "machine"), "study")
     assert [one.account for one in room.note(caller("ben"), "study")] == ["anna"]

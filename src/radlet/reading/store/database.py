@@ -25,6 +25,8 @@ _CONNECT_TIMEOUT_S = 10
 _CONNECTIONS = 40
 """Of one process: as many as it has threads that ask."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_UNDECIDED = (None, "allow", "prefer")
+"""Values of sslmode by which the other side decides."""
 _WRITING = 0x7261646C
 """Advisory lock of PostgreSQL that one writer holds at a time, as SQLite's writers do."""
 
@@ -122,23 +124,25 @@ def database_host(url: str) -> str | None:
     Raises:
         ConfigError: It is no URL.
     """
-    return _host(_parse(url))
+    return next(iter(_hosts(_parse(url))), None)
 
 
-def _host(address: URL) -> str | None:
-    """Return the machine that a URL names; a folder of sockets is none."""
-    named = address.query.get("host", address.host or "")
-    first = named if isinstance(named, str) else named[0]
-    return None if not first or first.startswith("/") else first
+def _hosts(address: URL) -> list[str]:
+    """Return the machines that a URL names, in any of the driver's ways; a folder of sockets is none."""
+    named = [address.host or ""]
+    for key in ("host", "hostaddr"):
+        given = address.query.get(key, ())
+        named += given.split(",") if isinstance(given, str) else [one for part in given for one in part.split(",")]
+    return [host for host in named if host and not host.startswith("/")]
 
 
 def _check_encrypted(address: URL) -> None:
     # Left to itself, the driver takes whatever the other side offers, and asks nobody who that is.
-    host = _host(address)
-    if host and host not in _LOOPBACK and "sslmode" not in address.query:
+    others = [host for host in _hosts(address) if host not in _LOOPBACK]
+    if others and address.query.get("sslmode") in _UNDECIDED:
         raise ConfigError(
-            f"database: {host} is another machine, and the URL does not say how patients' data are encrypted on the "
-            "way. Add ?sslmode=verify-full&sslrootcert=FILE, or ?sslmode=disable where nobody else can listen."
+            f"database: {others[0]} is another machine, and the URL does not say how patients' data are encrypted on "
+            "the way. Add ?sslmode=verify-full&sslrootcert=FILE, or ?sslmode=disable where nobody else can listen."
         )
 
 

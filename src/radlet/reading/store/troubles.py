@@ -15,6 +15,8 @@ _UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 # disk_full (PostgreSQL, appendix A: class 53).
 _FULL_CODES = ("53100", "SQLITE_FULL")
 # insufficient_privilege, read_only_sql_transaction.
+_AT_FAULT = "SQLITE_ERROR"
+"""Of SQL that SQLite cannot run, such as on tables of another version: nothing would be better a moment later."""
 _UNWRITABLE_CODES = ("42501", "25006", "SQLITE_PERM")
 
 
@@ -94,4 +96,6 @@ def _told(error: DBAPIError) -> TroubleError | None:
         return FullError()
     if code in _UNWRITABLE_CODES or code.startswith("SQLITE_READONLY"):
         return UnwritableError()
+    if code == _AT_FAULT:
+        return None
     return BusyError() if isinstance(error, OperationalError | InterfaceError) else None

@@ -263,6 +263,8 @@ async def draft_film(
         asked = DraftRequest((path,), read.header.indication or indication)
         began = time.monotonic()
         hearing = Hearing(room.queue, asked, None, (read.film.pixels,), whole=True)
+        # The line may be long: what waits holds no film in full size.
+        read = read.without_pixels()
         text, drafter = await hearing.whole_text(request.is_disconnected)
         seconds = time.monotonic() - began
 

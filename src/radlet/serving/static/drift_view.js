@@ -17,7 +17,7 @@ export async function show() {
   try {
     tell(told, await api.drift());
   } catch (problem) {
-    told.replaceChildren(problem.status === 404 ? without() : make("p", { class: "trouble", role: "alert", text: problem.message }));
+    told.replaceChildren(make("p", { class: "trouble", role: "alert", text: problem.message }));
   }
   place.setAttribute("aria-busy", "false");
 }

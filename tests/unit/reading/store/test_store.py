@@ -13,6 +13,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from radlet.core.errors import ConfigError, DataError
 from radlet.reading.store import audit
@@ -334,3 +335,11 @@ def test_a_database_of_a_newer_version_is_refused(store: Store, database_url: st
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(DataError, match="newer radlet"):
         Store(store.data_dir, database_url)
+
+
+def test_tables_of_another_version_are_no_busy_database(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        with store.writing() as session:
+            session.execute(text("ALTER TABLE studies DROP COLUMN scanner"))
+        with pytest.raises(OperationalError, match="scanner"):
+            store.worklist()
