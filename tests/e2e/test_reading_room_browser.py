@@ -106,13 +106,14 @@ def test_what_is_not_saved_survives_a_reload_and_a_failed_save(reader: Reader, t
     page = reader.page
     reader.upload(tiny_films[3])
     reader.write("Clear lungs.")
+    # Long before it is wanted: a request right after may get past a route that is just being laid.
+    refusal = {"status": 503, "json": {"error": {"message": "The service is stopping."}}}
+    page.route("**/report", lambda route: route.fulfill(**refusal))
     page.reload()
     page.wait_for_selector("#text-state[data-state=waiting]")
     assert page.input_value("#text") == "Clear lungs."
-    refusal = {"status": 503, "json": {"error": {"message": "The service is stopping."}}}
-    page.route("**/report", lambda route: route.fulfill(**refusal))
     reader.expected = "503"
-    page.click("#save")
+    page.keyboard.press("Control+s")
     page.wait_for_selector("#text-state[data-state=trouble]")
     assert "Nothing you wrote is lost" in page.inner_text("#warnings")
     page.unroute("**/report")
@@ -125,10 +126,10 @@ def test_what_is_not_saved_survives_a_reload_and_a_failed_save(reader: Reader, t
 
 def test_a_full_line_is_waited_for(reader: Reader, tiny_films: list[Path]) -> None:
     page = reader.page
-    reader.upload(tiny_films[4])
-    reader.expected = "429"
     full = {"status": 429, "headers": {"Retry-After": "4"}, "json": {"error": {"message": "The line is full."}}}
     page.route("**/draft", lambda route: route.fulfill(**full), times=1)
+    reader.upload(tiny_films[4])
+    reader.expected = "429"
     page.keyboard.press("d")
     page.wait_for_selector(".going >> text=Trying again in")
     page.wait_for_selector(".sentence")
