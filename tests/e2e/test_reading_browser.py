@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+from pydicom import dcmread
 from tests.fixtures.browser import NEEDS_BROWSER, Reader, chromium, sitting
 from tests.fixtures.dicom_files import write_film
 from tests.fixtures.reading_room import Server, room_config, served
@@ -73,7 +75,8 @@ def view(reader: Reader, pane: str = "own") -> str:
 def test_a_prior_lies_beside_the_film_with_window_and_zoom_linked_until_parted(reader: Reader, tmp_path: Path) -> None:
     page = reader.page
     dates = ("20250101", "20260101")
-    films = [write_film(tmp_path / f"{day}.dcm", 40 + number, PatientID="LINKED", StudyDate=day, size_px=96)
+    window = {"WindowCenter": "2048", "WindowWidth": "4096"}
+    films = [write_film(tmp_path / f"{day}.dcm", 40 + number, PatientID="LINKED", StudyDate=day, size_px=96, **window)
              for number, day in enumerate(dates)]  # fmt: skip
     for film in films:
         reader.upload(film)
@@ -83,19 +86,19 @@ def test_a_prior_lies_beside_the_film_with_window_and_zoom_linked_until_parted(r
     page.wait_for_selector("[data-pane=prior] canvas[data-image]:not([aria-busy])")
     assert "Earlier · 2025-01-01" in page.inner_text("[data-pane=prior] figcaption")
     assert "No signed report" in page.inner_text("[data-pane=prior] .prior-report")
+    came = view(reader).split(" · ")[0]
     drag(reader, 50, 20)
     page.keyboard.press("+")
-    window = re.search(r"window \d+ / \d+", view(reader))
-    assert window is not None
-    assert window[0] != "window 255 / 128"
-    assert window[0] in view(reader, "prior")
+    set_now = view(reader).split(" · ")[0]
+    assert set_now != came
+    assert set_now in view(reader, "prior")
     heights = page.eval_on_selector_all("[data-pane] canvas", "(all) => all.map((one) => one.clientHeight)")
     assert heights[0] == heights[1]
     assert re.findall(r"zoom \d+", view(reader)) == re.findall(r"zoom \d+", view(reader, "prior"))
     page.keyboard.press("l")
     page.keyboard.press("r")
-    assert "window 255 / 128" in view(reader)
-    assert window[0] in view(reader, "prior")
+    assert came in view(reader)
+    assert set_now in view(reader, "prior")
     page.keyboard.press("c")
     page.wait_for_selector("[data-pane=prior]", state="hidden")
 
@@ -129,6 +132,33 @@ def test_dragging_across_and_up_sets_contrast_and_brightness(reader: Reader, tin
     assert "window 203 / 98" in view(reader)
     page.keyboard.press("r")
     assert "window 255 / 128" in view(reader)
+
+
+def test_a_wider_window_shows_what_the_header_cut_off(reader: Reader, tmp_path: Path) -> None:
+    page = reader.page
+    path = write_film(tmp_path / "film.dcm", 60, PatientID="DEEP", size_px=64, WindowCenter="1000", WindowWidth="401")
+    header = dcmread(path)
+    header.PixelData = np.repeat([[1100, 2000, 3000, 3100]], 16, axis=1).repeat(64, axis=0).astype("<u2").tobytes()
+    header.save_as(path)
+    reader.upload(path)
+    reader.shown()
+    assert "window 400 / 1000" in view(reader)
+    greys = """() => { const canvas = document.querySelector("[data-pane=own] canvas");
+      const { width, height } = canvas, side = Math.min(width, height);
+      const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+      context.drawImage(canvas, 0, 0);
+      return [0, 1, 2, 3].map((part) => {
+        const x = width / 2 + side * (part / 4 + 0.125 - 0.5);
+        return context.getImageData(x, height / 2, 1, 1).data[0]; }); }"""
+    assert page.evaluate(greys) == [192, 255, 255, 255]
+    for _ in range(10):
+        drag(reader, 300, 150)
+    page.wait_for_function(f"() => new Set(({greys})()).size === 4")
+    shown = page.evaluate(greys)
+    assert shown == sorted(shown)
+    assert "window 400" not in view(reader)
+    page.keyboard.press("r")
+    assert "window 400 / 1000" in view(reader)
 
 
 def test_findings_are_told_by_words_bars_and_signs_and_contradictions_are_named(

@@ -4,6 +4,7 @@ Called by `radlet.data.images`. Messages name syntaxes, codecs and sizes but nev
 warnings and log lines of the DICOM libraries, which do quote it, are kept in.
 """
 
+from dataclasses import replace
 from io import BytesIO
 from typing import BinaryIO
 
@@ -30,9 +31,9 @@ from pydicom.uid import (
 
 from radlet.core.errors import DicomError
 from radlet.data.deflated import refuse_bombs
-from radlet.data.dicom_grey import to_display_grey
+from radlet.data.dicom_grey import Depth, to_deep_grey, to_display_grey
 from radlet.data.dicom_tags import body_part, laterality, number, text, view
-from radlet.data.film import Film, check_size
+from radlet.data.film import DeepFilm, Film, check_size
 from radlet.data.quiet import quiet_libraries
 from radlet.data.refusal import refusing
 from radlet.data.source_grid import facing
@@ -53,6 +54,7 @@ _FASTEST = {
     **dict.fromkeys((JPEGLossless, JPEGLosslessSV1), "gdcm"),
 }
 """Plugins tried first. Of these syntaxes alone every plugin gives the same values, as the standards demand."""
+_DAMAGED = "The DICOM object is damaged or malformed"
 _END_OF_IMAGE = b"\xff\xd9"
 _MAX_TAIL_BYTES = 64
 
@@ -71,7 +73,7 @@ def read_dicom(file: bytes | BinaryIO) -> Film:
         DicomError: The object is broken, holds no single film, or no codec reads its transfer syntax.
         DataError: Its size is not that of a film.
     """
-    with quiet_libraries(), refusing("The DICOM object is damaged or malformed", DicomError):
+    with quiet_libraries(), refusing(_DAMAGED, DicomError):
         header = parse_dicom(file)
         _refuse_unreadable(header)
         grey = _square_pixels(_display_grey(header), header)
@@ -84,6 +86,22 @@ def read_dicom(file: bytes | BinaryIO) -> Film:
             body_part=body_part(header),
             burned_in=text(header, "BurnedInAnnotation") == "YES",
         )
+
+
+def read_deep_dicom(file: bytes | BinaryIO) -> DeepFilm:
+    """Turn a DICOM file into a film as `read_dicom` does, in all its greys; colour has 256 of them.
+
+    Raises:
+        DicomError: As `read_dicom`.
+        DataError: As `read_dicom`.
+    """
+    with quiet_libraries(), refusing(_DAMAGED, DicomError):
+        header = parse_dicom(file)
+        _refuse_unreadable(header)
+        grey = text(header, "PhotometricInterpretation") in MONOCHROME
+        film = to_deep_grey(_decode(header), header) if grey else DeepFilm(_display_grey(header))
+        pixels = facing(header, view(header)).turn(_square_pixels(film.pixels, header))
+        return replace(film, pixels=np.ascontiguousarray(pixels))
 
 
 def parse_dicom(file: bytes | BinaryIO) -> Dataset:
@@ -234,7 +252,7 @@ def _refuse_cut_stream(header: Dataset, syntax: UID, named: str) -> None:
         raise DicomError(f"The pixel data is truncated: {named} without end-of-image marker. Fetch the file again.")
 
 
-def _square_pixels(grey: NDArray[np.uint8], header: Dataset) -> NDArray[np.uint8]:
+def _square_pixels(grey: NDArray[Depth], header: Dataset) -> NDArray[Depth]:
     """Stretch the coarser axis of a film with oblong pixels (PS3.3 C.7.6.3.1.7, 10.7.1.1)."""
     ratio = _pixel_aspect(header)
     if abs(ratio - 1) <= SQUARE_WITHIN:
@@ -246,7 +264,8 @@ def _square_pixels(grey: NDArray[np.uint8], header: Dataset) -> NDArray[np.uint8
     height, width = grey.shape
     height, width = (round(height * ratio), width) if ratio > 1 else (height, round(width / ratio))
     check_size(height, width)
-    return np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BICUBIC))
+    resized = Image.fromarray(grey).resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(resized, grey.dtype)
 
 
 def _pixel_aspect(header: Dataset) -> float:

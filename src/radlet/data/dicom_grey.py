@@ -1,10 +1,12 @@
 """The grey-scale chain of DICOM (PS3.4 N.2): stored values to 8-bit display grey. Called by `radlet.data.dicom`.
 
 Stored values have at most 16 bits, so each step works on a table with one entry for every stored value that occurs,
-not on the film; only the last step touches every pixel.
+not on the film; only the last step touches every pixel. `to_deep_grey` goes the same way but cuts nothing off, for a
+reader who sets the window.
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from pydicom.dataset import Dataset
 
 from radlet.core.errors import DicomError
 from radlet.data.dicom_tags import number, text
+from radlet.data.film import DeepFilm
 
 MID_GREY = 128
 """Grey of a film whose pixels are all alike and that names no window."""
@@ -19,10 +22,13 @@ MID_GREY = 128
 TAIL = 0.005
 """Share of pixels clipped at each end when a deep film names no window: markers and metal, and the direct beam."""
 
+_DEEPEST = 65535
+_ALL_PADDING = "Every pixel carries the Pixel Padding Value; the object holds no film."
 _CHUNK_PX = 1 << 18
 _LOOK_UP_PX = 1 << 18
 
 Floats = NDArray[np.float64]
+Depth = TypeVar("Depth", bound=np.unsignedinteger)
 
 
 @dataclass(frozen=True)
@@ -49,12 +55,38 @@ def to_display_grey(stored: NDArray[np.integer], header: Dataset) -> NDArray[np.
     if table is None:
         counts = np.where(padding, 0, _count(patterns)[places])
         if not counts.any():
-            raise DicomError("Every pixel carries the Pixel Padding Value; the object holds no film.")
+            raise DicomError(_ALL_PADDING)
         table = grey_table(values, counts, header)
         table[padding] = 0
     whole = np.zeros(_num_patterns(patterns), np.uint8)
     whole[places] = table
     return _look_up_grey(whole, patterns)
+
+
+def to_deep_grey(stored: NDArray[np.integer], header: Dataset) -> DeepFilm:
+    """Map stored values (H, W) to display grey of 16 bits that goes on beyond the window of the header.
+
+    Within the window it is `to_display_grey`'s, before rounding. A VOI LUT or a sigmoid has nothing beyond its ends.
+
+    Raises:
+        DicomError: As `to_display_grey`.
+    """
+    values = np.arange(int(stored.min()), int(stored.max()) + 1)
+    patterns, places = _patterns(stored, values)
+    padding = padding_values(values, header)
+    counts = np.where(padding, 0, _count(patterns)[places])
+    if not counts.any():
+        raise DicomError(_ALL_PADDING)
+    fractions, ends = _open_fractions(modality_values(values, header), counts, header)
+    if is_inverted(header):
+        fractions, ends = 1 - fractions, ends and ends[::-1]
+    # Padding is black in every window, so black has to be within the range.
+    low, high = min(float(fractions[counts > 0].min()), 0.0), max(float(fractions[counts > 0].max()), 1.0)
+    table = np.rint((np.clip(fractions, low, high) - low) * (_DEEPEST / (high - low))).astype(np.uint16)
+    table[padding] = 0
+    whole = np.zeros(_num_patterns(patterns), np.uint16)
+    whole[places] = table
+    return DeepFilm(_look_up_grey(whole, patterns), low, high, ends)
 
 
 def grey_table(values: NDArray[np.int64], counts: NDArray[np.int64], header: Dataset) -> NDArray[np.uint8]:
@@ -116,9 +148,7 @@ def apply_window(values: Floats, window: Window) -> Floats:
     if window.function == "SIGMOID":
         exponent = np.clip(-4 * (values - window.center) / window.width, -700, 700)
         return np.asarray(1 / (1 + np.exp(exponent)))
-    center, width = window.center, window.width
-    if window.function == "LINEAR":
-        center, width = center - 0.5, width - 1
+    center, width = _exact(window)
     if width == 0:
         return (values > center).astype(np.float64)
     return np.asarray(np.clip((values - center) / width + 0.5, 0, 1))
@@ -131,10 +161,7 @@ def fallback_fractions(modality: Floats, counts: NDArray[np.int64], header: Data
     it stands. Deeper ones rarely fill their range, so the range that holds all but `TAIL` of the pixels at either end
     is shown. A constant deep film becomes `MID_GREY`.
     """
-    if (number(header, "BitsStored") or 0) <= 8 and not header.get("ModalityLUTSequence"):
-        low, high = sorted(modality_values(_stored_range(header), header))
-    else:
-        low, high = _central_range(modality, counts)
+    low, high = _fallback_range(modality, counts, header)
     if high <= low:
         return np.full(len(modality), MID_GREY / 255)
     return np.asarray(np.clip((modality - low) / (high - low), 0, 1))
@@ -168,6 +195,41 @@ def look_up(values: NDArray[np.int64], item: Dataset, header: Dataset) -> tuple[
     start = int(first) - 65536 if first > 32767 and values.min() < 0 else int(first)
     output = table[np.clip(values - start, 0, size - 1)].astype(np.float64)
     return output, float(max(2 ** int(bits) - 1, table.max()))
+
+
+def _open_fractions(
+    modality: Floats, counts: NDArray[np.int64], header: Dataset
+) -> tuple[Floats, tuple[float, float] | None]:
+    """Return what `grey_table` makes of each value, but without ends, and the values at 0 and at 1.
+
+    A table, a sigmoid and a step have no such values, and keep their ends.
+    """
+    fractions = voi_fractions(modality, header)
+    if fractions is None or _hides_everything(fractions[counts > 0]):
+        low, high = _fallback_range(modality, counts, header)
+        if high <= low:
+            return fallback_fractions(modality, counts, header), None
+    else:
+        window = None if header.get("VOILUTSequence") else read_window(header)
+        if window is None or window.function == "SIGMOID" or _exact(window)[1] == 0:
+            return fractions, None
+        center, width = _exact(window)
+        low, high = center - width / 2, center + width / 2
+    return (modality - low) / (high - low), (low, high)
+
+
+def _exact(window: Window) -> tuple[float, float]:
+    """Return center and width of a linear window in terms of LINEAR_EXACT; LINEAR counts the steps between values."""
+    if window.function == "LINEAR":
+        return window.center - 0.5, window.width - 1
+    return window.center, window.width
+
+
+def _fallback_range(modality: Floats, counts: NDArray[np.int64], header: Dataset) -> tuple[float, float]:
+    if (number(header, "BitsStored") or 0) <= 8 and not header.get("ModalityLUTSequence"):
+        low, high = sorted(modality_values(_stored_range(header), header))
+        return float(low), float(high)
+    return _central_range(modality, counts)
 
 
 def _lut_data(item: Dataset, size: int, header: Dataset) -> NDArray[np.uint16]:
@@ -236,10 +298,10 @@ def _num_patterns(patterns: NDArray[np.unsignedinteger]) -> int:
     return int(2 ** (8 * patterns.itemsize))
 
 
-def _look_up_grey(table: NDArray[np.uint8], patterns: NDArray[np.unsignedinteger]) -> NDArray[np.uint8]:
+def _look_up_grey(table: NDArray[Depth], patterns: NDArray[np.unsignedinteger]) -> NDArray[Depth]:
     """Return ``table[patterns]``, in chunks: numpy widens indices to 8 bytes a pixel; they should fit the cache."""
     flat = patterns.ravel()
-    grey = np.empty(flat.shape, np.uint8)
+    grey = np.empty(flat.shape, table.dtype)
     for start in range(0, flat.size, _LOOK_UP_PX):
         chunk = slice(start, start + _LOOK_UP_PX)
         np.take(table, flat[chunk], out=grey[chunk], mode="clip")

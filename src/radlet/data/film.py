@@ -36,6 +36,23 @@ class Film:
     burned_in: bool = False
 
 
+@dataclass(frozen=True)
+class DeepFilm:
+    """One film in as many greys as the file has, also beyond the window that its header names.
+
+    Attributes:
+        pixels: (H, W) uint8 or uint16; bright is dense, pixels are square, the film stands as in `Film`.
+        low: Display grey of the value 0, where 0 is black and 1 white in the window of the header; not above 0.
+        high: Display grey of the highest value of the type; not below 1.
+        ends: Modality values (PS3.3 C.11.1) at display greys 0 and 1, where the header's window is linear.
+    """
+
+    pixels: NDArray[np.unsignedinteger]
+    low: float = 0.0
+    high: float = 1.0
+    ends: tuple[float, float] | None = None
+
+
 def check_size(height: int, width: int) -> None:
     """Refuse sizes that no film has, before memory is spent on them.
 

@@ -6,7 +6,8 @@ The settings of the last two are hashed into every checkpoint (`ImageSettings.di
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -19,10 +20,10 @@ from pydantic import Field, ValidationError, model_validator
 
 from radlet.core.config import Config, resolved_json
 from radlet.core.errors import CheckpointError, ConfigError, DataError
-from radlet.data.dicom import looks_like_dicom, read_dicom
-from radlet.data.film import Film
+from radlet.data.dicom import looks_like_dicom, read_deep_dicom, read_dicom
+from radlet.data.film import DeepFilm, Film
 from radlet.data.foreign import name_foreign
-from radlet.data.raster import looks_like_raster, read_raster
+from radlet.data.raster import looks_like_raster, read_deep_raster, read_raster
 
 __all__ = [
     "Film",
@@ -30,6 +31,7 @@ __all__ = [
     "ImageSettings",
     "hf_image_processor_config",
     "load_pixel_values",
+    "read_deep_film",
     "read_film",
     "read_film_bytes",
     "read_run_film",
@@ -101,13 +103,21 @@ def read_film(path: Path) -> Film:
             which may hold a name.
         DicomError: It is a DICOM object that cannot be turned into a film.
     """
-    try:
-        if not path.is_file():
-            raise DataError("There is no such file. Give the path of a DICOM, PNG or JPEG file.")
-        with path.open("rb") as file:
-            return _read_open(file, path.stat().st_size)
-    except OSError as error:
-        raise DataError(f"The file cannot be read ({type(error).__name__}). Check that it exists.") from None
+    with _opened(path) as (file, num_bytes):
+        return _read_open(file, num_bytes)
+
+
+def read_deep_film(path: Path) -> DeepFilm:
+    """Read a file as `read_film` does, in all the greys that it has: for people, who set the window.
+
+    Raises:
+        DataError: As `read_film`.
+        DicomError: As `read_film`.
+    """
+    with _opened(path) as (file, num_bytes):
+        if _is_raster(file, num_bytes):
+            return read_deep_raster(file.read())
+        return read_deep_dicom(file)
 
 
 def read_film_bytes(content: bytes) -> Film:
@@ -227,8 +237,26 @@ def hf_image_processor_config(settings: ImageSettings) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """Open a file that should be a film; yields it and its size in bytes."""
+    try:
+        if not path.is_file():
+            raise DataError("There is no such file. Give the path of a DICOM, PNG or JPEG file.")
+        with path.open("rb") as file:
+            yield file, path.stat().st_size
+    except OSError as error:
+        raise DataError(f"The file cannot be read ({type(error).__name__}). Check that it exists.") from None
+
+
 def _read_open(file: BinaryIO, num_bytes: int) -> Film:
-    """Read an open file, after a look at its head and its size."""
+    if _is_raster(file, num_bytes):
+        return Film(read_raster(file.read()))
+    return read_dicom(file)
+
+
+def _is_raster(file: BinaryIO, num_bytes: int) -> bool:
+    """Say whether an open file is PNG or JPEG, and not DICOM, by a look at its head; refuse what is neither."""
     head = file.read(_HEAD_BYTES)
     if not (looks_like_raster(head) or looks_like_dicom(head)):
         named = name_foreign(head)
@@ -237,7 +265,7 @@ def _read_open(file: BinaryIO, num_bytes: int) -> Film:
     if num_bytes > MAX_FILE_BYTES:
         raise DataError(f"The file is larger than {MAX_FILE_BYTES} bytes, which no film is.")
     file.seek(0)
-    return Film(read_raster(file.read())) if looks_like_raster(head) else read_dicom(file)
+    return looks_like_raster(head)
 
 
 def _crop(image: Image.Image, settings: ImageSettings) -> NDArray[np.uint8]:

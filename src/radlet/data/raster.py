@@ -1,4 +1,4 @@
-"""Read PNG and JPEG films of 8 to 16 bits as display grey. Called by `radlet.data.images`."""
+"""Read PNG and JPEG films of 8 to 16 bits. Called by `radlet.data.images`."""
 
 from io import BytesIO
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from radlet.core.errors import DataError
-from radlet.data.film import check_size
+from radlet.data.film import DeepFilm, check_size
 from radlet.data.quiet import quiet_libraries
 from radlet.data.refusal import refusing
 
@@ -31,6 +31,25 @@ def read_raster(data: bytes) -> NDArray[np.uint8]:
     Raises:
         DataError: The file is truncated or damaged, is animated, or its size is not that of a film.
     """
+    values, top = _read_values(data)
+    if values.dtype == np.uint8:
+        return values.astype(np.uint8, copy=False)
+    table = np.rint(np.minimum(np.arange(65536) * (255 / top), 255)).astype(np.uint8)
+    return np.asarray(table[values])
+
+
+def read_deep_raster(data: bytes) -> DeepFilm:
+    """Decode the bytes of a PNG or JPEG in all the greys that it has, else as `read_raster`.
+
+    Raises:
+        DataError: As `read_raster`.
+    """
+    values, top = _read_values(data)
+    return DeepFilm(values, high=np.iinfo(values.dtype).max / top)
+
+
+def _read_values(data: bytes) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], int]:
+    """Return grey values as they are stored, and the one that is white."""
     with quiet_libraries(), refusing("The image file is truncated or damaged; fetch it again", DataError):
         try:
             image = Image.open(BytesIO(data), formats=("PNG", "JPEG"))
@@ -43,12 +62,13 @@ def read_raster(data: bytes) -> NDArray[np.uint8]:
         check_size(image.height, image.width)
         if image.format == "PNG" and getattr(image, "n_frames", 1) > 1:
             raise DataError("The PNG is animated. Give single films, one file each.")
-        return _to_grey(ImageOps.exif_transpose(image))
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I"):
+            return np.asarray(upright).astype(np.uint16), 65535
+        return _to_grey(upright), 255
 
 
 def _to_grey(image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode.startswith("I"):
-        return _from_deep(np.asarray(image).astype(np.uint16), 65535)
     if image.mode in ("P", "PA", "LA", "RGBA") or "transparency" in image.info:
         image = _on_black(image.convert("RGBA"))
     elif image.mode not in ("1", "L", "RGB"):
@@ -60,7 +80,7 @@ def _on_black(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image).convert("RGB")
 
 
-def _read_deep_jpeg(data: bytes) -> NDArray[np.uint8]:
+def _read_deep_jpeg(data: bytes) -> tuple[NDArray[np.uint16], int]:
     """Decode JPEG forms that PIL lacks: more than 8 bits, lossless, JPEG-LS."""
     if _END_OF_IMAGE not in data[-_MAX_TAIL_BYTES:]:
         raise DataError("The JPEG file is truncated: it has no end-of-image marker. Fetch it again.")
@@ -77,10 +97,4 @@ def _read_deep_jpeg(data: bytes) -> NDArray[np.uint8]:
     values = libjpeg.decode(data)
     if values.ndim != 2:
         raise DataError("The JPEG holds colour in a form that is not read. Convert it to grey or to 8 bits first.")
-    return _from_deep(values.astype(np.uint16), 2 ** form["precision"] - 1)
-
-
-def _from_deep(values: NDArray[np.uint16], top: int) -> NDArray[np.uint8]:
-    table = np.rint(np.minimum(np.arange(65536) * (255 / top), 255)).astype(np.uint8)
-    grey: NDArray[np.uint8] = table[values]
-    return grey
+    return values.astype(np.uint16), 2 ** form["precision"] - 1

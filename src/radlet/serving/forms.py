@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from radlet.data.film import DeepFilm
 from radlet.reading.evidence import Evidence
 from radlet.reading.gate import GateVerdict
 from radlet.reading.served_model import ModelIdentity
@@ -97,6 +98,28 @@ class Image(Form):
         """Return a film as it is told."""
         spacing = (row.spacing_mm[0], row.spacing_mm[1]) if row.spacing_mm else None
         return cls(id=row.id, view=row.view, height_px=row.height_px, width_px=row.width_px, spacing_mm=spacing)
+
+
+class FilmValues(Form):
+    """How the values of a film are read: the header `Film` of an answer that holds them."""
+
+    rows: int
+    columns: int
+    bits: int
+    """Of a value: 8 or 16."""
+    low: float
+    """Display grey of the value 0; 0 is black and 1 is white in the window of the header."""
+    high: float
+    """Display grey of the highest value."""
+    ends: tuple[float, float] | None
+    """Modality values (DICOM PS3.3 C.11.1) of black and white; null where the header tells no linear window."""
+
+    @classmethod
+    def of(cls, film: DeepFilm) -> Self:
+        """Tell of a film."""
+        rows, columns = film.pixels.shape
+        bits = 8 * film.pixels.dtype.itemsize
+        return cls(rows=rows, columns=columns, bits=bits, low=film.low, high=film.high, ends=film.ends)
 
 
 class Finding(Form):

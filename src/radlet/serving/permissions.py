@@ -70,6 +70,7 @@ PERMISSIONS = (
     Permission("POST", "/api/studies/{study_id}/reopen", READER),
     Permission("POST", "/api/drafts/{draft_id}/feedback", READER),
     Permission("GET", "/api/images/{image_id}/film.png", READER | MACHINE),
+    Permission("GET", "/api/images/{image_id}/values", READER | MACHINE),
     Permission("POST", "/api/drafts", READER | MACHINE),
     Permission("POST", "/api/retrieve", READER | MACHINE),
 )

@@ -8,6 +8,8 @@ import httpx2
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import dcmread
+from tests.fixtures.dicom_files import write_film
 from tests.fixtures.reading_room import Server, room_config, served
 
 from radlet.data.images import read_film
@@ -107,6 +109,18 @@ def test_the_film_is_what_the_model_reads(http: httpx2.Client, tiny_films: list[
     assert answer.headers["cache-control"] == "no-store"
 
 
+def test_a_viewer_gets_every_grey_of_a_film_also_beyond_its_window(http: httpx2.Client, tmp_path: Path) -> None:
+    path = write_film(tmp_path / "film.dcm", 77, size_px=48, WindowCenter="2000", WindowWidth="400")
+    answer = http.get(f"/api/images/{add(http, path)[0]['image_id']}/values")
+    told = json.loads(answer.headers["film"])
+    values = np.frombuffer(answer.content, f"<u{told['bits'] // 8}").reshape(told["rows"], told["columns"])
+    greys = told["low"] + values / 65535 * (told["high"] - told["low"])
+    assert np.abs(np.clip(greys, 0, 1) * 255 - read_film(path).pixels).max() <= 0.5 + 1e-2 * 255
+    assert len(np.unique(values)) == len(np.unique(dcmread(path).pixel_array))
+    assert told["ends"] == [1800, 2199]
+    assert answer.headers["cache-control"] == "no-store"
+
+
 def test_one_request_tells_everything_of_a_film_and_keeps_nothing(
     server: Server, http: httpx2.Client, tiny_films: list[Path]
 ) -> None:
@@ -171,6 +185,7 @@ def test_a_refused_film_is_not_drafted_and_says_why(tmp_path: Path, tiny_films: 
         ("PUT", "/api/studies/none/report", 404),
         ("POST", "/api/studies/none/signature", 404),
         ("GET", "/api/images/none/film.png", 404),
+        ("GET", "/api/images/none/values", 404),
         ("POST", "/api/drafts/none/feedback", 404),
         ("GET", "/api/nothing", 404),
         ("DELETE", "/api/studies", 405),

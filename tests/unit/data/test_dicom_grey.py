@@ -13,7 +13,16 @@ from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
 
 from radlet.core.errors import DicomError
-from radlet.data.dicom_grey import MID_GREY, Window, apply_window, grey_table, read_window, to_display_grey
+from radlet.data.dicom_grey import (
+    MID_GREY,
+    Window,
+    apply_window,
+    grey_table,
+    read_window,
+    to_deep_grey,
+    to_display_grey,
+)
+from radlet.data.film import DeepFilm
 
 quick = settings(max_examples=40, deadline=None)
 BITS = st.sampled_from([8, 10, 12, 15, 16])
@@ -279,3 +288,66 @@ def test_a_film_of_many_pixels_is_looked_up_as_one_of_few():
     ds = header(WindowCenter=2000, WindowWidth=3000)
     top, below = to_display_grey(film[:300], ds), to_display_grey(film[300:], ds)
     np.testing.assert_array_equal(to_display_grey(film, ds), np.concatenate([top, below]))
+
+
+def greys(film: DeepFilm) -> NDArray[np.float64]:
+    return film.low + film.pixels / np.iinfo(film.pixels.dtype).max * (film.high - film.low)
+
+
+@quick
+@given(films(), st.booleans(), st.one_of(st.just({}), windows()))
+def test_all_greys_within_the_window_are_those_that_are_displayed(film, inverted, window):
+    stored, bits = film
+    ds = header(bits, PhotometricInterpretation="MONOCHROME1" if inverted else "MONOCHROME2", **window)
+    deep = to_deep_grey(stored, ds)
+    # A window far narrower than the film leaves fewer than 65,536 steps of a value to its inside.
+    step = (deep.high - deep.low) * 255 / 65535
+    assert np.abs(np.clip(greys(deep), 0, 1) * 255 - to_display_grey(stored, ds)).max() <= 0.5 + step
+    assert deep.low <= 0
+    assert deep.high >= 1
+
+
+def test_what_a_window_cuts_off_is_kept_with_its_values():
+    stored = np.array([[0, 900, 1000, 1100, 4000]], np.uint16)
+    window = {"WindowCenter": 1000, "WindowWidth": 200, "VOILUTFunction": "LINEAR_EXACT"}
+    assert to_display_grey(stored, header(**window)).tolist() == [[0, 0, 128, 255, 255]]
+    deep = to_deep_grey(stored, header(**window))
+    np.testing.assert_allclose(greys(deep), [[-4.5, 0, 0.5, 1, 15.5]], atol=2e-4)
+    assert deep.ends == (900, 1100)
+    inverse = to_deep_grey(stored, header(PhotometricInterpretation="MONOCHROME1", **window))
+    np.testing.assert_allclose(greys(inverse), [[5.5, 1, 0.5, 0, -14.5]], atol=2e-4)
+    assert inverse.ends == (1100, 900)
+
+
+def test_neighbouring_values_of_a_deep_film_stay_apart():
+    stored = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    assert len(np.unique(to_display_grey(stored, header()))) == 256
+    assert len(np.unique(to_deep_grey(stored, header()).pixels)) == 4096
+
+
+def test_padding_is_below_everything_whatever_the_window():
+    stored = np.array([[0, 500, 900, 1000]], np.uint16)
+    window = {"WindowCenter": 1000, "WindowWidth": 200, "PixelPaddingValue": 0}
+    deep = to_deep_grey(stored, header(**window))
+    assert deep.pixels[0, 0] == 0
+    assert deep.low < 0 < greys(deep)[0, 3]
+    assert deep.low == pytest.approx(greys(deep)[0, 1], abs=1e-3)  # the padding itself chooses no range
+    with pytest.raises(DicomError, match="Padding"):
+        to_deep_grey(np.zeros((2, 2), np.uint16), header(PixelPaddingValue=0))
+
+
+def test_tables_and_sigmoids_have_no_ends_and_nothing_beyond_them():
+    stored = np.arange(4, dtype=np.uint16).reshape(2, 2)
+    table = header(VOILUTSequence=Sequence([lut_item(np.array([0, 10, 50, 255], np.uint16), 0, 8)]))
+    sigmoid = header(WindowCenter=2, WindowWidth=2, VOILUTFunction="SIGMOID")
+    step = header(WindowCenter=2, WindowWidth=1)
+    for ds in (table, sigmoid, step):
+        deep = to_deep_grey(stored, ds)
+        assert (deep.low, deep.high, deep.ends) == (0, 1, None)
+        assert np.array_equal(np.rint(greys(deep) * 255), to_display_grey(stored, ds))
+
+
+def test_a_film_that_is_all_alike_is_mid_grey_in_all_greys_too():
+    deep = to_deep_grey(np.full((2, 2), 700, np.uint16), header())
+    np.testing.assert_allclose(greys(deep) * 255, MID_GREY, atol=0.01)
+    assert deep.ends is None

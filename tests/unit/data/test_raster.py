@@ -13,7 +13,7 @@ from pydicom import Dataset, uid
 from pydicom.encaps import get_frame
 
 from radlet.core.errors import DataError
-from radlet.data.raster import looks_like_raster, read_raster
+from radlet.data.raster import looks_like_raster, read_deep_raster, read_raster
 
 PICTURE = np.arange(48 * 40, dtype=np.uint16).reshape(48, 40).astype(np.uint8)
 SMOOTH = np.linspace(0, 255, 48 * 40).reshape(48, 40).astype(np.uint8)
@@ -132,3 +132,21 @@ def test_content_is_told_by_its_first_bytes():
     assert looks_like_raster(encoded(Image.new("L", (8, 8))))
     assert looks_like_raster(encoded(Image.new("L", (8, 8)), "JPEG"))
     assert not looks_like_raster(encoded(Image.new("L", (8, 8)), "BMP"))
+
+
+def test_all_values_of_deep_files_are_kept_and_eight_bits_stay_eight():
+    values = np.array([[0, 257, 258, 65535]], np.uint16)
+    deep = read_deep_raster(encoded(Image.fromarray(values)))
+    assert np.array_equal(deep.pixels, values)
+    assert (deep.pixels.dtype, deep.low, deep.high, deep.ends) == (np.uint16, 0, 1, None)
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    flat = read_deep_raster(encoded(Image.fromarray(grey)))
+    assert np.array_equal(flat.pixels, grey)
+    assert (flat.pixels.dtype, flat.high) == (np.uint8, 1)
+
+
+def test_white_of_a_twelve_bit_jpeg_is_its_own():
+    values = np.linspace(0, 4095, 64).astype(np.uint16).reshape(8, 8)
+    deep = read_deep_raster(deep_jpeg(values, 12))
+    assert np.array_equal(deep.pixels, values)
+    assert 4095 / 65535 * deep.high == pytest.approx(1)

@@ -16,7 +16,7 @@ from fastapi.responses import StreamingResponse
 from PIL import Image as Pixels
 
 from radlet.core.errors import DataError, RadletError
-from radlet.data.images import read_film, shown_part
+from radlet.data.images import read_deep_film, read_film, shown_part
 from radlet.inference.drafter import DraftRequest
 from radlet.reading.evidence import sentences_of
 from radlet.reading.feedback import signed_drafts, statistics
@@ -234,6 +234,30 @@ def film(image_id: str, room: Room, caller: Calling, looks: Looking) -> Response
     content = BytesIO()
     Pixels.fromarray(pixels).save(content, "PNG", compress_level=1)
     return Response(content.getvalue(), media_type="image/png")
+
+
+@router.get(
+    "/images/{image_id}/values",
+    response_class=Response,
+    responses={
+        200: {
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            "headers": {"Film": {"description": "JSON, see FilmValues.", "schema": {"type": "string"}}},
+            "description": "Values row by row, little-endian.",
+        }
+    },
+)
+def values(image_id: str, room: Room, caller: Calling, looks: Looking) -> Response:
+    """Return a film in all the greys that its file has, upright, for a viewer that sets the window itself.
+
+    Within the window of the header it is what the model reads, before rounding to 256 greys.
+    """
+    row = room.store.image(image_id)
+    looks.note(caller, row.study_id)
+    film = read_deep_film(room.store.path_of(row))
+    little = film.pixels.astype(film.pixels.dtype.newbyteorder("<"), copy=False)
+    told = forms.FilmValues.of(film).model_dump_json()
+    return Response(little.tobytes(), media_type="application/octet-stream", headers={"Film": told})
 
 
 @router.post("/drafts")

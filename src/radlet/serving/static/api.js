@@ -97,7 +97,14 @@ export const reopen = (id) => ask(`${at(id)}/reopen`, { method: "POST" });
 export const logOut = () => ask("/logout", { method: "POST" });
 export const feedback = (draftId, kind, note) =>
   ask(`/api/drafts/${encodeURIComponent(draftId)}/feedback`, { method: "POST", json: { kind, note } });
-export const film = async (imageId) => (await ask(`/api/images/${encodeURIComponent(imageId)}/film.png`)).blob();
+
+/** Return the values of a film, in all the greys that its file has, and how they are read. */
+export async function film(imageId) {
+  const answer = await ask(`/api/images/${encodeURIComponent(imageId)}/values`);
+  const told = JSON.parse(answer.headers.get("Film"));
+  const bytes = await answer.arrayBuffer();
+  return { ...told, values: told.bits === 16 ? new Uint16Array(bytes) : new Uint8Array(bytes) };
+}
 
 /** Return a page of the worklist. */
 export function worklist({ state, words, limit, offset = 0 }) {

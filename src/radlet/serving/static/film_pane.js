@@ -8,32 +8,26 @@ const [LEAST_ZOOM, MOST_ZOOM] = [0.25, 40];
 const KEPT_FILMS = 6;
 const STYLE = { line: "#ffd34d", under: "rgba(0,0,0,.75)", font: "600 13px Inter, system-ui, sans-serif" };
 
-/** Films that were decoded, so that going back and forth is quick. */
-const decoded = new Map();
+/** Films that were fetched, so that going back and forth is quick. */
+const fetched = new Map();
 
-/** Return the grey values of a film, one byte a pixel. */
-async function greyOf(image) {
-  if (!decoded.has(image.id)) {
-    decoded.set(image.id, decode(image.id));
-    if (decoded.size > KEPT_FILMS) decoded.delete(decoded.keys().next().value);
+async function valuesOf(image) {
+  if (!fetched.has(image.id)) {
+    fetched.set(image.id, fetchValues(image.id));
+    if (fetched.size > KEPT_FILMS) fetched.delete(fetched.keys().next().value);
   }
   try {
-    return await decoded.get(image.id);
+    return await fetched.get(image.id);
   } catch (error) {
-    decoded.delete(image.id);
+    fetched.delete(image.id);
     throw error;
   }
 }
 
-async function decode(imageId) {
-  const bitmap = await createImageBitmap(await api.film(imageId), { colorSpaceConversion: "none" });
-  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(bitmap, 0, 0);
-  const { data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
-  const grey = new Uint8Array(bitmap.width * bitmap.height);
-  for (let place = 0; place < grey.length; place += 1) grey[place] = data[place * 4];
-  return { grey, width: bitmap.width, height: bitmap.height };
+/** Return a film: values, and the greys (0 black, 255 white in the window of the header) of the lowest and the highest. */
+async function fetchValues(imageId) {
+  const { values, rows, columns, bits, low, high, ends } = await api.film(imageId);
+  return { values, height: rows, width: columns, levels: 2 ** bits, low: 255 * low, high: 255 * high, ends };
 }
 
 /** A film and how it is looked at. `view` holds shares of the film and of its fit, so that films of any size can share it. */
@@ -71,6 +65,13 @@ export class FilmPane {
     return this.#film ? this.#fitted() * this.view.zoom : 1;
   }
 
+  /** Width and centre of the window, in the units of the header where it tells them, else in greys of 0 to 255. */
+  get window() {
+    const { width, centre } = this.view;
+    const [black, white] = this.#film?.ends ?? [0, 255];
+    return { width: (Math.abs(white - black) * width) / 255, centre: black + ((white - black) * centre) / 255 };
+  }
+
   /** Lengths of all measures, in words. */
   get measures() {
     return this.#lines.map((line) => this.#length(line));
@@ -84,7 +85,7 @@ export class FilmPane {
     this.view = { ...WHOLE };
     this.#redraw();
     if (!image) return;
-    const film = await greyOf(image);
+    const film = await valuesOf(image);
     if (this.#image?.id !== image.id) return;
     this.#film = film;
     this.#paint();
@@ -148,8 +149,9 @@ export class FilmPane {
   #set(change, own = true) {
     const painted = ["centre", "width", "inverted"].some((key) => key in change && change[key] !== this.view[key]);
     this.view = { ...this.view, ...change };
-    this.view.width = Math.min(Math.max(this.view.width, 2), 1020);
-    this.view.centre = Math.min(Math.max(this.view.centre, -128), 383);
+    const [low, high] = this.#film ? [this.#film.low, this.#film.high] : [0, 255];
+    this.view.width = Math.min(Math.max(this.view.width, 2), 4 * (high - low));
+    this.view.centre = Math.min(Math.max(this.view.centre, low - 128), high + 128);
     this.view.x = Math.min(Math.max(this.view.x, -0.25), 1.25);
     this.view.y = Math.min(Math.max(this.view.y, -0.25), 1.25);
     if (painted) this.#shown = null;
@@ -194,19 +196,20 @@ export class FilmPane {
     });
   }
 
-  /** Put the film through the window: the linear function of PS3.3 C.11.2.1.2, on display grey. */
+  /** Put the film through the window: the linear function of PS3.3 C.11.2.1.2, in greys that go on beyond the header's window. */
   #paint() {
-    const { grey, width, height } = this.#film;
+    const { values, width, height, levels, low, high } = this.#film;
     const { centre, width: wide, inverted } = this.view;
-    const table = new Uint32Array(256);
-    for (let value = 0; value < 256; value += 1) {
-      const share = Math.min(Math.max((value - centre) / wide + 0.5, 0), 1);
+    const table = new Uint32Array(levels);
+    for (let value = 0; value < levels; value += 1) {
+      const grey = low + (value / (levels - 1)) * (high - low);
+      const share = Math.min(Math.max((grey - centre) / wide + 0.5, 0), 1);
       const shade = Math.round((inverted ? 1 - share : share) * 255);
       table[value] = (255 << 24) | (shade << 16) | (shade << 8) | shade;
     }
     const pixels = new ImageData(width, height);
     const words = new Uint32Array(pixels.data.buffer);
-    for (let place = 0; place < grey.length; place += 1) words[place] = table[grey[place]];
+    for (let place = 0; place < values.length; place += 1) words[place] = table[values[place]];
     this.#shown = new OffscreenCanvas(width, height);
     this.#shown.getContext("2d").putImageData(pixels, 0, 0);
     this.#redraw();

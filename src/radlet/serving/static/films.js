@@ -143,9 +143,9 @@ function changed(pane) {
 }
 
 function tellView({ pane, view }) {
-  const { centre, width, inverted } = pane.view;
+  const { inverted } = pane.view;
   const facts = [
-    `window ${Math.round(width)} / ${Math.round(centre)}`,
+    `window ${Math.round(pane.window.width)} / ${Math.round(pane.window.centre)}`,
     `zoom ${Math.round(pane.scale * 100)} %`,
     inverted && "inverted",
     pane.image && !pane.image.spacing_mm && "size of a pixel not known",
