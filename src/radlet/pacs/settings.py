@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from radlet.core.addresses import is_loopback
 from radlet.core.config import Config
-from radlet.reading.addresses import is_loopback, refuse_half_a_pair
+from radlet.reading.certificates import refuse_half_a_pair
 from radlet.reading.outbox import OutboxSettings
 from radlet.reading.room import RoomSettings
 from radlet.reading.store.database import database_hosts

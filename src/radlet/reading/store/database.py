@@ -17,8 +17,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from radlet.core.addresses import is_loopback
 from radlet.core.errors import ConfigError, DataError
-from radlet.reading.addresses import is_loopback
 
 BUSY_TIMEOUT_S = 30.0
 """How long a writer waits for another one, or anybody for a connection, before giving up."""
@@ -30,7 +30,8 @@ _DRIVER = "postgresql+psycopg"
 _DECIDED = ("disable", "require", "verify-ca", "verify-full")
 """Values of sslmode by which the other side does not decide."""
 _AS_WRITTEN = (
-    "Give sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME; in a password, @ is written %40, / %2F and % %25."
+    "Give sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME; in a password, @ is written %40, "
+    "/ %2F and % %25."
 )
 _WRITING = 0x7261646C
 """Advisory lock of PostgreSQL that one writer holds at a time, as SQLite's writers do."""
@@ -143,7 +144,7 @@ def _options(address: URL) -> dict[str, Any]:
 
 
 def _hosts(options: dict[str, Any]) -> tuple[str, ...]:
-    # What the URL leaves out, libpq takes from variables (PGHOST) and from the file of the service that PGSERVICE names.
+    # What the URL leaves out, libpq takes from variables (PGHOST), and from the file of a service (PGSERVICE).
     default = {one.keyword.decode(): one.val.decode() for one in pq.Conninfo.get_defaults() if one.val}
     hosts: list[str] = []
     # Where both are known, it is the address that is dialled, and the name that the certificate is held against.
