@@ -1,7 +1,8 @@
 """Opening the store: its folder, and SQLite by default, PostgreSQL by URL, brought to this version's tables."""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from radlet.core.errors import ConfigError, DataError
 
 BUSY_TIMEOUT_S = 30.0
 """How long a writer waits for another one, or anybody for a connection, before giving up."""
+MIGRATIONS = files("radlet.reading.store") / "migrations"
+"""How Alembic brings tables of an older version to this one."""
 _CONNECT_TIMEOUT_S = 10
 """How long PostgreSQL may take to answer a new connection."""
 _CONNECTIONS = 40
@@ -68,7 +71,7 @@ def open_database(url: str) -> Engine:
 
     Raises:
         ConfigError: It is no URL of these, or names another machine without saying how the way there is encrypted.
-        DataError: The database cannot be opened, or a newer radlet has written it.
+        DataError: The database cannot be opened or brought to this version, or a newer radlet has written it.
     """
     address = _parse(url)
     backend = address.get_backend_name()
@@ -84,6 +87,9 @@ def open_database(url: str) -> Engine:
         raise DataError(
             "The database was written by a newer radlet: its tables are unknown to this one. Install that version."
         ) from None
+    except DataError:
+        engine.dispose()
+        raise
     except SQLAlchemyError as error:
         engine.dispose()
         # Not its text: it may hold the URL with its password.
@@ -179,14 +185,39 @@ def _parse(url: str) -> URL:
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the tables to this version; nothing happens where they are."""
+    """Bring the tables to this version, all of them or none; nothing happens where they are.
+
+    Raises:
+        DataError: Rows would refer to some that are gone; the tables are left as they were.
+    """
     config = AlembicConfig()
-    config.set_main_option("script_location", str(files("radlet.reading.store") / "migrations"))
-    with engine.begin() as connection:
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with _referring_unchecked(engine) as connection, connection.begin():
         if _revision(connection) == ScriptDirectory.from_config(config).get_current_head():
             return
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        if engine.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+            raise DataError("The tables cannot be brought to this version: rows refer to some that are not there.")
+
+
+@contextmanager
+def _referring_unchecked(engine: Engine) -> Iterator[Connection]:
+    """Connect so that SQLite deletes nothing along with a table that is copied to change it.
+
+    Dropping the old one would delete all rows that refer to it (sqlite.org/lang_altertable.html, section 7); and this
+    cannot be turned off within a transaction.
+    """
+    with engine.connect() as connection:
+        if engine.dialect.name != "sqlite":
+            yield connection
+            return
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA foreign_keys=OFF").close()
+        try:
+            yield connection
+        finally:
+            driver.execute("PRAGMA foreign_keys=ON").close()
 
 
 def _revision(connection: Connection) -> str | None:
