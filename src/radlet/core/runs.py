@@ -164,14 +164,32 @@ def check_made_from_ingest(path: Path, stage: str, output: str, ingest: Path) ->
         raise DataError(f"{path}: was made from another ingest run than {ingest}. Run {stage} on this one.")
 
 
-def write_atomically(path: Path, text: str | Iterable[str]) -> None:
-    """Write a text file, or its parts, so that a reader sees the old or the new content, never a part."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.writelines([text] if isinstance(text, str) else text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+def write_atomically(path: Path, content: str | bytes | Iterable[str]) -> None:
+    """Write a file so that a reader sees the old or the new content, never a part, also after the machine was killed.
+
+    One process at a time may write a path.
+
+    Args:
+        path: The file.
+        content: Its text, the parts of its text, or its bytes.
+    """
+    # Of the same name each time: what a killed process left is written over by the next.
+    temporary = path.with_name(f".{path.name}.tmp")
+    parts = (content,) if isinstance(content, str | bytes) else content
+    try:
+        with temporary.open("wb") as file:
+            file.writelines(part.encode() if isinstance(part, str) else part for part in parts)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    # The new name too must be on the disk.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def sha256_file(path: Path) -> str:

@@ -14,6 +14,9 @@ MAX_PIXELS = 64 * 1024 * 1024
 MAX_SIDE_RATIO = 8.0
 """Longest allowed side, in units of the shorter; a strip is no film, and explodes when resized by its short edge."""
 
+CHEST = ("CHEST", "THORAX")
+"""Body Part Examined (PS3.16 annex L) of a chest, and the Latin that stands in its place."""
+
 
 @dataclass(frozen=True)
 class Film:

@@ -12,8 +12,7 @@ from pydicom.dataset import Dataset
 from radlet.core.errors import DicomError
 from radlet.core.records import View
 from radlet.data.dicom_tags import body_part, number, orientation, view
-
-_CHEST = ("CHEST", "THORAX")
+from radlet.data.film import CHEST
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def facing(header: Dataset, projection: View | None) -> Facing:
     Only what Patient Orientation (PS3.3 C.7.6.1.1.1) states is undone; without it the film stays as stored.
     """
     directions = orientation(header)
-    if directions is None or projection == "LATERAL" or body_part(header) not in _CHEST:
+    if directions is None or projection == "LATERAL" or body_part(header) not in CHEST:
         return Facing()
     row, column = directions
     transposed = row in "HF" and column in "LR"

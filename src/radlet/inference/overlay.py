@@ -40,7 +40,7 @@ def draw_explanation(
     font = ImageFont.load_default(17)
     small = ImageFont.load_default(14)
     width = 2 * side + 3 * _MARGIN_PX
-    lines = _wrap(draft, font, width - 2 * _MARGIN_PX)
+    lines = wrap(draft, font, width - 2 * _MARGIN_PX)
     height = side + 4 * _MARGIN_PX + 24 * (len(lines) + 2)
     sheet = Image.new("RGB", (width, height), (16, 18, 24))
     sheet.paste(plain, (_MARGIN_PX, _MARGIN_PX))
@@ -54,7 +54,8 @@ def draw_explanation(
     return sheet
 
 
-def _wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width_px: int) -> list[str]:
+def wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width_px: int) -> list[str]:
+    """Break a text into lines that fit; a word that is wider stands alone."""
     lines, line = [], ""
     for word in text.split():
         longer = f"{line} {word}".strip()

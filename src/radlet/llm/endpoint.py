@@ -3,13 +3,13 @@
 Only this machine, unless the recipe names another host. Nothing here opens a connection; `llm.client` does.
 """
 
-import ipaddress
 import os
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from radlet.core.addresses import is_loopback
 from radlet.core.config import Config
 from radlet.core.errors import ConfigError, PrivacyError
 
@@ -89,7 +89,7 @@ def check_host(server: ServerConfig) -> None:
     Raises:
         PrivacyError: The server is elsewhere.
     """
-    if _is_loopback(server.host) or server.host == (server.allow_host or "").lower():
+    if is_loopback(server.host) or server.host == (server.allow_host or "").lower():
         return
     raise PrivacyError(
         f"server.url names the host '{server.host}', which is not this machine. Report text leaves the machine only to "
@@ -109,12 +109,3 @@ def api_key(server: ServerConfig) -> str:
     if not key:
         raise ConfigError(f"server.api_key_env: the environment variable {server.api_key_env} is not set.")
     return key
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -18,7 +18,7 @@ from radlet.pacs.settings import Delivery, OutputKind
 from radlet.reading.draft_queue import ClosedError
 from radlet.reading.outbox import Attempt, Fault, Outbox
 from radlet.reading.store.basis import NotThereError
-from radlet.reading.store.films import write_durably
+from radlet.reading.store.films import keep_file
 from radlet.reading.store.store import Store
 from radlet.reading.store.tables import DraftRow, OutboxRow, SignatureRow
 from radlet.reading.store.troubles import TroubleError, troubles_told
@@ -94,7 +94,7 @@ class Outputs:
                 return path.read_bytes()
         content = make_file(cast("OutputKind", row.kind), self._facts(row))
         with troubles_told():
-            write_durably(path, content)
+            keep_file(path, content)
         return content
 
     def _facts(self, row: OutboxRow) -> ReportFacts:

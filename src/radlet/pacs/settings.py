@@ -7,11 +7,12 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from radlet.core.addresses import is_loopback
 from radlet.core.config import Config
-from radlet.reading.addresses import is_loopback, refuse_half_a_pair
+from radlet.reading.certificates import refuse_half_a_pair
 from radlet.reading.outbox import OutboxSettings
 from radlet.reading.room import RoomSettings
-from radlet.reading.store.database import database_host
+from radlet.reading.store.database import database_hosts
 
 OutputKind = Literal["text_sr", "comprehensive_sr", "capture", "pdf"]
 SignedKind = Literal["text_sr", "pdf"]
@@ -235,5 +236,4 @@ class PacsConfig(NodeSettings):
     @property
     def machines(self) -> tuple[str, ...]:
         """Machines that the node itself may reach: its peers, and that of the database."""
-        database = database_host(self.database) if self.database else None
-        return (*super().machines, *((database,) if database else ()))
+        return (*super().machines, *(database_hosts(self.database) if self.database else ()))

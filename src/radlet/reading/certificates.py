@@ -10,6 +10,16 @@ _NOT_YET_VALID, _EXPIRED = 9, 10
 _MISMATCH = "KEY_VALUES_MISMATCH"
 
 
+def refuse_half_a_pair(tls_certificate: Path | None, tls_key: Path | None) -> None:
+    """Refuse a certificate without its key, or the other way round.
+
+    Raises:
+        ValueError: One is given alone.
+    """
+    if (tls_certificate is None) != (tls_key is None):
+        raise ValueError("tls_certificate and tls_key go together; give both or neither")
+
+
 def check_tls(certificate: Path | None, key: Path | None) -> None:
     """Refuse a certificate and key that nobody could be answered with.
 

@@ -15,7 +15,7 @@ from radlet.core.config import Config
 from radlet.core.records import ImageRecord, Record, View
 from radlet.core.registry import nearest
 from radlet.data.burned_in import count_text
-from radlet.data.film import Film
+from radlet.data.film import CHEST, Film
 from radlet.data.film_numbers import film_numbers
 from radlet.data.quality import QUALITY_CHECKS
 from radlet.data.quality.base import FilmCheck
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 Action = Literal["ignore", "warn", "refuse"]
 _FILM_MODALITIES = ("CR", "DX", "RG", "OT", "SC")
 """Modalities of plain films; OT and SC are what digitised films are sent as."""
-_CHEST = ("CHEST", "THORAX")
 
 _WORDS = {
     "blank": "The film is blank.",
@@ -166,7 +165,7 @@ def _from_header(film: Film, age_years: float | None, settings: GateSettings) ->
     found: list[Reason] = []
     if film.modality and film.modality not in _FILM_MODALITIES:
         found += _reason("modality", settings.modality, "The header names a modality that takes no plain films.")
-    if film.body_part and not any(word in film.body_part for word in _CHEST):
+    if film.body_part and not any(word in film.body_part for word in CHEST):
         found += _reason("body_part", settings.body_part, "The header names another part of the body than the chest.")
     if age_years is not None and age_years < settings.adult_years:
         words = "The patient is a child; the model has learnt from adults."

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radlet.core.console import Progress
-from radlet.core.errors import DataError
 from radlet.data.images import read_run_film
 from radlet.retrieval.embedding import Embedder
-from radlet.retrieval.index import Index, keep_index
+from radlet.retrieval.index import Index, keep_index, kept_index
 
 NEIGHBOURS = 5
 MOST_FILMS = 4_000
@@ -86,14 +85,9 @@ class Familiarity:
 
 def _features(embedder: Embedder, films: Sequence[KnownFilm], folder: Path, progress: Progress) -> NDArray[np.float32]:
     ids = [name for name, _, _ in films]
-    if folder.is_dir():
-        try:
-            kept = Index.load(folder)
-        except DataError:  # a kill or another version left it unreadable; it is made anew
-            pass
-        else:
-            if kept.ids == ids:
-                return kept.embeddings
+    kept = kept_index(folder, ids)
+    if kept is not None:
+        return kept.embeddings
     batches = [films[start : start + _BATCH] for start in range(0, len(films), _BATCH)]
     rows = [
         embedder.features([read_run_film(path) for _, _, path in batch])

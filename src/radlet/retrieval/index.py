@@ -56,6 +56,17 @@ class Index:
         return cls(embeddings, ids)
 
 
+def kept_index(folder: Path, ids: Sequence[str]) -> Index | None:
+    """Return the index that `keep_index` left, where it is of these ids; an unreadable one is to be made anew."""
+    if not folder.is_dir():
+        return None
+    try:
+        kept = Index.load(folder)
+    except DataError:  # a kill, or another version
+        return None
+    return kept if kept.ids == list(ids) else None
+
+
 def keep_index(index: Index, folder: Path) -> None:
     """Save an index whole or not at all; where it cannot be kept, the query is answered all the same."""
     temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")

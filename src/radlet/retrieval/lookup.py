@@ -16,7 +16,7 @@ from radlet.data.manifests import read_examples
 from radlet.models.report_model import checkpoint_folder
 from radlet.retrieval.embedding import Embedder
 from radlet.retrieval.familiarity import Familiarity
-from radlet.retrieval.index import Index, keep_index
+from radlet.retrieval.index import Index, keep_index, kept_index
 
 _FILM_NAME = re.compile(r"\.(png|jpe?g|dcm|dicom)$|(^|[/\\])\d+(\.\d+){3,}$", re.IGNORECASE)
 """How the name of a film ends: with its suffix, or it is a DICOM UID."""
@@ -120,14 +120,9 @@ def film_of(query: str) -> Path | None:
 
 def _index(embedder: Embedder, folder: Path, rows: Sequence[Example], progress: Progress) -> Index:
     ids = [row.example_id for row in rows]
-    if folder.is_dir():
-        try:
-            kept = Index.load(folder)
-        except DataError:  # a kill or another version left it unreadable; it is made anew
-            pass
-        else:
-            if kept.ids == ids:
-                return kept
+    kept = kept_index(folder, ids)
+    if kept is not None:
+        return kept
     index = Index(embedder.embed_images([Path(row.image_paths[0]) for row in rows], progress=progress), ids)
     keep_index(index, folder)
     return index

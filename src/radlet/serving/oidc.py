@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from radlet.core.addresses import is_loopback
 from radlet.core.config import Config
 from radlet.core.errors import ConfigError, RadletError
 from radlet.reading.store.tables import Role
@@ -24,7 +25,6 @@ _ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"]
 _BEGUN_S = 600.0
 _MOST_BEGUN = 1_000
 _ASK_S = 10.0
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class OidcSettings(Config):
@@ -49,7 +49,7 @@ class OidcSettings(Config):
     @classmethod
     def _encrypted(cls, url: str) -> str:
         parts = urlsplit(url)
-        if not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)):
+        if not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))):
             raise ValueError("must be an https URL; http is for loopback alone")
         return url
 

@@ -5,11 +5,12 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from radlet.core.addresses import is_loopback
 from radlet.core.config import Config
-from radlet.reading.addresses import is_loopback, refuse_half_a_pair
+from radlet.reading.certificates import refuse_half_a_pair
 from radlet.reading.drift.report import DriftSettings
 from radlet.reading.room import RoomSettings
-from radlet.reading.store.database import database_host
+from radlet.reading.store.database import database_hosts
 from radlet.reading.store.sessions import SessionSettings
 from radlet.serving.oidc import OidcSettings
 
@@ -84,8 +85,8 @@ class ServeConfig(Config):
     @property
     def peers(self) -> tuple[str, ...]:
         """Machines that the service itself may reach: those that the recipe names."""
-        database = database_host(self.database) if self.database else None
-        return tuple(host for host in (database, self.oidc.host if self.oidc else None) if host)
+        database = database_hosts(self.database) if self.database else ()
+        return (*database, *((self.oidc.host,) if self.oidc else ()))
 
     @property
     def is_local(self) -> bool:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from radlet.reading.room import ReadingRoom
 
 FILLED_BY = "demo"
+DEMO_MODEL = "radlet-demo"
 
 
 class ServeRecipe(ServeConfig):
@@ -65,7 +66,7 @@ class Served:
         builds = sorted((folder / "runs" / "build").glob("*/DONE"))
         if not ((folder / "checkpoint").is_dir() and (folder / "encoder").is_dir() and builds):
             return None
-        return cls(folder / "checkpoint", folder / "encoder", builds[-1].parent, fill=24, name="radlet-demo")
+        return cls(folder / "checkpoint", folder / "encoder", builds[-1].parent, fill=24, name=DEMO_MODEL)
 
 
 def examples_of(checkpoint: Path) -> Path:

@@ -137,17 +137,85 @@ def test_a_database_that_cannot_be_reached_is_told_without_its_password(
     [
         "@db.example/x",
         "@192.0.2.1:5432/x",
+        "@[2001:db8::1]/x",
+        "@localhost,db.example/x",
         "@/x?host=db.example",
+        "@/x?host=db.example:5432",
         "@/x?hostaddr=192.0.2.1",
+        "@/x?hostaddr=127.0.0.1,192.0.2.1",
+        "@localhost/x?hostaddr=192.0.2.1",
+        "@localhost/x?host=db.example",
         "@/x?host=localhost&host=db.example",
+        "@/x?host=localhost:1&host=db.example:2",
         "@/x?host=localhost,db.example",
         "@db.example/x?sslmode=prefer",
+        "@db.example/x?sslmode=",
+        "@db.example/x?sslmode=Require",
+        "@db.example/x?sslmode=verify-full&sslmode=prefer",
+        "@db.example/x?sslmode=prefer&sslmode=verify-full",
+        "@localhost,db.example/x?sslmode=disable&sslmode=verify-full",
     ],
 )
 def test_another_machine_is_reached_over_an_encrypted_way_or_not_at_all(tmp_path: Path, host: str) -> None:
     with pytest.raises(ConfigError, match="sslmode=verify-full") as told:
         Store(tmp_path, f"postgresql+psycopg://radlet:S3cret{host}")
     assert "S3cret" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("named", "url"),
+    [
+        ({"PGHOST": "db.example"}, "@/x"),
+        ({"PGHOSTADDR": "192.0.2.1"}, "@/x"),
+        ({"PGHOSTADDR": "192.0.2.1"}, "@localhost/x"),
+        ({"PGSERVICE": "far"}, "@/x"),
+        ({"PGSERVICE": "far"}, "@localhost/x"),
+    ],
+)
+def test_a_machine_that_only_the_surroundings_name_is_another_machine_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: dict[str, str], url: str
+) -> None:
+    (tmp_path / "services").write_text("[far]\nhostaddr=192.0.2.1\n")
+    for key, value in {"PGSERVICEFILE": str(tmp_path / "services"), **named}.items():
+        monkeypatch.setenv(key, value)
+    with pytest.raises(ConfigError, match="sslmode=verify-full"):
+        Store(tmp_path, f"postgresql+psycopg://radlet:S3cret{url}")
+
+
+def test_the_url_counts_before_the_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGHOST", "db.example")
+    assert database.database_hosts("postgresql://radlet@localhost/x") == ("localhost",)
+
+
+def test_a_service_in_the_url_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="names a service"):
+        Store(tmp_path, "postgresql+psycopg://radlet@/x?service=far&sslmode=require")
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [":pg@S3cret@db.example/x", ":pg@db.example:S3cret/x", "@localhost:1,db:2/x", "@/x?host=a:1&host=b:2&port=3"],
+)
+def test_a_url_that_is_none_is_told_without_what_may_be_its_password(tmp_path: Path, rest: str) -> None:
+    with pytest.raises(ConfigError, match="written %40") as told:
+        Store(tmp_path, f"postgresql+psycopg://radlet{rest}")
+    assert told.value.__context__ is None or told.value.__suppress_context__
+    assert "S3cret" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        ("@/x", ()),
+        ("@/x?host=/run/postgresql", ()),
+        ("@localhost,db.example/x", ("localhost", "db.example")),
+        ("@/x?host=a:1&host=b:2", ("a", "b")),
+        ("@a/x?hostaddr=192.0.2.1", ("a", "192.0.2.1")),
+    ],
+)
+def test_every_machine_of_a_url_may_be_reached(url: str, hosts: tuple[str, ...]) -> None:
+    assert database.database_hosts(f"postgresql://radlet{url}") == hosts
+    assert database.database_hosts("sqlite:///x") == ()
 
 
 def test_postgresql_that_is_busy_down_or_read_only_is_told(

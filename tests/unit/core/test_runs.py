@@ -229,6 +229,13 @@ def test_a_failed_write_leaves_the_old_content(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         write_atomically(path, "new")
     assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_text_is_written_as_it_is_and_bytes_too(tmp_path):
+    for content, kept in (("å\r\n", b"\xc3\xa5\r\n"), (b"\x00\xff", b"\x00\xff"), (iter(("a\n", "b\n")), b"a\nb\n")):
+        write_atomically(tmp_path / "file", content)
+        assert (tmp_path / "file").read_bytes() == kept
 
 
 def test_a_run_killed_while_finishing_is_not_finished(tmp_path):

@@ -1,11 +1,10 @@
 """The film with the regions drawn on it, and the words that tell what it is: what viewers without SR show."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from radlet.inference.overlay import wrap
 from radlet.pacs.outputs.facts import Region, ReportFacts
 
 _LONGEST_EDGE = 1024
@@ -55,18 +54,6 @@ def draw_sheet(facts: ReportFacts) -> NDArray[np.uint8]:
     for row, (words, colour) in enumerate(lines):
         pen.text((margin, film.height + margin + step * row), words, colour, font)
     return np.asarray(sheet, np.uint8)
-
-
-def wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width_px: int) -> Sequence[str]:
-    """Break a text into lines that fit."""
-    lines, line = [], ""
-    for word in text.split():
-        longer = f"{line} {word}".strip()
-        if line and font.getlength(longer) > width_px:
-            lines.append(line)
-            longer = word
-        line = longer
-    return [*lines, line]
 
 
 def _draw_region(

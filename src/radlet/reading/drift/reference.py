@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from radlet.core.console import Progress
@@ -17,7 +18,6 @@ from radlet.reading.drift.card import DriftCard, Observed, make_measures
 from radlet.reading.drift.measuring import draft_values, film_values, person_values
 from radlet.reading.gate import GateSettings, GateVerdict, judge_film
 from radlet.reading.served_model import ServedModel
-from radlet.reading.store.tables import now
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def make_reference(
         model=model.identity.name,
         checkpoint_digest=model.identity.checkpoint_digest,
         examples_digest=digest,
-        created_at=now(),
+        created_at=datetime.now(UTC),
         films=sum("chest" in one.values for one in inputs),
         reports=len(outputs),
         measures=make_measures([*inputs, *outputs]),

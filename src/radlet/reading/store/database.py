@@ -1,7 +1,8 @@
 """Opening the store: its folder, and SQLite by default, PostgreSQL by URL, brought to this version's tables."""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -11,22 +12,30 @@ from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
+from psycopg import pq
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from radlet.core.addresses import is_loopback
 from radlet.core.errors import ConfigError, DataError
 
 BUSY_TIMEOUT_S = 30.0
 """How long a writer waits for another one, or anybody for a connection, before giving up."""
+MIGRATIONS = files("radlet.reading.store") / "migrations"
+"""How Alembic brings tables of an older version to this one."""
 _CONNECT_TIMEOUT_S = 10
 """How long PostgreSQL may take to answer a new connection."""
 _CONNECTIONS = 40
 """Of one process: as many as it has threads that ask."""
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_UNDECIDED = (None, "allow", "prefer")
-"""Values of sslmode by which the other side decides."""
+_DRIVER = "postgresql+psycopg"
+_DECIDED = ("disable", "require", "verify-ca", "verify-full")
+"""Values of sslmode by which the other side does not decide."""
+_AS_WRITTEN = (
+    "Give sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME; in a password, @ is written %40, "
+    "/ %2F and % %25."
+)
 _WRITING = 0x7261646C
 """Advisory lock of PostgreSQL that one writer holds at a time, as SQLite's writers do."""
 
@@ -61,14 +70,15 @@ def open_database(url: str) -> Engine:
         url: ``sqlite:///PATH`` or ``postgresql+psycopg://USER:PASSWORD@HOST/NAME``.
 
     Raises:
-        ConfigError: The URL names neither, or another machine without saying how the way there is encrypted.
-        DataError: The database cannot be opened, or a newer radlet has written it.
+        ConfigError: It is no URL of these, or names another machine without saying how the way there is encrypted.
+        DataError: The database cannot be opened or brought to this version, or a newer radlet has written it.
     """
     address = _parse(url)
     backend = address.get_backend_name()
     if backend not in ("sqlite", "postgresql"):
         raise ConfigError(f"database: '{backend}' is not supported. Give a URL of sqlite or postgresql+psycopg.")
-    _check_encrypted(address)
+    if backend == "postgresql":
+        _check_encrypted(address)
     engine = _engine(address)
     try:
         upgrade(engine)
@@ -77,6 +87,9 @@ def open_database(url: str) -> Engine:
         raise DataError(
             "The database was written by a newer radlet: its tables are unknown to this one. Install that version."
         ) from None
+    except DataError:
+        engine.dispose()
+        raise
     except SQLAlchemyError as error:
         engine.dispose()
         # Not its text: it may hold the URL with its password.
@@ -104,7 +117,7 @@ def _engine(address: URL) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    address = address.set(drivername="postgresql+psycopg").update_query_dict(
+    address = address.set(drivername=_DRIVER).update_query_dict(
         {"connect_timeout": address.query.get("connect_timeout", str(_CONNECT_TIMEOUT_S))}
     )
     engine = create_engine(address, pool_pre_ping=True, **shared)
@@ -118,28 +131,42 @@ def _make_private(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
-def database_host(url: str) -> str | None:
-    """Return the machine that a URL names, if it names one.
+def database_hosts(url: str) -> tuple[str, ...]:
+    """Return the machines that a store is sought on; none for SQLite, and for sockets of the file system.
 
     Raises:
         ConfigError: It is no URL.
     """
-    return next(iter(_hosts(_parse(url))), None)
+    address = _parse(url)
+    return _hosts(_options(address)) if address.get_backend_name() == "postgresql" else ()
 
 
-def _hosts(address: URL) -> list[str]:
-    """Return the machines that a URL names, in any of the driver's ways; a folder of sockets is none."""
-    named = [address.host or ""]
+def _options(address: URL) -> dict[str, Any]:
+    """Return what libpq will be told: all that SQLAlchemy makes of a URL, whichever way it is written there."""
+    try:
+        return dict(address.set(drivername=_DRIVER).get_dialect()().create_connect_args(address)[1])
+    except (ArgumentError, ValueError):
+        raise ConfigError(f"database: is no URL. {_AS_WRITTEN}") from None
+
+
+def _hosts(options: dict[str, Any]) -> tuple[str, ...]:
+    # What the URL leaves out, libpq takes from variables (PGHOST), and from the file of a service (PGSERVICE).
+    default = {one.keyword.decode(): one.val.decode() for one in pq.Conninfo.get_defaults() if one.val}
+    hosts: list[str] = []
+    # Where both are known, it is the address that is dialled, and the name that the certificate is held against.
     for key in ("host", "hostaddr"):
-        given = address.query.get(key, ())
-        named += given.split(",") if isinstance(given, str) else [one for part in given for one in part.split(",")]
-    return [host for host in named if host and not host.startswith("/")]
+        given = options.get(key) or default.get(key, "")
+        hosts += given.split(",") if isinstance(given, str) else [one for part in given for one in part.split(",")]
+    return tuple(host for host in hosts if host and not host.startswith("/"))
 
 
 def _check_encrypted(address: URL) -> None:
-    # Left to itself, the driver takes whatever the other side offers, and asks nobody who that is.
-    others = [host for host in _hosts(address) if host not in _LOOPBACK]
-    if others and address.query.get("sslmode") in _UNDECIDED:
+    options = _options(address)
+    if "service" in options:
+        raise ConfigError("database: names a service. Write machine and sslmode into the URL: only they are checked.")
+    others = [host for host in _hosts(options) if not is_loopback(host)]
+    # Left to itself, libpq takes whatever the other side offers, and asks nobody who that is.
+    if others and options.get("sslmode") not in _DECIDED:
         raise ConfigError(
             f"database: {others[0]} is another machine, and the URL does not say how patients' data are encrypted on "
             "the way. Add ?sslmode=verify-full&sslrootcert=FILE, or ?sslmode=disable where nobody else can listen."
@@ -148,22 +175,49 @@ def _check_encrypted(address: URL) -> None:
 
 def _parse(url: str) -> URL:
     try:
-        return make_url(url)
-    except ArgumentError:
-        raise ConfigError(
-            "database: is no URL. Give sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME."
-        ) from None
+        address = make_url(url)
+    except (ArgumentError, ValueError):  # ValueError quotes what stands in place of the port
+        raise ConfigError(f"database: is no URL. {_AS_WRITTEN}") from None
+    if "@" in (address.host or ""):
+        # The end of a password, and not to be quoted as a machine.
+        raise ConfigError(f"database: the URL holds an @ too many. {_AS_WRITTEN}")
+    return address
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the tables to this version; nothing happens where they are."""
+    """Bring the tables to this version, all of them or none; nothing happens where they are.
+
+    Raises:
+        DataError: Rows would refer to some that are gone; the tables are left as they were.
+    """
     config = AlembicConfig()
-    config.set_main_option("script_location", str(files("radlet.reading.store") / "migrations"))
-    with engine.begin() as connection:
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with _referring_unchecked(engine) as connection, connection.begin():
         if _revision(connection) == ScriptDirectory.from_config(config).get_current_head():
             return
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        if engine.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+            raise DataError("The tables cannot be brought to this version: rows refer to some that are not there.")
+
+
+@contextmanager
+def _referring_unchecked(engine: Engine) -> Iterator[Connection]:
+    """Connect so that SQLite deletes nothing along with a table that is copied to change it.
+
+    Dropping the old one would delete all rows that refer to it (sqlite.org/lang_altertable.html, section 7); and this
+    cannot be turned off within a transaction.
+    """
+    with engine.connect() as connection:
+        if engine.dialect.name != "sqlite":
+            yield connection
+            return
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA foreign_keys=OFF").close()
+        try:
+            yield connection
+        finally:
+            driver.execute("PRAGMA foreign_keys=ON").close()
 
 
 def _revision(connection: Connection) -> str | None:

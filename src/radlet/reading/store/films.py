@@ -1,7 +1,6 @@
 """Films as they come in: their files, which are on the disk before the rows that speak of them."""
 
 import hashlib
-import os
 import shutil
 import time
 from collections.abc import Iterable
@@ -13,6 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from radlet.core.errors import DataError
+from radlet.core.runs import write_atomically
 from radlet.reading.store.tables import ImageRow, StudyRow, new_id
 from radlet.reading.store.troubles import troubles_told
 
@@ -133,23 +133,10 @@ def discard(paths: Iterable[Path]) -> None:
         path.unlink(missing_ok=True)
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, so that it is there after a kill of the process and of the machine."""
+def keep_file(path: Path, content: bytes) -> None:
+    """Write a file of the store whole or not at all, in a folder that nobody but this user may read."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f".{path.name}.{new_id()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, content)
 
 
 def passing_folder(data_dir: Path) -> "TemporaryDirectory[str]":

@@ -17,11 +17,11 @@ from radlet.reading.store.films import (
     NewFilm,
     NewStudy,
     discard,
+    keep_file,
     known_film,
     next_position,
     study_of,
     take_up,
-    write_durably,
 )
 from radlet.reading.store.tables import (
     AuditRow,
@@ -105,7 +105,7 @@ class Store:
             with troubles_told():
                 for _, film, image_id in given:
                     if image_id in paths:
-                        write_durably(paths[image_id], film.content)
+                        keep_file(paths[image_id], film.content)
             with self.writing() as session:
                 kept = [_add_film(session, study, film, image_id, actor) for study, film, image_id in given]
         except BaseException as error:

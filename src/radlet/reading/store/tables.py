@@ -1,4 +1,4 @@
-"""The tables. Changing one takes a migration in ``migrations/versions``; a test holds the two against each other."""
+"""The tables. Changing one takes a new file in ``migrations/versions``; a test holds the two against each other."""
 
 import uuid
 from datetime import UTC, datetime

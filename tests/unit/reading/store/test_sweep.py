@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from radlet.reading.store.films import passing_folder, sweep, write_durably
+from radlet.reading.store.films import keep_file, passing_folder, sweep
 
 OLD = time.time() - 7200
 
@@ -12,7 +12,7 @@ OLD = time.time() - 7200
 def test_what_a_killed_process_left_is_deleted_and_nothing_else(tmp_path: Path) -> None:
     kept, half, fresh = (tmp_path / "films" / "ab" / name for name in ("abc.dcm", ".abd.dcm.1.tmp", ".abe.dcm.2.tmp"))
     for path in (kept, half, fresh):
-        write_durably(path, b"film")
+        keep_file(path, b"film")
     left = tmp_path / "tmp" / "left"
     left.mkdir(parents=True)
     (left / "film").write_bytes(b"film")

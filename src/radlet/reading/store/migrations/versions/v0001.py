@@ -1,4 +1,4 @@
-"""The tables of the first version."""
+"""The tables of the first version. Databases have them: what changes from here on is a file of its own."""
 
 import sqlalchemy as sa
 from alembic import op
