@@ -14,6 +14,7 @@ from radlet.data.quiet import quiet_libraries
 from radlet.pacs.network_libraries import prepare_libraries
 from radlet.pacs.peers.base import AwayError, FoundStudy, ObjectUids, OverloadedError, RefusedError
 from radlet.pacs.settings import WebPeer
+from radlet.reading.certificates import check_authority
 
 _BUSY = (408, 425, 429, 502, 503, 504)
 """HTTP status codes of a system that takes nothing at the moment."""
@@ -46,8 +47,7 @@ class WebClient:
                 raise ConfigError("password_file of a peer cannot be read. Its first line is the password.") from None
             session.auth = (peer.user, password)
         if peer.tls_ca:
-            if not peer.tls_ca.is_file():
-                raise ConfigError("tls_ca of a peer cannot be read. Give a PEM file.")
+            check_authority("tls_ca", peer.tls_ca)
             session.verify = str(peer.tls_ca)
         self._client = DICOMwebClient(peer.url, session=session, timeout=peer.timeout_s)
         # The outbox waits and tries again, longer than a client would.
