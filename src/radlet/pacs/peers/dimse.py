@@ -30,6 +30,7 @@ _MOVE = StudyRootQueryRetrieveInformationModelMove
 _PENDING = (0xFF00, 0xFF01)
 _DUPLICATE = 0x0111
 _CANNOT_UNDERSTAND = 0xC000
+_UNICODE = "ISO_IR 192"
 
 
 class DimseClient:
@@ -80,15 +81,21 @@ class DimseClient:
         query = Dataset()
         query.QueryRetrieveLevel, query.PatientID = "STUDY", patient_id
         query.StudyInstanceUID = query.StudyDate = query.ModalitiesInStudy = ""
-        return [
-            FoundStudy(
-                str(found.get("StudyInstanceUID", "")),
-                str(found.get("PatientID", "")),
-                str(found.get("StudyDate", "") or ""),
-                _several(found.get("ModalitiesInStudy")),
-            )
-            for found in self._find(query)
-        ]
+        if not patient_id.isascii():
+            # Without, what is no ASCII is asked for as question marks, which any character matches (PS3.4 C.2.2.2).
+            query.SpecificCharacterSet = _UNICODE
+        found = self._find(query)
+        # Answers are decoded as they are read, each from its own character set.
+        with quiet_libraries():
+            return [
+                FoundStudy(
+                    str(one.get("StudyInstanceUID", "")),
+                    str(one.get("PatientID", "")),
+                    str(one.get("StudyDate", "") or ""),
+                    _several(one.get("ModalitiesInStudy")),
+                )
+                for one in found
+            ]
 
     def retrieve(self, study_uid: str, how: Literal["get", "move"], keep: Callable[[bytes], None]) -> None:
         """Fetch by C-GET, or have it sent by C-MOVE."""
