@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification
 from tests.fixtures.dicom_files import PLANTED, truncate
 from tests.fixtures.dicom_node import drafted, film, open_room, send, until
 from tests.fixtures.reading_room import OPEN_GATE, make_served
@@ -173,6 +175,21 @@ def test_half_open_connections_die_and_do_not_keep_others_out(room: ReadingRoom,
             assert connection.recv(64)[:1] in (b"", b"\x07")  # closed, or A-ABORT
             assert time.monotonic() - began < 9
             connection.close()
+
+
+def test_one_association_more_than_may_be_is_told_to_come_again(room: ReadingRoom, tmp_path: Path) -> None:
+    with running(room, limits={"max_associations": 1, "acse_timeout_s": 2}) as node:
+        silent = socket.create_connection(("127.0.0.1", node.port))
+        assert until(lambda: len(node._server.active_associations) == 1, 10)
+        entity = AE(ae_title="TESTER")
+        entity.add_requested_context(Verification)
+        association = entity.associate("127.0.0.1", node.port, ae_title="RADLET")
+        assert association.is_rejected
+        told = association.acceptor.primitive
+        # Rejected for now, as the local limit is exceeded (PS3.8 9.3.4).
+        assert (told.result, told.result_source, told.diagnostic) == (2, 3, 2)
+        silent.close()
+        assert until(lambda: send(node.port, film(tmp_path, 1)) is not None, 10)
 
 
 def test_a_pdu_that_claims_to_be_endless_is_hung_up_on(room: ReadingRoom, tmp_path: Path) -> None:
