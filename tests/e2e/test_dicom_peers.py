@@ -89,6 +89,32 @@ def test_earlier_films_of_the_patient_stand_beside_a_new_one_and_are_not_drafted
     assert dcmread(kept).PixelData == dcmread(newest).PixelData
 
 
+@pytest.mark.parametrize(("number", "how"), [(4, "move"), (5, "get")], ids=["C-MOVE", "C-GET"])
+def test_patients_whose_identifiers_are_in_another_script_have_priors_as_well(
+    archive: Archive, room: ReadingRoom, tmp_path: Path, number: int, how: str
+) -> None:
+    # This Orthanc keeps its default character set, Latin-1. By QIDO-RS it finds no such identifier at all.
+    def of(study: int, patient: str, characters: str, date: str) -> Path:
+        tags = {"SpecificCharacterSet": characters, "PatientID": patient, "PatientName": "Иванов^Пётр"}
+        uid = f"1.2.826.0.4.{number}.{study}"
+        return film(tmp_path, 100 * number + study, StudyDate=date, StudyInstanceUID=uid, **tags)
+
+    patient, stranger = f"ПАЦИЕНТ{number}", f"ПАЦИЕНТА{number}"
+    archive.put(of(1, patient, "ISO_IR 144", "20230101"), of(2, stranger, "ISO_IR 192", "20230101"))
+    settings = {"peers": peers_of(archive), "priors": {"peer": "dimse", "retrieve": how, "max_studies": 2}}
+    with running(room, archive.node_port, **settings):
+        answers = send(archive.node_port, of(3, patient, "ISO_IR 192", "20250101"))
+        assert answers is not None
+        assert answers[0].Status == 0
+        assert until(lambda: room.store.counts()["drafted"] == 1, 60)
+        assert until(lambda: room.store.worklist()[1] == 2, 30)
+    studies = {study.study_uid: study for study in room.store.worklist()[0]}
+    assert {uid: (study.origin, study.patient_id, study.patient_name) for uid, study in studies.items()} == {
+        f"1.2.826.0.4.{number}.3": ("dicom", patient, "Иванов^Пётр"),
+        f"1.2.826.0.4.{number}.1": ("prior", patient, "Иванов^Пётр"),
+    }
+
+
 def test_an_archive_that_is_restarted_in_the_middle_gets_everything_once(
     archive: Archive, room: ReadingRoom, tmp_path: Path
 ) -> None:

@@ -8,6 +8,9 @@ from PIL import Image, ImageDraw, ImageFont
 _STOPS = np.array([[20, 8, 60], [110, 25, 110], [205, 60, 75], [250, 145, 30], [252, 245, 170]], np.float32)
 _STRONGEST = 0.72
 _MARGIN_PX = 14
+PAPER, INK, ACCENT = (16, 18, 24), (225, 228, 235), (250, 190, 90)
+"""Colours of a sheet with a film on it: its ground, its words, and those that matter most."""
+_FAINT = (150, 155, 168)
 
 
 def blend_attention(film: NDArray[np.uint8], weights: NDArray[np.float32]) -> Image.Image:
@@ -42,15 +45,15 @@ def draw_explanation(
     width = 2 * side + 3 * _MARGIN_PX
     lines = wrap(draft, font, width - 2 * _MARGIN_PX)
     height = side + 4 * _MARGIN_PX + 24 * (len(lines) + 2)
-    sheet = Image.new("RGB", (width, height), (16, 18, 24))
+    sheet = Image.new("RGB", (width, height), PAPER)
     sheet.paste(plain, (_MARGIN_PX, _MARGIN_PX))
     sheet.paste(overlay, (side + 2 * _MARGIN_PX, _MARGIN_PX))
     pen = ImageDraw.Draw(sheet)
     top = side + 2 * _MARGIN_PX
-    pen.text((_MARGIN_PX, top), f"attention of: {phrase}", (250, 190, 90), font)
+    pen.text((_MARGIN_PX, top), f"attention of: {phrase}", ACCENT, font)
     for row, line in enumerate(lines):
-        pen.text((_MARGIN_PX, top + 24 * (row + 1)), line, (225, 228, 235), font)
-    pen.text((_MARGIN_PX, height - _MARGIN_PX - 16), notice, (150, 155, 168), small)
+        pen.text((_MARGIN_PX, top + 24 * (row + 1)), line, INK, font)
+    pen.text((_MARGIN_PX, height - _MARGIN_PX - 16), notice, _FAINT, small)
     return sheet
 
 

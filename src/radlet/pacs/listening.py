@@ -20,6 +20,7 @@ from radlet.pacs.contexts import FILM_CLASSES, readable_syntaxes
 from radlet.pacs.network_libraries import prepare_libraries
 from radlet.pacs.settings import NodeLimits, NodeSettings
 from radlet.pacs.storing import FilmReceiver
+from radlet.reading.certificates import server_tls
 
 _LOG = logging.getLogger(__name__)
 _ASSOCIATE_BYTES = 128 * 1024
@@ -162,7 +163,7 @@ def listen(settings: NodeSettings, receiver: FilmReceiver) -> NodeServer:
     try:
         server = entity.make_server(
             (host, settings.port),
-            ssl_context=server_tls(settings),
+            ssl_context=tls_of(settings),
             evt_handlers=[
                 (EVT_C_ECHO, lambda _: _SUCCESS),
                 (EVT_C_STORE, receiver.on_store),
@@ -180,24 +181,15 @@ def listen(settings: NodeSettings, receiver: FilmReceiver) -> NodeServer:
     return cast("NodeServer", server)
 
 
-def server_tls(settings: NodeSettings) -> ssl.SSLContext | None:
+def tls_of(settings: NodeSettings) -> ssl.SSLContext | None:
     """Return how TLS is spoken, if it is.
 
     Raises:
         ConfigError: Certificate or key cannot be used.
     """
-    if settings.tls_certificate is None:
+    if not (settings.tls_certificate and settings.tls_key):
         return None
-    try:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=settings.tls_client_ca)
-        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"tls_certificate, tls_key or tls_client_ca cannot be used ({type(error).__name__}). Give PEM files."
-        ) from None
-    if settings.tls_client_ca:
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
+    return server_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
 
 
 def _begin_message(event: Event) -> None:

@@ -55,7 +55,7 @@ class PriorFetcher:
         earlier = [
             found
             for found in self._peer.studies_of(patient_id)
-            if found.patient_id.strip() == patient_id and found.study_uid and _is_earlier(found, study)
+            if _may_be_of(patient_id, found.patient_id) and found.study_uid and _is_earlier(found, study)
         ]
         newest = sorted(earlier, key=lambda found: found.study_date, reverse=True)[: self._settings.max_studies]
         known = known_study_uids(self._store, [found.study_uid for found in newest])
@@ -74,6 +74,18 @@ class PriorFetcher:
         if header is None or header.patient_id != study.patient_id:
             raise DataError("The film is not one of this patient.")
         keep_object(self._store, film, None, PRIOR)
+
+
+def _may_be_of(patient_id: str, told: str) -> bool:
+    """Say whether a study that is told of may be the patient's; its films say it for sure, when they come.
+
+    Orthanc leaves out of an answer what its own character set (by default Latin-1) does not hold; others put question
+    marks there.
+    """
+    told = told.strip()
+    if patient_id.isascii() or not told.isascii():
+        return told == patient_id
+    return told.replace("?", "").strip() == "".join(letter for letter in patient_id if letter.isascii()).strip()
 
 
 def _is_earlier(found: FoundStudy, study: StudyRow) -> bool:

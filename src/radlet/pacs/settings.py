@@ -28,7 +28,8 @@ class NodeLimits(Config):
     """What one caller may take of the node."""
 
     max_associations: int = Field(default=16, ge=1)
-    """Connections at once, those that have not said anything yet counted; more are closed."""
+    """Associations at once, connections that have not said anything yet counted; one more is told to come again later.
+    Where twice as many connections are open, further ones are closed without a word."""
     max_pdu_kb: int = Field(default=128, ge=4, le=4096)
     """Largest protocol data unit; a connection that announces a larger one is closed."""
     max_object_mb: int = Field(default=256, ge=1, le=512)

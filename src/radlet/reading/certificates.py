@@ -1,4 +1,4 @@
-"""Certificate and key, looked at before anything else is begun."""
+"""Certificates and keys, looked at before anything else is begun, and the TLS that is spoken with them."""
 
 import ssl
 from pathlib import Path
@@ -30,8 +30,71 @@ def check_tls(certificate: Path | None, key: Path | None) -> None:
     if certificate is None or key is None:
         return
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _load(server, certificate, key)
+    code = _verified(server, certificate)
+    if code in (_NOT_YET_VALID, _EXPIRED):
+        when = "has expired" if code == _EXPIRED else "is not valid yet"
+        raise ConfigError(
+            f"tls_certificate {certificate} {when}: it would be refused. Give another one, or set the "
+            "clock of this machine right."
+        )
+
+
+def check_authority(name: str, authority: Path) -> None:
+    """Refuse a file that does not hold the certificates of an authority.
+
+    Args:
+        name: Of its setting.
+        authority: The file.
+
+    Raises:
+        ConfigError: It cannot be read, or holds something else.
+    """
+    _trust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), name, authority)
+
+
+def server_tls(certificate: Path, key: Path, client_ca: Path | None = None) -> ssl.SSLContext:
+    """Return how callers are answered.
+
+    Args:
+        certificate: Chain that they are shown.
+        key: Its private key.
+        client_ca: Authority of the certificates that they must show; None: they need none.
+
+    Raises:
+        ConfigError: As of `check_tls` and `check_authority`.
+    """
+    check_tls(certificate, key)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    _load(context, certificate, key)
+    if client_ca:
+        _trust(context, "tls_client_ca", client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def client_tls(authority: Path, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
+    """Return how another system is called.
+
+    Args:
+        authority: Of its certificate; no other is trusted.
+        certificate: Chain that it is shown where it asks for one.
+        key: Its private key.
+
+    Raises:
+        ConfigError: As of `check_tls` and `check_authority`.
+    """
+    check_authority("tls_ca", authority)
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=authority)
+    if certificate and key:
+        check_tls(certificate, key)
+        _load(context, certificate, key)
+    return context
+
+
+def _load(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
     try:
-        server.load_cert_chain(certificate, key, _no_password)
+        context.load_cert_chain(certificate, key, _no_password)
     except ssl.SSLError as error:
         if error.reason == _MISMATCH:
             raise ConfigError(
@@ -46,13 +109,17 @@ def check_tls(certificate: Path | None, key: Path | None) -> None:
             f"tls_certificate {certificate} or tls_key {key} cannot be read ({error.strerror}). "
             "Give files that this user may read."
         ) from None
-    code = _verified(server, certificate)
-    if code in (_NOT_YET_VALID, _EXPIRED):
-        when = "has expired" if code == _EXPIRED else "is not valid yet"
+
+
+def _trust(context: ssl.SSLContext, name: str, authority: Path) -> None:
+    try:
+        context.load_verify_locations(authority)
+    except ssl.SSLError:
+        raise ConfigError(f"{name} {authority} is no PEM file of an authority's certificate.") from None
+    except OSError as error:
         raise ConfigError(
-            f"tls_certificate {certificate} {when}: it would be refused. Give another one, or set the "
-            "clock of this machine right."
-        )
+            f"{name} {authority} cannot be read ({error.strerror}). Give a file that this user may read."
+        ) from None
 
 
 def _no_password() -> str:

@@ -1,5 +1,6 @@
 """From the bytes of a film to what the input gate says of it: the one path of uploads, folders and commands."""
 
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -13,6 +14,10 @@ from radlet.reading.gate import GateSettings, GateVerdict, judge_film
 
 if TYPE_CHECKING:
     from radlet.retrieval.familiarity import Familiarity
+
+
+_IN_FULL_SIZE = threading.BoundedSemaphore(2)
+"""Films are in memory in full size while they are read and judged: never more than two, whatever brings them."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,11 @@ class OpenedFilm:
     film: Film
     header: FilmHeader
 
+    def without_pixels(self) -> Self:
+        """Return it with the shape of its pixels alone: in memory they take many times what the file does."""
+        shape = np.broadcast_to(np.uint8(0), self.film.pixels.shape)
+        return replace(self, film=replace(self.film, pixels=shape))
+
 
 @dataclass(frozen=True)
 class ReadFilm(OpenedFilm):
@@ -40,19 +50,15 @@ class ReadFilm(OpenedFilm):
 
     verdict: GateVerdict
 
-    def without_pixels(self) -> Self:
-        """Return it with the shape of its pixels alone: in memory they take many times what the file does."""
-        shape = np.broadcast_to(np.uint8(0), self.film.pixels.shape)
-        return replace(self, film=replace(self.film, pixels=shape))
-
 
 def open_film(content: bytes) -> OpenedFilm:
-    """Read a film.
+    """Read a film to see that it can be read; of its pixels the shape is kept.
 
     Raises:
         DataError: It is no film, or a damaged one.
     """
-    return OpenedFilm(content, read_film_bytes(content), read_film_header(content) or FilmHeader())
+    with _IN_FULL_SIZE:
+        return _open(content).without_pixels()
 
 
 def read_received(content: bytes, gate: GateSettings, known: "Familiarity | None" = None) -> ReadFilm:
@@ -66,8 +72,9 @@ def read_received(content: bytes, gate: GateSettings, known: "Familiarity | None
     Raises:
         DataError: It is no film, or a damaged one.
     """
-    opened = open_film(content)
-    verdict = judge_film(opened.film, opened.header.age_years, gate, known)
+    with _IN_FULL_SIZE:
+        opened = _open(content)
+        verdict = judge_film(opened.film, opened.header.age_years, gate, known)
     return ReadFilm(content, opened.film, opened.header, verdict)
 
 
@@ -82,6 +89,11 @@ def judge_file(path: Path, gate: GateSettings, known: "Familiarity | None" = Non
     Raises:
         DataError: It is no film, a damaged one, or not there. The message does not quote the path.
     """
-    film = read_film(path)
-    header = read_film_header(path.read_bytes()) or FilmHeader()
-    return judge_film(film, header.age_years, gate, known)
+    with _IN_FULL_SIZE:
+        film = read_film(path)
+        header = read_film_header(path.read_bytes()) or FilmHeader()
+        return judge_film(film, header.age_years, gate, known)
+
+
+def _open(content: bytes) -> OpenedFilm:
+    return OpenedFilm(content, read_film_bytes(content), read_film_header(content) or FilmHeader())

@@ -112,8 +112,6 @@ class ReadingRoom:
         self.queue = DraftQueue(model.drafter, settings.queue)
         self._labeller = RuleLabeller()
         self._finding = threading.Lock()
-        # Films in full size are in memory while they are judged: never more than two of them.
-        self._reading = threading.BoundedSemaphore(2)
         self._verdicts = Verdicts()
         if settings.gate.burned_in_text != "ignore":
             require_reader()
@@ -138,9 +136,7 @@ class ReadingRoom:
         Raises:
             DataError: It is no film, or a damaged one.
         """
-        known = self._known()
-        with self._reading:
-            return read_received(content, self.settings.gate, known)
+        return read_received(content, self.settings.gate, self._known())
 
     def keep(self, read: ReadFilm, actor: str, origin: str, indication: str | None = None) -> Received:
         """Put a film into the store, into the study that its header names."""
@@ -320,9 +316,7 @@ class ReadingRoom:
     def _judge(self, image: ImageRow) -> GateVerdict:
         found = self._verdicts.get(image.id)
         if found is None:
-            known = self._known()
-            with self._reading:
-                found = judge_file(self.store.path_of(image), self.settings.gate, known)
+            found = judge_file(self.store.path_of(image), self.settings.gate, self._known())
             self._verdicts.put(image.id, found)
         return found
 

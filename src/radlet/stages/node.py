@@ -31,14 +31,13 @@ def run(checkpoint: Path, config: "PacsConfig", console: "Console", name: str | 
         DataError: The store cannot be opened.
         RunError: Another node is at work on the same folder.
     """
-    from radlet.reading.certificates import check_tls
     from radlet.reading.offline import stay_offline
     from radlet.reading.room import ReadingRoom
     from radlet.reading.served_model import ServedModel
     from radlet.reading.store.films import sweep
     from radlet.reading.store.store import Store
 
-    check_tls(config.tls_certificate, config.tls_key)
+    check_node(config)
     # Before the model is loaded: from here on nothing leaves this machine but for the peers of the recipe.
     stay_offline(config.machines)
     with ExitStack() as ending:
@@ -53,6 +52,20 @@ def run(checkpoint: Path, config: "PacsConfig", console: "Console", name: str | 
             signal.signal(number, lambda *_: stopping.set())
         ending.enter_context(open_node(room, config, config.drain_s, console))
         stopping.wait()
+
+
+def check_node(settings: "NodeSettings") -> None:
+    """Refuse certificates, keys and passwords that nobody could be answered or called with; nothing is connected.
+
+    Raises:
+        ConfigError: One of them cannot be used.
+    """
+    from radlet.pacs.listening import tls_of
+    from radlet.pacs.peers import open_peer
+
+    tls_of(settings)
+    for peer in settings.peers.values():
+        open_peer(peer, settings.ae_title)
 
 
 def _close(room: "ReadingRoom", wait_s: float, console: "Console") -> None:

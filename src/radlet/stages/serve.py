@@ -155,12 +155,12 @@ def run(served: Served, config: ServeRecipe, console: "Console") -> None:
     from radlet.reading.certificates import check_tls
     from radlet.reading.offline import stay_offline
     from radlet.serving.server import listen, serve
-    from radlet.stages.node import only_node, open_node
+    from radlet.stages.node import check_node, only_node, open_node
 
     # Before the model is loaded: what cannot be served should be told at once.
     check_tls(config.tls_certificate, config.tls_key)
     if config.node:
-        check_tls(config.node.tls_certificate, config.node.tls_key)
+        check_node(config.node)
     check_accounts(config)
     listening = listen(config)
     # From here on nothing leaves this machine but for the peers of the recipe, whatever a library may try.

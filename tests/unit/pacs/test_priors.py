@@ -57,6 +57,24 @@ def test_a_patient_id_that_would_find_others_is_not_asked_for(store: Store, tmp_
     assert peer.num_calls == 0
 
 
+def test_an_answer_that_lost_letters_is_looked_into_and_a_stranger_is_not_kept(store: Store, tmp_path: Path) -> None:
+    def of(number: int, patient_id: str) -> bytes:
+        return film(tmp_path, number, SpecificCharacterSet="ISO_IR 192", PatientID=patient_id).read_bytes()
+
+    current = keep_object(store, of(1, "ПАЦИЕНТ4"), None, RECEIVED)
+    peer = ScriptedPeer(
+        studies=[
+            found(2, "20190101", patient="4"),
+            found(3, "20180101", patient="???????4"),
+            found(4, "20170101", patient="5"),
+            found(5, "20160101", patient="ПАЦИЕНТ5"),
+        ],
+        films={"1.2.826.0.2.2": [of(2, "ПАЦИЕНТ4")], "1.2.826.0.2.3": [of(3, "СОСЕД4")]},
+    )
+    assert PriorFetcher(store, peer, PriorSettings(peer="pacs", max_studies=10)).fetch(current) == 2
+    assert {study.study_uid for study in store.worklist()[0]} == {"1.2.826.0.2.1", "1.2.826.0.2.2"}
+
+
 def test_a_peer_that_is_away_keeps_nothing_from_being_drafted(store: Store, tmp_path: Path) -> None:
     current = keep_object(store, film(tmp_path, 1).read_bytes(), None, RECEIVED)
     assert PriorFetcher(store, ScriptedPeer(is_away=True), PriorSettings(peer="pacs")).fetch(current) == 0

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote_plus
 
 import pytest
 from tests.fixtures.dicom_files import write_film
@@ -22,6 +23,7 @@ class _Answers(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         server: Archive = self.server  # type: ignore[assignment]
+        server.path = self.path
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.send_response(server.status)
         self.send_header("Content-Type", "application/dicom+json")
@@ -38,7 +40,7 @@ class _Answers(BaseHTTPRequestHandler):
 class Archive(ThreadingHTTPServer):
     """A peer whose next answers are given."""
 
-    status, body = 200, b""
+    status, body, path = 200, b"", ""
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +105,13 @@ def test_a_peer_that_cannot_be_asked_is_not_taken_to_hold_anything(archive: Arch
     assert client.holds(ObjectUids("1.2", "1.2.3", "1.2.3.4")) is None
     archive.status, archive.body = 204, b""
     assert client.holds(ObjectUids("1.2", "1.2.3", "1.2.3.4")) is False
+
+
+def test_a_patient_is_asked_for_and_found_in_any_script(archive: Archive, client: WebClient) -> None:
+    found = {"0020000D": {"vr": "UI", "Value": ["1.2.3"]}, "00100020": {"vr": "LO", "Value": ["ПАЦИЕНТ 7"]}}
+    archive.status, archive.body = 200, json.dumps([found], ensure_ascii=False).encode()
+    assert [study.patient_id for study in client.studies_of("ПАЦИЕНТ 7")] == ["ПАЦИЕНТ 7"]
+    assert unquote_plus(archive.path).endswith("PatientID=ПАЦИЕНТ 7&includefield=00080061")
 
 
 def test_no_address_that_names_a_patient_is_logged_or_told(caplog: pytest.LogCaptureFixture) -> None:

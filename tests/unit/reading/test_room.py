@@ -11,11 +11,12 @@ from tests.fixtures.dicom_files import write_film
 from tests.fixtures.reading_room import OPEN_GATE, make_served
 
 from radlet.core.errors import DataError
+from radlet.data.film import Film
+from radlet.data.images import read_film_bytes
 from radlet.inference.drafter import DraftRequest
 from radlet.models.report_model import save_report_model
 from radlet.reading.evidence import sentences_of
 from radlet.reading.gate import GateSettings
-from radlet.reading.opening import ReadFilm, read_received
 from radlet.reading.room import NoFilmError, ReadingRoom, RoomSettings
 from radlet.reading.served_model import ServedModel
 from radlet.reading.store.basis import NotThereError, StateError
@@ -132,16 +133,16 @@ def test_films_in_full_size_are_held_two_at_a_time_and_no_longer_than_needed(
 ) -> None:
     met, most, held = threading.Barrier(2, timeout=20), 0, 0
 
-    def counted(*given: object) -> ReadFilm:
+    def counted(content: bytes) -> Film:
         nonlocal most, held
         held += 1
         met.wait()
         most = max(most, held)
         met.wait()
         held -= 1
-        return read_received(*given)
+        return read_film_bytes(content)
 
-    monkeypatch.setattr("radlet.reading.room.read_received", counted)
+    monkeypatch.setattr("radlet.reading.opening.read_film_bytes", counted)
     with ThreadPoolExecutor(6) as pool:
         read = list(pool.map(lambda film: room.read(film.read_bytes()), tiny_films[:6]))
     assert most == 2

@@ -32,6 +32,7 @@ _LOG = logging.getLogger(__name__)
 _HEAD_BYTES = 132
 _NOTHING = "No Finding"
 _NOT_IN_A_NAME = re.compile(r"[\\^=\x00-\x1f]")
+_LABELLER = RuleLabeller()
 MAX_REGIONS = 8
 
 Part = tuple[float, float, float, float]
@@ -210,7 +211,7 @@ def regions_of(study: StudyRow, draft: DraftRow, look: Look) -> tuple[Region, ..
 
 
 def _mentioned(sentence: str) -> str | None:
-    states = RuleLabeller().label([sentence])[0]
+    states = _LABELLER.label([sentence])[0]
     for wanted in (State.POSITIVE, State.UNCERTAIN):
         for name, state in states.items():
             if state == wanted and name != _NOTHING:

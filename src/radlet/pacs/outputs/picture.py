@@ -4,14 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from radlet.inference.overlay import wrap
+from radlet.inference.overlay import ACCENT, INK, PAPER, wrap
 from radlet.pacs.outputs.facts import Region, ReportFacts
 
 _LONGEST_EDGE = 1024
 _SHORTEST_EDGE = 512
-_PAPER = (16, 18, 24)
-_INK = (225, 228, 235)
-_WARNING = (250, 190, 90)
 # Told apart by those who do not see red from green as well (Okabe and Ito 2008).
 _COLOURS = (
     (86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (204, 121, 167), (213, 94, 0), (0, 114, 178),
@@ -41,14 +38,14 @@ def draw_sheet(facts: ReportFacts) -> NDArray[np.uint8]:
     size = max(14, film.width // 55)
     font, margin = ImageFont.load_default(size), size
     numbers = {region.number: _COLOURS[order % len(_COLOURS)] for order, region in enumerate(facts.regions)}
-    lines: list[tuple[str, tuple[int, int, int]]] = [(facts.report.notice, _WARNING)]
+    lines: list[tuple[str, tuple[int, int, int]]] = [(facts.report.notice, ACCENT)]
     for number, sentence in enumerate(facts.report.lines, 1):
-        colour = numbers.get(number, _INK)
+        colour = numbers.get(number, INK)
         lines += [(row, colour) for row in wrap(f"{number}. {sentence}", font, film.width - 2 * margin)]
     draft = facts.draft
-    lines += [(row, _INK) for row in wrap(f"{draft.model} {draft.checkpoint_digest[:12]}", font, film.width)]
+    lines += [(row, INK) for row in wrap(f"{draft.model} {draft.checkpoint_digest[:12]}", font, film.width)]
     step = round(size * 1.4)
-    sheet = Image.new("RGB", (film.width, film.height + step * len(lines) + 2 * margin), _PAPER)
+    sheet = Image.new("RGB", (film.width, film.height + step * len(lines) + 2 * margin), PAPER)
     sheet.paste(film, (0, 0))
     pen = ImageDraw.Draw(sheet)
     for row, (words, colour) in enumerate(lines):
@@ -81,4 +78,4 @@ def _burn(
     margin = round((bottom - top) * 0.6)
     box_top = size[1] - (bottom - top) - 2 * margin
     pen.rectangle((0, box_top, right - left + 2 * margin, size[1]), (0, 0, 0))
-    pen.text((margin - left, box_top + margin - top), words, _WARNING, font)
+    pen.text((margin - left, box_top + margin - top), words, ACCENT, font)

@@ -1,6 +1,5 @@
 """Another application entity, asked over DIMSE: C-STORE, C-FIND, C-GET, C-MOVE (PS3.4 B, C)."""
 
-import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -18,12 +17,12 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelMove,
 )
 
-from radlet.core.errors import ConfigError
 from radlet.data.quiet import quiet_libraries
 from radlet.pacs.contexts import FILM_CLASSES, UNCOMPRESSED, readable_syntaxes
 from radlet.pacs.network_libraries import prepare_libraries
 from radlet.pacs.peers.base import AwayError, FoundStudy, ObjectUids, OverloadedError, RefusedError
 from radlet.pacs.settings import DimsePeer
+from radlet.reading.certificates import client_tls
 
 _FIND = StudyRootQueryRetrieveInformationModelFind
 _GET = StudyRootQueryRetrieveInformationModelGet
@@ -31,6 +30,7 @@ _MOVE = StudyRootQueryRetrieveInformationModelMove
 _PENDING = (0xFF00, 0xFF01)
 _DUPLICATE = 0x0111
 _CANNOT_UNDERSTAND = 0xC000
+_UNICODE = "ISO_IR 192"
 
 
 class DimseClient:
@@ -47,7 +47,7 @@ class DimseClient:
     def __init__(self, peer: DimsePeer, own_title: str) -> None:
         prepare_libraries()
         self._peer, self._own_title = peer, own_title
-        self._tls = _client_tls(peer) if peer.tls_ca else None
+        self._tls = client_tls(peer.tls_ca, peer.tls_certificate, peer.tls_key) if peer.tls_ca else None
 
     def holds(self, uids: ObjectUids) -> bool | None:
         """Ask by C-FIND at the level of images."""
@@ -81,15 +81,21 @@ class DimseClient:
         query = Dataset()
         query.QueryRetrieveLevel, query.PatientID = "STUDY", patient_id
         query.StudyInstanceUID = query.StudyDate = query.ModalitiesInStudy = ""
-        return [
-            FoundStudy(
-                str(found.get("StudyInstanceUID", "")),
-                str(found.get("PatientID", "")),
-                str(found.get("StudyDate", "") or ""),
-                _several(found.get("ModalitiesInStudy")),
-            )
-            for found in self._find(query)
-        ]
+        if not patient_id.isascii():
+            # Without, what is no ASCII is asked for as question marks, which any character matches (PS3.4 C.2.2.2).
+            query.SpecificCharacterSet = _UNICODE
+        found = self._find(query)
+        # Answers are decoded as they are read, each from its own character set.
+        with quiet_libraries():
+            return [
+                FoundStudy(
+                    str(one.get("StudyInstanceUID", "")),
+                    str(one.get("PatientID", "")),
+                    str(one.get("StudyDate", "") or ""),
+                    _several(one.get("ModalitiesInStudy")),
+                )
+                for one in found
+            ]
 
     def retrieve(self, study_uid: str, how: Literal["get", "move"], keep: Callable[[bytes], None]) -> None:
         """Fetch by C-GET, or have it sent by C-MOVE."""
@@ -147,16 +153,6 @@ class DimseClient:
             yield association
         finally:
             association.release()
-
-
-def _client_tls(peer: DimsePeer) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=peer.tls_ca)
-        if peer.tls_certificate:
-            context.load_cert_chain(peer.tls_certificate, peer.tls_key)
-    except (OSError, ssl.SSLError):
-        raise ConfigError("tls_ca, tls_certificate or tls_key of a peer cannot be used. Give PEM files.") from None
-    return context
 
 
 def _code(status: Dataset) -> int:

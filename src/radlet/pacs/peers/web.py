@@ -9,11 +9,13 @@ import requests
 from dicomweb_client.web import DICOMwebClient
 from pydicom import dcmread, dcmwrite
 
-from radlet.core.errors import ConfigError
+from radlet.core.errors import ConfigError, RadletError
 from radlet.data.quiet import quiet_libraries
 from radlet.pacs.network_libraries import prepare_libraries
 from radlet.pacs.peers.base import AwayError, FoundStudy, ObjectUids, OverloadedError, RefusedError
+from radlet.pacs.peers.bounded_session import AnswerLimits, BoundedSession
 from radlet.pacs.settings import WebPeer
+from radlet.reading.certificates import check_authority
 
 _BUSY = (408, 425, 429, 502, 503, 504)
 """HTTP status codes of a system that takes nothing at the moment."""
@@ -28,16 +30,15 @@ class WebClient:
 
     Args:
         peer: Where it is.
+        limits: How much its answers may be.
 
     Raises:
         ConfigError: The password or the certificate authority cannot be read.
     """
 
-    def __init__(self, peer: WebPeer) -> None:
+    def __init__(self, peer: WebPeer, limits: AnswerLimits = AnswerLimits()) -> None:  # noqa: B008 - never changed
         prepare_libraries()
-        session = requests.Session()
-        # Neither proxies nor passwords of whoever started the process.
-        session.trust_env = False
+        session = BoundedSession(peer.timeout_s, limits)
         session.headers["Accept"] = "application/dicom+json"
         if peer.user and peer.password_file:
             try:
@@ -46,8 +47,7 @@ class WebClient:
                 raise ConfigError("password_file of a peer cannot be read. Its first line is the password.") from None
             session.auth = (peer.user, password)
         if peer.tls_ca:
-            if not peer.tls_ca.is_file():
-                raise ConfigError("tls_ca of a peer cannot be read. Give a PEM file.")
+            check_authority("tls_ca", peer.tls_ca)
             session.verify = str(peer.tls_ca)
         self._client = DICOMwebClient(peer.url, session=session, timeout=peer.timeout_s)
         # The outbox waits and tries again, longer than a client would.
@@ -58,14 +58,15 @@ class WebClient:
         try:
             with _told():
                 found = self._client.search_for_instances(search_filters={"SOPInstanceUID": uids.instance})
+                return any(_value(one, "00080018") == uids.instance for one in found)
         except RefusedError:
             return None
-        return any(_value(one, "00080018") == uids.instance for one in found)
 
     def send(self, content: bytes) -> None:
         """Send by STOW-RS."""
-        with _told(), quiet_libraries():
+        with quiet_libraries():
             item = dcmread(BytesIO(content))
+        with _told(), quiet_libraries():
             try:
                 answer = self._client.store_instances([item])
                 reasons = [
@@ -86,15 +87,15 @@ class WebClient:
         """Ask by QIDO-RS."""
         with _told():
             found = self._client.search_for_studies(search_filters={"PatientID": patient_id}, fields=["00080061"])
-        return [
-            FoundStudy(
-                str(_value(one, "0020000D") or ""),
-                str(_value(one, "00100020") or ""),
-                str(_value(one, "00080020") or ""),
-                tuple(str(modality) for modality in one.get("00080061", {}).get("Value", ())),
-            )
-            for one in found
-        ]
+            return [
+                FoundStudy(
+                    str(_value(one, "0020000D") or ""),
+                    str(_value(one, "00100020") or ""),
+                    str(_value(one, "00080020") or ""),
+                    tuple(str(modality) for modality in one.get("00080061", {}).get("Value", ())),
+                )
+                for one in found
+            ]
 
     def retrieve(
         self,
@@ -106,8 +107,8 @@ class WebClient:
         with _told(), quiet_libraries():
             for item in self._client.iter_study(study_uid):
                 buffer = BytesIO()
-                dcmwrite(buffer, item, enforce_file_format=True)
                 try:
+                    dcmwrite(buffer, item, enforce_file_format=True)
                     keep(buffer.getvalue())
                 except Exception:  # noqa: BLE001, S112 - this film alone is refused; why is the keeper's to tell
                     continue
@@ -127,6 +128,10 @@ def _told() -> Iterator[None]:
         raise RefusedError(f"The peer refused what it was asked (HTTP {code}).") from None
     except requests.RequestException as error:
         raise AwayError(f"The peer cannot be reached ({type(error).__name__}).") from None
+    except RadletError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever another system answers, and however the library takes it
+        raise RefusedError(f"The peer's answer is none of DICOMweb's ({type(error).__name__}).") from None
 
 
 def _failure_reasons(response: requests.Response | None) -> list[int]:
