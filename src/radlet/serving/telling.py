@@ -44,6 +44,7 @@ class Hearing:
         self._asked = (request, sampling)
         self._films = films
         self._news: asyncio.Queue[Told] = asyncio.Queue()
+        self._ticket: Ticket | None = None
         self._ended = False
 
     async def __aenter__(self) -> Ticket:
@@ -55,23 +56,28 @@ class Hearing:
             DataError: A film cannot be read.
             QueueFullError: Too many wait.
         """
-        loop = asyncio.get_running_loop()
+        # The listener must not know this object, which holds the ticket, which holds the listener: such a ring keeps
+        # the film until Python looks for rings among what is old, thousands of requests later.
+        loop, news = asyncio.get_running_loop(), self._news
 
         def hear(told: Told) -> None:
-            loop.call_soon_threadsafe(self._news.put_nowait, told)
+            loop.call_soon_threadsafe(news.put_nowait, told)
 
         # Films in full size are let go of as soon as the line has what it needs of them.
         films, self._films = self._films, None
-        self._ticket = await asyncio.to_thread(self._queue.submit, *self._asked, hear, films, whole=self._whole)
-        return self._ticket
+        ticket = await asyncio.to_thread(self._queue.submit, *self._asked, hear, films, whole=self._whole)
+        self._ticket = ticket
+        return ticket
 
     async def __aexit__(self, *_: object) -> None:
         self.leave()
 
     def leave(self) -> None:
         """Give the draft up, unless it has ended."""
-        if not self._ended:
-            self._queue.cancel(self._ticket)
+        # A stream that is cut off leaves a ring around its traceback: the film must not be in it.
+        ticket, self._ticket = self._ticket, None
+        if ticket and not self._ended:
+            self._queue.cancel(ticket)
 
     async def __aiter__(self) -> AsyncIterator[Told]:
         """Yield all news, the last of which has `ended`."""
