@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { button, find, icon, make, unverified } from "./dom.js";
 import * as drafting from "./drafting.js";
-import { pin, sentences } from "./evidence.js";
+import { card, pin, sentences } from "./evidence.js";
 import { tell, warn } from "./notices.js";
 import { draft, reading, study } from "./reading.js";
 import { moment } from "./words.js";
@@ -31,7 +31,9 @@ export function begin() {
 
 /** Draft the open study. */
 export function start() {
-  if (study() && study().state !== "signed") drafting.start(study().id);
+  if (!study()) return;
+  if (study().state === "signed") return tell("This report is signed: reopen it to draft anew.");
+  drafting.start(study().id);
 }
 
 /** Stop the draft of the open study; tells whether one was under way. */
@@ -64,6 +66,8 @@ function tellGate() {
   const list = reasons.map(({ action, words: why, number }) =>
     make("li", { "data-action": action }, icon(action === "refuse" ? "refused" : "caution"), films.length > 1 ? `Film ${number + 1}: ${why}` : why),
   );
+  // Where none can be written, nothing asks for one.
+  find("#draft > button")?.classList.toggle("main", passed);
   place.dataset.passed = passed && !reasons.length ? "yes" : passed ? "warned" : "no";
   place.replaceChildren(make("p", {}, icon(passed ? (reasons.length ? "caution" : "signed") : "refused"), words), ...(list.length ? [make("ul", {}, list)] : []));
 }
@@ -77,18 +81,20 @@ function render() {
   const last = draft();
   view.setAttribute("aria-busy", "false");
   const gate = make("div", { id: "gate" });
-  const head = make("div", { class: "head" }, make("h2", { text: "Draft" }), unverified());
+  // What nobody wrote needs no such mark: it stands where a draft stands.
+  const head = make("div", { class: "head" }, make("h2", { text: "Draft" }), last && unverified());
   if (!last) {
     const ask = button("Draft a report", { sign: "drafted", key: "d", class: "main", on: { click: start } });
     view.replaceChildren(head, gate, make("p", { class: "quiet", text: "No draft yet. Whatever the model writes is a suggestion: read the film first." }), ask);
   } else {
     if (study().state !== "signed") head.append(button("Draft anew", { sign: "again", key: "d", class: "chip", on: { click: start } }));
+    const by = `${last.model.name} (${last.model.checkpoint_digest.slice(0, 8)}) · ${moment(last.created_at)} · ${last.seconds.toFixed(1)} s`;
     view.replaceChildren(
       head,
       gate,
       make("p", { class: "draft-text" }, ...sentences(last)),
-      make("div", { id: "evidence", "aria-live": "polite" }),
-      make("p", { class: "quiet by", text: `${last.model.name} (${last.model.checkpoint_digest.slice(0, 8)}) · ${moment(last.created_at)} · ${last.seconds.toFixed(1)} s` }),
+      card(),
+      make("p", { class: "quiet by", text: by, title: by }),
       feedback(last),
     );
     if (!last.text.trim()) find(".draft-text").replaceChildren(make("em", { text: "The model wrote nothing." }));

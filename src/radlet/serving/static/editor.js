@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { changes, count } from "./diff.js";
 import * as conflict from "./conflict.js";
 import { button, find, make, unverified } from "./dom.js";
-import { aside, bringBack, forgetUnsaved, goOnFrom, keepUnsaved, putAside, unsaved, writtenFrom } from "./kept.js";
+import { anyUnsaved, aside, bringBack, forgetUnsaved, goOnFrom, keepUnsaved, putAside, unsaved, writtenFrom } from "./kept.js";
 import { tell, warn } from "./notices.js";
 import { draft, draftOf, lastText, reading, refresh, speak, study, textToEdit, time } from "./reading.js";
 import { counted, moment } from "./words.js";
@@ -31,7 +31,7 @@ export function begin() {
   });
   window.addEventListener("beforeunload", (event) => {
     // A reload keeps the text; closing the tab would not.
-    if (study() && unsaved(study().id) !== null) event.preventDefault();
+    if (anyUnsaved()) event.preventDefault();
   });
 }
 
@@ -160,15 +160,17 @@ export function compared(before, after) {
 }
 
 function revert() {
-  field().value = draft().text;
-  typed();
-  field().focus();
+  field().select();
+  // As if it were typed: the browser's undo brings the reader's own words back.
+  document.execCommand(draft().text ? "insertText" : "delete", false, draft().text);
+  tell("The draft's text stands again. Ctrl+Z brings yours back.");
 }
 
 /** Save the text; if that fails it stays where it is. */
 export async function save() {
   const [{ id }, area] = [study() ?? {}, field()];
-  if (!area || unsaved(id) === null) return;
+  if (!area) return;
+  if (unsaved(id) === null) return tell("Nothing to save: no word was changed.");
   const text = area.value;
   let saved;
   try {
@@ -195,7 +197,8 @@ async function meetOther(id) {
 
 /** Ask once more, then sign. */
 export function sign() {
-  if (!field() || find("dialog[open]")) return;
+  if (find("dialog[open]") || !study()) return;
+  if (!field()) return tell("This report is signed already. o reopens it.");
   if (conflict.overtaken()) return choose();
   if (!field().value.trim()) return warn("An empty report cannot be signed.");
   const [text, seen] = [field().value, draft()];
@@ -242,7 +245,8 @@ async function signed(text, seen, goOn) {
 
 /** Let a signed report be edited again. */
 export async function reopen() {
-  if (study()?.state !== "signed") return;
+  if (!study()) return;
+  if (study().state !== "signed") return tell("This report is not signed: there is nothing to reopen.");
   const { id } = study();
   try {
     await api.reopen(id);

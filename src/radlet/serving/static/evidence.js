@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { draw, find, icon, make } from "./dom.js";
 import * as films from "./films.js";
+import { tell } from "./notices.js";
 import { draft, reading, study } from "./reading.js";
 import { colour } from "./heat.js";
 import { faithfulness } from "./words.js";
@@ -16,9 +17,15 @@ let [pinned, pointed, hidden, waiting] = [null, null, false, 0];
 export function begin() {
   reading.addEventListener("study", ({ detail }) => {
     if (detail.another) [pinned, pointed] = [null, null];
-    if (detail.another) find("#evidence")?.replaceChildren();
+    if (detail.another) find("#evidence")?.replaceChildren(hint());
   });
 }
+
+/** Make the card for what is told of a sentence: always there, so that the text below does not jump when it fills. */
+export const card = () => make("div", { id: "evidence", "aria-live": "polite" }, hint());
+
+/** For those who look; those who listen have the sentences as buttons. */
+const hint = () => make("p", { class: "quiet hint", "aria-hidden": "true" }, "What a sentence rests on: point at it, or press ", make("kbd", { text: "n" }));
 
 /** Make a draft's text whose sentences show their evidence. */
 export function sentences({ text, sentences: spans }) {
@@ -57,7 +64,7 @@ export function pin(number) {
 /** Go to the next sentence, or the one before. */
 export function step(by) {
   const count = draft()?.sentences.length ?? 0;
-  if (!count) return;
+  if (!count) return tell("No draft yet: there is no sentence to show evidence for.");
   pin(pinned === null ? (by > 0 ? 0 : count - 1) : (pinned + by + count) % count);
   find(`[data-sentence="${pinned}"]`)?.scrollIntoView({ block: "nearest" });
 }
@@ -82,10 +89,10 @@ async function show() {
     one.classList.toggle("shown", Number(one.dataset.sentence) === number);
     one.setAttribute("aria-pressed", String(Number(one.dataset.sentence) === pinned));
   }
-  const card = find("#evidence");
-  if (!card) return;
+  const place = find("#evidence");
+  if (!place) return;
   if (number === null) {
-    card.replaceChildren();
+    place.replaceChildren(hint());
     return films.explain(null);
   }
   const [studyId, now] = [study().id, draft()];
@@ -95,8 +102,8 @@ async function show() {
     // What failed may be asked for again.
     asked.get(key).catch(() => asked.delete(key));
   }
-  card.setAttribute("aria-busy", "true");
-  if (!card.querySelector(".busy")) card.replaceChildren(make("p", { class: "busy" }, make("span", { class: "spinner" }), " Looking for what this sentence rests on …"));
+  place.setAttribute("aria-busy", "true");
+  if (!place.querySelector(".busy")) place.replaceChildren(make("p", { class: "busy" }, make("span", { class: "spinner" }), " Looking for what this sentence rests on …"));
   let found;
   let failed = null;
   try {
@@ -106,14 +113,14 @@ async function show() {
   }
   // Meanwhile the reader may have gone on.
   if (study()?.id !== studyId || draft()?.id !== now.id || number !== (pointed ?? pinned)) return;
-  card.removeAttribute("aria-busy");
+  place.removeAttribute("aria-busy");
   if (failed) {
     films.explain(null);
-    card.replaceChildren(make("p", { class: "trouble", text: failed.message }));
+    place.replaceChildren(make("p", { class: "trouble", text: failed.message }));
     return;
   }
   films.explain(hidden ? null : found, now.image_id);
-  card.replaceChildren(...told(found, number, now.sentences.length));
+  place.replaceChildren(...told(found, number, now.sentences.length));
 }
 
 function told(found, number, count) {
@@ -123,9 +130,9 @@ function told(found, number, count) {
     make(
       "div",
       { class: "evidence-words" },
-      make("h3", {}, `Evidence for sentence ${number + 1} of ${count}`, hidden ? " (map hidden, h shows it)" : ""),
+      make("h3", {}, `Evidence, sentence ${number + 1} of ${count}`, hidden ? " (map hidden, h shows it)" : ""),
       make("p", {}, make("strong", { class: "faithfulness", "data-faithfulness": short, text: `Faithfulness ${score}, ${short}` }), ` — ${long}.`),
-      make("p", { class: "quiet ramp" }, "less ", ramp(), " more looked at; outlined: the strongest"),
+      make("p", { class: "quiet ramp" }, "less ", ramp(), " more"),
     ),
     curves(found),
   ];

@@ -2,11 +2,13 @@
 
 import * as api from "./api.js";
 import { contour, picture, smooth } from "./heat.js";
+import { drawMap, drawMeasure, lengthOf } from "./marks.js";
 
 const WHOLE = Object.freeze({ zoom: 1, x: 0.5, y: 0.5, centre: 127.5, width: 255, inverted: false });
 const [LEAST_ZOOM, MOST_ZOOM] = [0.25, 40];
 const KEPT_FILMS = 6;
-const STYLE = { line: "#ffd34d", under: "rgba(0,0,0,.75)", font: "600 13px Inter, system-ui, sans-serif" };
+/** Which of the film's own greys a window spans, as shares of its pixels from dark to bright. */
+const SPANS = { dark: [0.02, 0.6], bright: [0.45, 0.995], whole: [0.01, 0.99] };
 
 /** Films that were fetched, so that going back and forth is quick. */
 const fetched = new Map();
@@ -41,6 +43,11 @@ export class FilmPane {
   #shown = null;
   #heat = null;
   #lines = [];
+  /** How the films of the study were left: going to the lateral and back loses neither window nor measures. */
+  #left = new Map();
+  /** Where each pointer that is down was last, and what they do together. */
+  #held = new Map();
+  #doing = null;
   #scheduled = false;
 
   /** @param {HTMLCanvasElement} canvas Where. @param {(pane: FilmPane) => void} changed Told when the reader changed the view. */
@@ -49,8 +56,9 @@ export class FilmPane {
     this.#changed = changed;
     new ResizeObserver(() => this.#resize()).observe(canvas);
     canvas.addEventListener("pointerdown", (event) => this.#grasp(event));
+    canvas.addEventListener("pointermove", (event) => this.#move(event));
+    canvas.addEventListener("lostpointercapture", (event) => this.#release(event));
     canvas.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
-    canvas.addEventListener("dblclick", () => this.fit());
     canvas.addEventListener("contextmenu", (event) => event.preventDefault());
     canvas.addEventListener("keydown", (event) => this.#arrow(event));
   }
@@ -72,17 +80,45 @@ export class FilmPane {
     return { width: (Math.abs(white - black) * width) / 255, centre: black + ((white - black) * centre) / 255 };
   }
 
-  /** Lengths of all measures, in words. */
-  get measures() {
-    return this.#lines.map((line) => this.#length(line));
+  /** Whether the film is there to be seen. */
+  get ready() {
+    return this.#film !== null;
   }
 
-  /** Show a film, whole. Another film that is asked for meanwhile wins. */
+  /** Whether all of the film is in sight and as large as that allows. */
+  get whole() {
+    return this.view.zoom === 1 && this.view.x === 0.5 && this.view.y === 0.5;
+  }
+
+  /** Lengths of all measures, in words. */
+  get measures() {
+    return this.#lines.map((line) => lengthOf(line, this.#image.spacing_mm));
+  }
+
+  /** The shorter of two measures as a share of the longer, such as heart to thorax; null if there are not two. */
+  get ratio() {
+    if (this.#lines.length !== 2) return null;
+    const [high, wide] = this.#image.spacing_mm ?? [1, 1];
+    const [short, long] = this.#lines.map(([from, to]) => Math.hypot((to[0] - from[0]) * wide, (to[1] - from[1]) * high)).sort((a, b) => a - b);
+    return long > 0 ? short / long : null;
+  }
+
+  /** Let the film go, and forget how others were left. */
+  forget() {
+    this.#left.clear();
+    this.#image = this.#film = this.#shown = this.#heat = null;
+    this.#lines = [];
+    this.#redraw();
+  }
+
+  /** Show a film as it was left, else whole. Another film that is asked for meanwhile wins. */
   async show(image) {
+    if (this.#image) this.#left.set(this.#image.id, { view: this.view, lines: this.#lines });
     this.#image = image;
     this.#film = this.#shown = this.#heat = null;
-    this.#lines = [];
-    this.view = { ...WHOLE };
+    const left = this.#left.get(image?.id);
+    this.#lines = left?.lines ?? [];
+    this.view = { ...(left?.view ?? WHOLE) };
     this.#redraw();
     if (!image) return;
     const film = await valuesOf(image);
@@ -110,7 +146,9 @@ export class FilmPane {
   zoom(factor, point = null) {
     if (!this.#film) return;
     const [from, before] = [point && this.#toFilm(point), this.view];
-    const zoom = Math.min(Math.max(this.view.zoom * factor, LEAST_ZOOM), MOST_ZOOM);
+    // A small film may lie below the least zoom at its own size, a large one above the most.
+    const own = 1 / this.#fitted();
+    const zoom = Math.min(Math.max(this.view.zoom * factor, Math.min(LEAST_ZOOM, own)), Math.max(MOST_ZOOM, own));
     if (!from) return this.#set({ zoom });
     // What lies under the pointer stays there.
     const { width, height } = this.#film;
@@ -127,6 +165,20 @@ export class FilmPane {
   /** Go back to the grey values as they came. */
   resetWindow() {
     this.#set({ centre: WHOLE.centre, width: WHOLE.width, inverted: false });
+  }
+
+  /** Move what is looked at, by shares of what is in sight: 1 is a screenful. */
+  shift(across, down) {
+    if (!this.#film) return;
+    const { width, height } = this.#film;
+    this.#set({ x: this.view.x + (across * this.#canvas.width) / (this.scale * width), y: this.view.y + (down * this.#canvas.height) / (this.scale * height) });
+  }
+
+  /** Spread the greys of one part of the film over all that the screen shows; `name` is of SPANS. */
+  spread(name) {
+    if (!this.#film) return;
+    const [low, high] = SPANS[name].map((share) => this.#grey(share));
+    this.#set({ centre: (low + high) / 2, width: Math.max(high - low, 2) });
   }
 
   /** Take all measures off. */
@@ -152,11 +204,22 @@ export class FilmPane {
     const [low, high] = this.#film ? [this.#film.low, this.#film.high] : [0, 255];
     this.view.width = Math.min(Math.max(this.view.width, 2), 4 * (high - low));
     this.view.centre = Math.min(Math.max(this.view.centre, low - 128), high + 128);
-    this.view.x = Math.min(Math.max(this.view.x, -0.25), 1.25);
-    this.view.y = Math.min(Math.max(this.view.y, -0.25), 1.25);
+    // What is in the middle is always of the film: it cannot be lost from sight.
+    this.view.x = Math.min(Math.max(this.view.x, 0), 1);
+    this.view.y = Math.min(Math.max(this.view.y, 0), 1);
     if (painted) this.#shown = null;
     this.#redraw();
     if (own) this.#changed(this);
+  }
+
+  /** The grey that a share of the film's pixels is darker than. Its two ends, most often a border, do not count. */
+  #grey(share) {
+    const { values, levels, low, high } = this.#film;
+    const counts = new Uint32Array(levels);
+    for (const value of values) counts[value] += 1;
+    counts[0] = counts[levels - 1] = 0;
+    let left = share * counts.reduce((sum, one) => sum + one, 0);
+    return low + (Math.max(counts.findIndex((count) => (left -= count) <= 0), 0) / (levels - 1)) * (high - low);
   }
 
   #fitted() {
@@ -226,71 +289,8 @@ export class FilmPane {
     context.imageSmoothingEnabled = true;
     context.imageSmoothingQuality = "high";
     context.drawImage(this.#shown, left, top, right - left, bottom - top);
-    if (this.#heat) this.#drawHeat(context, [left, top, right, bottom]);
-    for (const line of this.#lines) this.#drawLine(context, line);
-  }
-
-  #drawHeat(context, [left, top, right, bottom]) {
-    const [x0, y0, x1, y1] = this.#heat.part;
-    const place = [left + x0 * (right - left), top + y0 * (bottom - top)];
-    const size = [(x1 - x0) * (right - left), (y1 - y0) * (bottom - top)];
-    context.save();
-    context.beginPath();
-    context.rect(left, top, right - left, bottom - top);
-    context.clip();
-    context.drawImage(this.#heat.picture, ...place, ...size);
-    for (const [level, segments] of this.#heat.lines) {
-      context.beginPath();
-      for (const [ax, ay, bx, by] of segments) {
-        context.moveTo(place[0] + ax * size[0], place[1] + ay * size[1]);
-        context.lineTo(place[0] + bx * size[0], place[1] + by * size[1]);
-      }
-      context.lineCap = "round";
-      context.strokeStyle = STYLE.under;
-      context.lineWidth = level > 0.5 ? 4 : 2.5;
-      context.stroke();
-      context.strokeStyle = level > 0.5 ? "#ffffff" : "rgba(255,255,255,.7)";
-      context.lineWidth = level > 0.5 ? 2 : 1;
-      context.stroke();
-    }
-    context.restore();
-  }
-
-  #length([from, to]) {
-    const [across, down] = [to[0] - from[0], to[1] - from[1]];
-    const spacing = this.#image.spacing_mm;
-    if (!spacing) return `${Math.hypot(across, down).toFixed(0)} px (size of a pixel not known)`;
-    return `${Math.hypot(across * spacing[1], down * spacing[0]).toFixed(1)} mm`;
-  }
-
-  #drawLine(context, line) {
-    const ratio = window.devicePixelRatio || 1;
-    const [from, to] = line.map((point) => this.#toCanvas(point));
-    for (const [colour, wide] of [[STYLE.under, 5], [STYLE.line, 2]]) {
-      context.beginPath();
-      context.moveTo(...from);
-      context.lineTo(...to);
-      for (const [x, y] of [from, to]) {
-        context.moveTo(x + 4 * ratio, y);
-        context.arc(x, y, 4 * ratio, 0, 2 * Math.PI);
-      }
-      context.strokeStyle = colour;
-      context.lineWidth = wide * ratio;
-      context.stroke();
-    }
-    const words = this.#length(line);
-    context.save();
-    context.scale(ratio, ratio);
-    context.font = STYLE.font;
-    context.lineWidth = 4;
-    context.strokeStyle = STYLE.under;
-    context.fillStyle = STYLE.line;
-    const wide = context.measureText(words).width;
-    const x = Math.min(to[0] / ratio + 10, this.#canvas.clientWidth - wide - 6);
-    const y = Math.max(to[1] / ratio - 8, 16);
-    context.strokeText(words, x, y);
-    context.fillText(words, x, y);
-    context.restore();
+    if (this.#heat) drawMap(context, this.#heat, [left, top, right, bottom]);
+    for (const line of this.#lines) drawMeasure(context, line.map((point) => this.#toCanvas(point)), lengthOf(line, this.#image.spacing_mm));
   }
 
   #place(event) {
@@ -300,47 +300,61 @@ export class FilmPane {
   }
 
   #grasp(event) {
-    if (!this.#film) return;
-    const tool = event.button === 1 || event.shiftKey ? "shift" : event.button === 2 ? "window" : this.tool;
+    if (!this.#film || this.#held.size === 2) return;
     event.preventDefault();
     this.#canvas.focus();
     this.#canvas.setPointerCapture(event.pointerId);
-    let last = this.#place(event);
-    const line = tool === "measure" ? [this.#toFilm(last), this.#toFilm(last)] : null;
-    if (line) this.#lines.push(line);
-    const move = (moved) => {
-      const now = this.#place(moved);
-      this.#drag(tool, now[0] - last[0], now[1] - last[1], line, now);
-      last = now;
-    };
-    const end = () => {
-      this.#canvas.removeEventListener("pointermove", move);
-      // A click without a way is no measure.
-      if (line && Math.hypot(line[1][0] - line[0][0], line[1][1] - line[0][1]) < 1) this.#lines.pop();
-      if (line) this.#redraw();
-      this.#changed(this);
-    };
-    this.#canvas.addEventListener("pointermove", move);
-    this.#canvas.addEventListener("lostpointercapture", end, { once: true });
+    const place = this.#place(event);
+    this.#held.set(event.pointerId, place);
+    if (this.#held.size === 2) {
+      // A second finger makes a pinch of what was begun.
+      if (this.#doing === "measure") this.#lines.pop();
+      this.#doing = "pinch";
+    } else {
+      this.#doing = event.button === 1 || event.shiftKey ? "shift" : event.button === 2 ? "window" : this.tool;
+      if (this.#doing === "measure") this.#lines.push([this.#toFilm(place), this.#toFilm(place)]);
+    }
+    this.#canvas.dataset.doing = this.#doing;
   }
 
-  #drag(tool, across, down, line, now) {
-    const { width, height } = this.#film;
-    if (tool === "window") {
+  #move(event) {
+    const before = this.#held.get(event.pointerId);
+    if (!before) return;
+    const now = this.#place(event);
+    this.#held.set(event.pointerId, now);
+    const [across, down] = [now[0] - before[0], now[1] - before[1]];
+    if (this.#doing === "window") {
       const pace = 0.6 / (window.devicePixelRatio || 1);
       this.#set({ width: this.view.width + across * pace, centre: this.view.centre + down * pace });
-    } else if (tool === "shift") {
-      this.#set({ x: this.view.x - across / (this.scale * width), y: this.view.y - down / (this.scale * height) });
-    } else {
-      line[1] = this.#toFilm(now);
+    } else if (this.#doing === "measure") {
+      this.#lines.at(-1)[1] = this.#toFilm(now);
       this.#redraw();
       this.#changed(this);
-    }
+    } else if (this.#held.size === 2) {
+      const other = [...this.#held].find(([id]) => id !== event.pointerId)[1];
+      const [far, was] = [now, before].map(([x, y]) => Math.hypot(x - other[0], y - other[1]));
+      // The middle of two fingers moves half as far as one of them.
+      this.shift(-across / 2 / this.#canvas.width, -down / 2 / this.#canvas.height);
+      this.zoom(far / Math.max(was, 1), [(now[0] + other[0]) / 2, (now[1] + other[1]) / 2]);
+    } else this.shift(-across / this.#canvas.width, -down / this.#canvas.height);
+  }
+
+  #release(event) {
+    if (!this.#held.delete(event.pointerId) || this.#held.size) return;
+    const [from, to] = (this.#doing === "measure" && this.#lines.at(-1)) || [];
+    // A click without a way is no measure.
+    if (from && Math.hypot(to[0] - from[0], to[1] - from[1]) < 1) this.#lines.pop();
+    this.#doing = null;
+    delete this.#canvas.dataset.doing;
+    this.#redraw();
+    this.#changed(this);
   }
 
   #wheel(event) {
     event.preventDefault();
-    this.zoom(Math.exp(-Math.sign(event.deltaY) * Math.min(Math.abs(event.deltaY), 120) * 0.0016), this.#place(event));
+    // Some browsers count lines or pages.
+    const way = event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? event.deltaY : Math.sign(event.deltaY) * 120;
+    this.zoom(Math.exp(-Math.sign(way) * Math.min(Math.abs(way), 120) * 0.0016), this.#place(event));
   }
 
   #arrow(event) {
@@ -348,7 +362,7 @@ export class FilmPane {
     if ((!across && !down) || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     event.stopPropagation();
-    if (event.shiftKey) this.#set({ x: this.view.x + (across * 0.05) / this.view.zoom, y: this.view.y + (down * 0.05) / this.view.zoom });
+    if (event.shiftKey) this.shift(across * 0.1, down * 0.1);
     else this.#set({ width: this.view.width + across * 8, centre: this.view.centre + down * 8 });
   }
 }

@@ -2,9 +2,10 @@
 
 import { button, find, icon, make, unverified } from "./dom.js";
 import { FilmPane } from "./film_pane.js";
-import { warn } from "./notices.js";
+import * as layout from "./layout.js";
+import { tell, warn } from "./notices.js";
 import { reading, study } from "./reading.js";
-import { day, filmName, taken } from "./words.js";
+import { day, filmName, patient, taken } from "./words.js";
 
 const TOOLS = [
   ["window", "Window", "w"],
@@ -36,6 +37,7 @@ export function begin() {
     make("div", { class: "group", id: "comparing", role: "group", "aria-label": "Compare" }),
   );
   reading.addEventListener("study", ({ detail }) => detail.another && renew());
+  for (const { canvas, pane } of [own, prior]) canvas.addEventListener("dblclick", () => (pane.whole ? layout.alone() : pane.fit()));
   // A film that has another room is shown at another size.
   const sizes = new ResizeObserver(() => [own, prior].forEach(tellView));
   for (const { canvas } of [own, prior]) sizes.observe(canvas);
@@ -53,30 +55,36 @@ function makePane(name) {
   return { pane, figure, head, view, badge, report, canvas };
 }
 
-async function show(side, image, words) {
-  side.head.replaceChildren(words);
+/** Show a film, and of whom and when it is: a patient is named on every film. */
+async function show(side, image, whose, words) {
+  side.head.replaceChildren(make("strong", { text: patient(whose) }), ` · ${words}`);
   side.badge.hidden = true;
   side.canvas.setAttribute("aria-busy", "true");
   try {
-    await side.pane.show(image);
+    const shown = side.pane.show(image);
+    side.view.textContent = image ? "The film is being loaded …" : "This study has no film.";
+    await shown;
+    if (side.pane.image !== image) return;
     side.canvas.dataset.image = image?.id ?? "";
     follow();
     tellView(side);
   } catch (problem) {
-    warn(problem.message, () => show(side, image, words));
+    if (side.pane.image === image) side.view.textContent = "The film could not be loaded.";
+    warn(problem.message, () => show(side, image, whose, words));
   } finally {
-    side.canvas.removeAttribute("aria-busy");
+    if (side.pane.image === image) side.canvas.removeAttribute("aria-busy");
   }
 }
 
 /** Show the films of another study. */
 function renew() {
   [filmNumber, priorNumber] = [0, 0];
+  for (const { pane } of [own, prior]) pane.forget();
   // The film that was drafted from, else the first that is no lateral.
   const drafted = study().drafts.at(-1)?.image_id;
   const place = study().images.findIndex((image) => (drafted ? image.id === drafted : image.view !== "LATERAL"));
   filmNumber = Math.max(place, 0);
-  comparing = comparing && study().priors.some((one) => one.images.length);
+  if (comparing && !study().priors.some((one) => one.images.length)) comparing = layout.lend(false);
   showOwn();
   showPrior();
 }
@@ -84,7 +92,7 @@ function renew() {
 function showOwn() {
   const images = study().images;
   const image = images[filmNumber] ?? null;
-  show(own, image, `This study · ${taken(study())}${image?.view ? ` · ${image.view}` : ""}`);
+  show(own, image, study(), `${taken(study())}${image?.view ? ` · ${image.view}` : ""}`);
   const choice = images.map((one, number) =>
     make("button", { type: "button", text: filmName(one, number), "aria-pressed": String(number === filmNumber), on: { click: () => chooseFilm(number) } }),
   );
@@ -108,7 +116,7 @@ function showPrior() {
     const one = others[priorNumber];
     const frontal = one.images.find((image) => image.view !== "LATERAL") ?? one.images[0];
     // One that is there already keeps its own window and measures.
-    if (prior.pane.image?.id !== frontal.id) show(prior, frontal, whenWas(one));
+    if (prior.pane.image?.id !== frontal.id) show(prior, frontal, one, whenWas(one));
     else follow();
     prior.report.hidden = false;
     prior.report.replaceChildren(
@@ -143,12 +151,14 @@ function changed(pane) {
 }
 
 function tellView({ pane, view }) {
+  if (!pane.ready) return;
   const { inverted } = pane.view;
   const facts = [
     `window ${Math.round(pane.window.width)} / ${Math.round(pane.window.centre)}`,
     `zoom ${Math.round(pane.scale * 100)} %`,
     inverted && "inverted",
     pane.image && !pane.image.spacing_mm && "size of a pixel not known",
+    pane.ratio !== null && `ratio ${pane.ratio.toFixed(2)}`,
     ...pane.measures,
   ];
   view.textContent = facts.filter(Boolean).join(" · ");
@@ -162,6 +172,9 @@ export const invert = () => panes().invert();
 export const resetWindow = () => panes().resetWindow();
 export const zoomIn = () => panes().zoom(1.25);
 export const zoomOut = () => panes().zoom(0.8);
+export const dark = () => panes().spread("dark");
+export const bright = () => panes().spread("bright");
+export const whole = () => panes().spread("whole");
 export const clearMeasures = () => [own, prior].forEach(({ pane }) => pane.clearMeasures());
 
 /** Choose what dragging does. */
@@ -176,7 +189,8 @@ export function choose(name) {
 
 /** Show the next film of the study. */
 export function nextFilm() {
-  if (study()?.images.length > 1) chooseFilm((filmNumber + 1) % study().images.length);
+  if (study()?.images.length > 1) return chooseFilm((filmNumber + 1) % study().images.length);
+  tell("This study has no other film.");
 }
 
 function chooseFilm(number) {
@@ -186,14 +200,15 @@ function chooseFilm(number) {
 
 /** Show another study of the patient beside this one, or put it away. */
 export function compare() {
-  if (!study()?.priors.some((one) => one.images.length)) return;
-  comparing = !comparing;
+  if (!study()?.priors.some((one) => one.images.length)) return tell("No other study of this patient is here.");
+  // Two films need the room more than the list does.
+  comparing = layout.lend(!comparing);
   showPrior();
 }
 
 /** Let both films be windowed and zoomed together, or each by itself. */
 export function link() {
-  if (!comparing) return;
+  if (!comparing) return tell("Only one film is shown: compare two to link them.");
   linked = !linked;
   showPrior();
 }

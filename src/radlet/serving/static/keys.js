@@ -17,7 +17,7 @@ export const KEYS = [
     ["Ctrl+s", "Save", "save"],
     ["Ctrl+Enter", "Sign; asked whether to, sign and go to the next study", "sign"],
     ["o", "Reopen a signed report", "reopen"],
-    ["Escape", "Leave a field, close, stop drafting, take the map off", "leave"],
+    ["Escape", "Leave a field, close, stop drafting, take the map off, leave the film alone", "leave"],
   ]],
   ["Evidence", [
     ["n", "Next sentence and its evidence map", "nextSentence"],
@@ -38,19 +38,25 @@ export const KEYS = [
     ["+", "Zoom in", "zoomIn"],
     ["-", "Zoom out", "zoomOut"],
     ["i", "Invert", "invert"],
+    ["2", "Window for what is dark: lungs, pneumothorax", "dark"],
+    ["3", "Window for what is bright: mediastinum, bone, behind the heart", "bright"],
+    ["4", "Window over all greys of the film", "whole"],
     ["r", "Window as it came", "resetWindow"],
     ["x", "Next film of the study", "nextFilm"],
     ["c", "Compare with another study of the patient", "compare"],
     ["l", "Link the two films", "link"],
   ]],
   ["Room", [
+    ["z", "Film alone; again: all that was there", "alone"],
+    ["q", "Fold the worklist away, or show it", "fold"],
     ["t", "Light or dark", "theme"],
     ["Ctrl+p", "Print the report", null],
     ["?", "These keys", "help"],
   ]],
 ];
 /** Said below the table: what the film answers to while it has the focus. */
-export const ON_FILM = "On the film: arrows change the window, Shift with arrows moves it, the wheel zooms, double-click fits.";
+export const ON_FILM =
+  "On the film: arrows change the window, Shift with arrows moves it. The wheel zooms, the middle button (or Shift) moves, the right button sets the window, whatever is chosen; two fingers zoom and move. A double click fits; of a film that fits it makes the film stand alone.";
 
 const TYPED_IN = "input, textarea, select, [contenteditable]";
 /** Work also while a reader writes. */
@@ -60,7 +66,7 @@ const ANYWHERE = new Set(["Ctrl+s", "Ctrl+Enter", "Escape"]);
 export function begin(actions) {
   const table = new Map(KEYS.flatMap(([, rows]) => rows).map(([keys, , action]) => [keys, action]));
   document.addEventListener("keydown", (event) => {
-    const pressed = event.ctrlKey || event.metaKey ? `Ctrl+${event.key}` : event.key;
+    const pressed = event.ctrlKey || event.metaKey ? `Ctrl+${signOf(event)}` : signOf(event);
     const action = table.get(pressed);
     if (!action || event.altKey || event.repeat && pressed.startsWith("Ctrl")) return;
     if (!ANYWHERE.has(pressed) && (event.target.matches(TYPED_IN) || single(pressed) === "off")) return;
@@ -70,6 +76,9 @@ export function begin(actions) {
     actions[action]();
   });
 }
+
+/** Letters are the same with caps lock on, and + is where = is, too. */
+const signOf = ({ key }) => (key === "=" ? "+" : key.length === 1 ? key.toLowerCase() : key);
 
 /** Keys of one sign can be switched off, for those who dictate (WCAG 2.1, 2.1.4). */
 const single = (pressed) => (pressed.length === 1 && pressed !== "?" ? liking("keys") : null);

@@ -7,6 +7,7 @@ import * as editor from "./editor.js";
 import * as evidence from "./evidence.js";
 import * as films from "./films.js";
 import * as keys from "./keys.js";
+import * as layout from "./layout.js";
 import { anyUnsaved, belongTo, forgetAll } from "./kept.js";
 import { putAway, warn } from "./notices.js";
 import * as panels from "./panels.js";
@@ -55,27 +56,36 @@ async function logOut() {
 function leave() {
   const field = document.activeElement?.matches("input, textarea, select") ? document.activeElement : null;
   if (field) return field.blur();
-  return putAway() || draftView.stop() || evidence.pin(null);
+  return putAway() || draftView.stop() || evidence.pin(null) || layout.alone(false);
 }
+
+/** Let the report be seen, and do something there. */
+const atReport = (action) => () => {
+  layout.alone(false);
+  action();
+};
 
 const ACTIONS = {
   next: () => worklist.step(1),
   previous: () => worklist.step(-1),
-  search: () => find("#search").select(),
+  search: () => {
+    layout.unfold();
+    find("#search").select();
+  },
   upload: () => upload.ask(),
-  draft: draftView.start,
-  edit: editor.edit,
+  draft: atReport(draftView.start),
+  edit: atReport(editor.edit),
   save: editor.save,
   sign: editor.sign,
-  reopen: editor.reopen,
+  reopen: atReport(editor.reopen),
   leave,
-  nextSentence: () => evidence.step(1),
-  previousSentence: () => evidence.step(-1),
+  nextSentence: atReport(() => evidence.step(1)),
+  previousSentence: atReport(() => evidence.step(-1)),
   hideMap: evidence.hide,
-  findings: () => panels.choose("findings"),
-  similar: () => panels.choose("similar"),
-  ask: () => panels.choose("ask"),
-  record: () => panels.choose("record"),
+  findings: atReport(() => panels.choose("findings")),
+  similar: atReport(() => panels.choose("similar")),
+  ask: atReport(() => panels.choose("ask")),
+  record: atReport(() => panels.choose("record")),
   window: () => films.choose("window"),
   shift: () => films.choose("shift"),
   measure: () => films.choose("measure"),
@@ -85,10 +95,15 @@ const ACTIONS = {
   zoomIn: films.zoomIn,
   zoomOut: films.zoomOut,
   invert: films.invert,
+  dark: films.dark,
+  bright: films.bright,
+  whole: films.whole,
   resetWindow: films.resetWindow,
   nextFilm: films.nextFilm,
   compare: films.compare,
   link: films.link,
+  alone: () => layout.alone(),
+  fold: layout.fold,
   theme: themes.turn,
   help: keys.help,
 };
@@ -98,7 +113,7 @@ async function begin() {
   // Who may not read is led to what they may see.
   if (caller.roles.includes("admin") && !caller.roles.includes("reader")) return location.replace("/dashboard");
   makeReport();
-  for (const part of [films, evidence, draftView, editor, panels, presence, worklist, upload, printing]) part.begin();
+  for (const part of [films, layout, evidence, draftView, editor, panels, presence, worklist, upload, printing]) part.begin();
   films.choose("window");
   keys.begin(ACTIONS);
   themes.begin();
@@ -114,7 +129,7 @@ async function begin() {
   tellAccount(caller);
   try {
     const { name, engine, checkpoint_digest: digest } = await api.model();
-    find("#model").textContent = `Model ${name} · ${digest.slice(0, 8)} · ${engine}`;
+    find("#model").textContent = find("#model").title = `Model ${name} · ${digest.slice(0, 8)} · ${engine}`;
   } catch (problem) {
     warn(problem.message);
   }

@@ -1,6 +1,7 @@
 // What the room tells its reader in passing. Errors stay until they are put away.
 
 import { find, icon, make } from "./dom.js";
+import { clock } from "./words.js";
 
 const PASSING_MS = 6_000;
 
@@ -26,6 +27,15 @@ export function warn(words, again = null) {
     make("button", { type: "button", class: "bare", "aria-label": "Put away", on: { click: () => notice.remove() } }, icon("close")),
   );
   find("#warnings").append(notice);
+}
+
+let since = null;
+
+/** Say in the head of the page for as long as nobody answers since when: what is shown may be old. */
+export function lost(on) {
+  since = on ? (since ?? clock(new Date())) : null;
+  const words = on ? `No connection since ${since}` : "";
+  if (find("#connection").textContent !== words) find("#connection").textContent = words;
 }
 
 /** Put all warnings away; tell whether there were any. */

@@ -31,6 +31,9 @@ export function begin() {
 export function choose(name) {
   chosen = name;
   render(true);
+  // Asked for by a key it may lie below what is in sight.
+  const [here, seen] = ["#panels", "#report"].map((one) => find(one).getBoundingClientRect());
+  if (here.top > seen.top + seen.height * 0.6 || here.top < seen.top) find("#panels").scrollIntoView();
   if (name === "ask") find("#question")?.focus();
 }
 

@@ -78,10 +78,13 @@ export function moment(text) {
   return DISPLAYED.format(new Date(text));
 }
 
+/** Return a moment's time of day. */
+export const clock = (moment) => CLOCK.format(moment);
+
 /** Return how long a moment is gone. */
 export function ago(text) {
   const minutes = Math.floor((Date.now() - new Date(text)) / 60_000);
-  return minutes < 1 ? "just opened" : minutes < 60 ? `opened ${counted(minutes, "minute")} ago` : `opened at ${CLOCK.format(new Date(text))}`;
+  return minutes < 1 ? "just opened" : minutes < 60 ? `opened ${counted(minutes, "minute")} ago` : `opened at ${clock(new Date(text))}`;
 }
 
 /** Return when a study was made, else when it came. */

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { find, icon, make } from "./dom.js";
 import { unsaved } from "./kept.js";
-import { warn } from "./notices.js";
+import { lost, warn } from "./notices.js";
 import { open, reading, study } from "./reading.js";
 import { STATES, patient, taken } from "./words.js";
 
@@ -48,10 +48,12 @@ export async function load(quietly = false) {
       page = await api.worklist({ state, words, limit: Math.min(wanted - studies.length, 200), offset: studies.length });
       studies.push(...page.studies);
     } while (studies.length < Math.min(wanted, page.total) && page.studies.length);
+    lost(false);
     if (number !== asked) return;
     shown = { ...page, studies };
     render();
   } catch (problem) {
+    lost(problem.status === 0);
     if (quietly !== true) warn(problem.message, load);
   }
 }
@@ -128,7 +130,7 @@ function renderStates() {
       };
       const sign = name && icon(name);
       const spoken = { "aria-pressed": String(name === state), "aria-label": `${label}: ${count}`, title: label };
-      return make("button", { type: "button", class: "chip", "data-state": name ?? "all", ...spoken, on: { click: choose } }, sign, make("span", { text: name ? String(count) : `All ${count}` }));
+      return make("button", { type: "button", class: "chip", "data-state": name ?? "all", ...spoken, on: { click: choose } }, sign, make("span", { text: `${label} ${count}` }));
     }),
   );
   if (focused) find(`[data-state="${focused}"]`, group)?.focus();
