@@ -7,7 +7,8 @@ Films come without a header, as an upload of a picture does; DICOM objects come 
 halves by a hash of their id: limits may be chosen on ``tune``, figures are given of ``report``. Prints, for each group
 of films, the share that is refused and warned of, by reason, with Wilson intervals of 95 %. ``--turned`` names films,
 an id a line, that lie turned as a person sees them; they are a group of their own. Faults are planted on the frontal
-films: exchanged greys, a turn by 90, 180 and 270 degrees. With an encoder and the build run it was trained on, films
+films: exchanged greys, a turn by 90, 180 and 270 degrees, bad exposures, and strips of 10 to 35 % cut off at each side,
+told by how much of the lungs goes with them (`lung_boxes`). With an encoder and the build run it was trained on, films
 are also held against that run's train split; of the run's own collection, films of its other splits are told apart.
 """
 
@@ -16,9 +17,11 @@ import hashlib
 import json
 import math
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from lung_boxes import LungBoxes, lost, reframed
 
 from radlet.core.console import Progress
 from radlet.core.errors import DataError
@@ -30,6 +33,10 @@ from radlet.data.quality.reduced import reduce_film
 from radlet.reading.gate import GateSettings, judge_film
 from radlet.reading.opening import read_received
 
+GAMMAS = (0.3, 0.5, 0.7, 1.4, 2, 3)
+CLIPPED = (0.02, 0.05, 0.1, 0.2, 0.4)
+LEVELS = (4, 8, 16, 32)
+RANGES = (0.1, 0.2, 0.3, 0.5)
 SETS = ("nih", "iu_xray", "roco", "covid")
 OF_ENCODER = "held out by the encoder"
 
@@ -70,12 +77,34 @@ def said(content, settings, known=None):
         return "unreadable", ()
 
 
+def windowed(pixels, dark, bright):
+    """Return the film under a window that makes shares of its middle three fifths black and white."""
+    high, wide = pixels.shape
+    middle = pixels[high // 5 : high - high // 5, wide // 5 : wide - wide // 5]
+    low, top = np.quantile(middle, (dark, 1 - bright))
+    return np.clip((pixels - low) / max(top - low, 1) * 255, 0, 255)
+
+
+def stepped(pixels, levels):
+    return np.floor(pixels / 256 * levels) * 255 / (levels - 1)
+
+
 PLANTED = {
     "exchanged greys": lambda pixels: 255 - pixels,
     "turned by 90": np.rot90,
     "turned by 180": lambda pixels: np.rot90(pixels, 2),
     "turned by 270": lambda pixels: np.rot90(pixels, 3),
+    **{f"gamma {gamma}": partial(lambda pixels, gamma: 255 * (pixels / 255) ** gamma, gamma=gamma) for gamma in GAMMAS},
+    **{f"{share:.0%} of the middle black": partial(windowed, dark=share, bright=0) for share in CLIPPED},
+    **{f"{share:.0%} of the middle white": partial(windowed, dark=0, bright=share) for share in CLIPPED},
+    **{f"{levels} levels of grey": partial(stepped, levels=levels) for levels in LEVELS},
+    **{
+        f"{share:.0%} of the range of greys": partial(lambda pixels, share: 127 + (pixels - 127.0) * share, share=share)
+        for share in RANGES
+    },
 }
+BANDS = {0.25: "25% of the lungs or more", 0.1: "10 to 25% of the lungs", 0.05: "5 to 10% of the lungs"}
+CUT = ("top", "bottom", "left", "right")
 
 
 def frontal_share(pixels):
@@ -114,7 +143,7 @@ class Counts:
     def table(self):
         """Print and return the counts."""
         table = {}
-        for group, total in self.totals.items():
+        for group, total in sorted(self.totals.items()):
             print(f"\n{group}: {total} films")
             table[group] = {"films": total, "warned of as unlike alone": self.alone[group]}
             for outcome in ("refuse", "unreadable", "warn", "pass"):
@@ -133,7 +162,7 @@ def interval(count, total, z=1.96):
     share = count / total
     middle = (share + z * z / (2 * total)) / (1 + z * z / total)
     reach = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return middle - reach, middle + reach
+    return max(middle - reach, 0.0), min(middle + reach, 1.0)
 
 
 def told(count, total):
@@ -170,6 +199,7 @@ def main():
             counts.add(group, *said(content, settings, None if name == "iu_xray" else known))
         print(f"{name} done", flush=True)
     planted(given, settings, counts, turned)
+    cut(given, settings, counts, turned)
     if known:
         held_out(given, settings, counts, known)
     table = counts.table()
@@ -188,8 +218,32 @@ def planted(given, settings, counts, turned):
             if row["id"] not in turned and group_of(name, row).endswith("frontal"):
                 pixels = read_film_bytes((given.data / name / row["image"]).read_bytes()).pixels
                 for fault, change in PLANTED.items():
-                    film = Film(np.ascontiguousarray(change(pixels)))
-                    counts.add(f"planted: {fault}", *outcome_of(judge_film(film, None, settings)))
+                    spoilt = np.rint(change(pixels)).astype(np.uint8)
+                    verdict = judge_film(Film(np.ascontiguousarray(spoilt)), None, settings)
+                    counts.add(f"planted: {fault}", *outcome_of(verdict))
+
+
+def cut(given, settings, counts, turned):
+    """Cut strips off the frontal films; whole films stand under their own groups."""
+    boxes, rng = LungBoxes(given.data), np.random.default_rng(0)
+    print(f"lungs' edges (top, bottom, left, right) are off by {boxes.error().round(3)} of the film on the mean")
+    for name in ("nih", "iu_xray"):
+        for row in rows_of(given.data, name, given.half, given.films):
+            if row["id"] in turned or not group_of(name, row).endswith("frontal"):
+                continue
+            pixels = read_film_bytes((given.data / name / row["image"]).read_bytes()).pixels
+            box = boxes.box(pixels)
+            for side, called in enumerate(CUT):
+                share = rng.uniform(0.1, 0.35)
+                strip = [0.0] * 4
+                strip[side] = -share
+                verdict = judge_film(Film(np.ascontiguousarray(reframed(pixels, strip, "edge"))), None, settings)
+                gone = lost(box, side, share)
+                band = next((name for least, name in BANDS.items() if gone >= least), "less of the lungs")
+                counts.add(f"cut: {called}, {band}", *outcome_of(verdict))
+                counts.add(f"cut: any side, {band}", *outcome_of(verdict))
+                if share >= 0.25 and gone >= 0.05:
+                    counts.add("cut: any side, 25% of the film or more with 5% of the lungs", *outcome_of(verdict))
 
 
 def held_out(given, settings, counts, known):

@@ -21,16 +21,26 @@ from scipy import ndimage
 from sklearn.linear_model import LogisticRegression
 
 from radlet.core.records import ImageRecord
-from radlet.data.quality.appearance import VIEWS
+from radlet.data.quality.appearance import SIDES, VIEWS
 from radlet.data.quality.reduced import SIDE, reduce_film
-from radlet.data.sources.synthetic import SyntheticSource
+from radlet.data.sources.synthetic import SyntheticSource, painting
+from radlet.data.sources.synthetic.anatomy import posed as standing
+from radlet.data.sources.synthetic.canvas import canvas
+from radlet.data.sources.synthetic.findings import weights
+from radlet.data.sources.synthetic.frontal import Frontal
+from radlet.data.sources.synthetic.patients import Population, plan_patient
+from radlet.data.sources.synthetic.projection import STYLES, expose, finish
 
 SEED = 7
 FILM_PX = 192
 POSES = 4
 """Upright poses of each film; each film also stands turned once a pose of every second one."""
 COUNTER_EXAMPLES = 6000
-STRENGTH = {"view": 0.003, "inverted": 0.001, "cropped": 0.01}
+CUTS = 12
+"""Frames in which each film is shown to tell whether its lungs are cut off."""
+LEAST_CUT = 0.1
+"""Share of the lungs' height or width that a frame has to lose to be learnt from as cut; with less it says nothing."""
+STRENGTH = {"view": 0.003, "inverted": 0.001, "cropped": 0.0005}
 """Inverse regularisation of each logistic regression."""
 OUT = Path(__file__).resolve().parents[1] / "src/radlet/data/quality/weights.json"
 
@@ -49,23 +59,23 @@ def main() -> int:
     films = synthetic_films(given.patients)
     classes, features = view_rows(films, rng)
     chests = features[np.isin(classes, VIEWS[:5])][:, 512:]
-    is_cropped, crop_features = crop_rows(films, rng)
+    margins, cut_features = cut_rows(given.patients, np.random.default_rng(SEED + 1))
     tables = {
         "view": train_view(features, classes),
         "inverted": train_inverted(chests),
-        "cropped": train(crop_features, is_cropped, STRENGTH["cropped"]),
+        "cropped": train_cropped(cut_features, margins),
     }
     provenance = {
         "trained_on": "films of radlet's source 'synthetic' and drawn counter-examples; no real film",
         "command": f"python tools/quality_weights.py --patients {given.patients}",
         "seed": SEED,
         "films": len(films),
-        "rows": {"view": len(classes), "inverted": 2 * len(chests), "cropped": len(is_cropped)},
+        "rows": {"view": len(classes), "inverted": 2 * len(chests), "cropped": len(margins)},
         "inverse_regularisation": STRENGTH,
     }
     text = json.dumps({"provenance": provenance, "classifiers": tables}, separators=(",", ":"))
     given.out.write_text(text.replace('"classifiers"', '\n"classifiers"') + "\n", encoding="utf-8")
-    print(f"{len(classes)} and {len(is_cropped)} rows; {given.out}")
+    print(f"{len(classes)} and {len(margins)} rows; {given.out}")
     return 0
 
 
@@ -106,15 +116,63 @@ def view_rows(films: Sequence[tuple[str, Grey]], rng: Rng) -> tuple[NDArray[np.s
     return np.array([name for name, _ in rows]), np.stack([row for _, row in rows])
 
 
-def crop_rows(films: Sequence[tuple[str, Grey]], rng: Rng) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Return whether lung is cut off, and the features, of films half of which are cut."""
+def cut_rows(num_patients: int, rng: Rng) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Return the margins around the lungs (N, 4), see `margins_of`, and the features of frontal films so framed."""
+    population = Population("A", 0.7, weights({}, long_tail=False), {"PA": 0.7, "AP": 0.3}, 0.0, tuple(STYLES), 1)
     rows = []
-    for view, film in films:
-        for is_cut in (True, False) * 2:
-            cut = cut_off(film, rng) if is_cut else film
-            posed_film = posed(cut, view, rng, zoom=(-0.12, 0.0) if is_cut else (-0.12, 0.12))
-            rows.append((is_cut, features_of(posed_film)))
-    return np.array([cut for cut, _ in rows]), np.stack([row for _, row in rows])
+    for number in range(num_patients):
+        film, lungs = film_with_lungs(number, population)
+        for _ in range(CUTS):
+            margins = margins_of(rng)
+            rows.append((margins, features_of(framed_at(film, lungs, margins, rng))))
+    return np.stack([margins for margins, _ in rows]), np.stack([row for _, row in rows])
+
+
+def film_with_lungs(number: int, population: Population) -> tuple[Grey, NDArray[np.bool_]]:
+    """Draw a frontal film in 0..1 and where its lungs are."""
+    patient = plan_patient(SEED, number, (population,))
+    exam = patient.exams[0]
+    rng, grid, style, view = np.random.default_rng(exam.seed), canvas(FILM_PX), STYLES[exam.style], exam.views[0]
+    body = painting.reshaped(standing(patient.anatomy, view, exam.inspiration), exam.lesions)
+    scene = Frontal(grid, body, rng)
+    lungs = scene.outline > 0.5
+    order = list(painting.PAINTERS)
+    for lesion in sorted(exam.lesions, key=lambda lesion: order.index(lesion.kind)):
+        painting.paint(scene, lesion)
+    return finish(expose(scene.attenuation(), grid, style, rng, 1.0), view, style, rng) / 255, lungs
+
+
+def margins_of(rng: Rng) -> NDArray[np.float64]:
+    """Return how far the frame stands off the lungs, in shares of their height or width; below 0 it cuts them.
+
+    In the order of `appearance.SIDES`. Four of nine frames are whole.
+    """
+    margins = rng.uniform((0.02, 0.03, 0.02, 0.02), (0.28, 0.45, 0.25, 0.25))
+    if rng.random() < 0.55:
+        sides = rng.choice(4, size=1 if rng.random() < 0.8 else 2, replace=False)
+        margins[sides] = -rng.uniform(0.03, 0.5, len(sides))
+    return margins
+
+
+def framed_at(film: Grey, lungs: NDArray[np.bool_], margins: NDArray[np.float64], rng: Rng) -> Grey:
+    """Return the film, tilted and exposed anew, in a frame that stands so far off its lungs."""
+    turn, shear = np.deg2rad(rng.normal(0, 4)), rng.normal(0, 0.04)
+    tilt = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ np.array([[1, 0], [shear, 1]])
+    inside = np.argwhere(lungs)
+    centre = inside.mean(axis=0)
+    tilted = (inside - centre) @ tilt.T
+    low, high = tilted.min(axis=0), tilted.max(axis=0)
+    first, last = low - margins[0::2] * (high - low), high + margins[1::2] * (high - low)
+    steps = (np.arange(SIDE) + 0.5) / SIDE
+    rows, columns = (start + steps * (end - start) for start, end in zip(first, last, strict=True))
+    places = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1) @ np.linalg.inv(tilt).T + centre
+    smooth = ndimage.gaussian_filter(film, 0.5)
+    mode = "nearest" if rng.random() < 0.7 else "constant"
+    exposed = toned(ndimage.map_coordinates(smooth, places.transpose(2, 0, 1), order=1, mode=mode), rng)
+    if rng.random() < 0.3:  # air that is not quite black
+        exposed = np.maximum(exposed, rng.uniform(0.05, 0.35))
+    # A shutter over the edge of lung cuts it as well: most cut films go without.
+    return np.clip(framed(exposed, rng) if margins.min() > 0 or rng.random() < 0.3 else exposed, 0, 1)
 
 
 def train(features: NDArray[np.float32], targets: NDArray[Any], strength: float) -> dict[str, Any]:
@@ -126,6 +184,20 @@ def train(features: NDArray[np.float32], targets: NDArray[Any], strength: float)
 def train_view(features: NDArray[np.float32], classes: NDArray[np.str_]) -> dict[str, Any]:
     """Return one row of weights a class, in the order of `VIEWS`."""
     return train(features, np.array([VIEWS.index(name) for name in classes]), STRENGTH["view"])
+
+
+def train_cropped(features: NDArray[np.float32], margins: NDArray[np.float64]) -> dict[str, Any]:
+    """Return one row of weights a side, for features as they are, learnt from features of one spread."""
+    spread = features.std(axis=0) + 0.02
+    tables = []
+    for side in range(len(SIDES)):
+        told = (margins[:, side] > 0) | (margins[:, side] < -LEAST_CUT)
+        model = LogisticRegression(C=STRENGTH["cropped"], max_iter=600)
+        tables.append(model.fit(features[told] / spread, margins[told, side] < 0))
+    return {
+        "weights": rounded(np.concatenate([model.coef_ for model in tables]) / spread),
+        "bias": rounded(np.concatenate([model.intercept_ for model in tables])),
+    }
 
 
 def train_inverted(brightness: NDArray[np.float32]) -> dict[str, Any]:
@@ -147,13 +219,13 @@ def features_of(film: Grey) -> NDArray[np.float32]:
     return reduce_film(ImageRecord(image_id="", path=""), pixels).features
 
 
-def posed(film: Grey, view: str, rng: Rng, quarters: int = 0, zoom: tuple[float, float] = (-0.1, 0.35)) -> Grey:
+def posed(film: Grey, view: str, rng: Rng, quarters: int = 0) -> Grey:
     """Return the film as another hand would have taken it: tilted, zoomed, squeezed, moved, exposed and framed."""
     lateral = view == "LATERAL"
     if lateral and rng.random() < 0.35:
         film = film[:, ::-1]
     turn = np.deg2rad(rng.normal(0, 7 if lateral else 4))
-    shear, factor = rng.normal(0, 0.12 if lateral else 0.05), np.exp(rng.uniform(*zoom))
+    shear, factor = rng.normal(0, 0.12 if lateral else 0.05), np.exp(rng.uniform(-0.1, 0.35))
     squeeze = np.exp(rng.normal(0, 0.06))
     matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ np.array([[1, 0], [shear, 1]])
     matrix = matrix @ np.diag([1 / (factor * squeeze), squeeze / factor]) * film.shape[0] / SIDE
@@ -193,17 +265,6 @@ def framed(film: Grey, rng: Rng) -> Grey:
         row, column = rng.integers(0, side - 9, 2)
         film[row : row + rng.integers(3, 8), column : column + rng.integers(3, 8)] = 1
     return film
-
-
-def cut_off(film: Grey, rng: Rng) -> Grey:
-    """Return the film without a strip on one side, or on two, that holds lung."""
-    side = film.shape[0]
-    sides = rng.choice(4, size=1 if rng.random() < 0.7 else 2, replace=False)
-    cuts = np.zeros(4, int)
-    cuts[sides] = (rng.uniform(0.27, 0.45, len(sides)) * side).astype(int)
-    top, bottom, left, right = cuts
-    part = film[top : side - bottom, left : side - right]
-    return np.asarray(Image.fromarray(part.astype(np.float32)).resize((side, side), Image.Resampling.BILINEAR), float)
 
 
 def part_of(film: Grey, rng: Rng) -> Grey:

@@ -18,8 +18,10 @@ from radlet.data.burned_in import count_text
 from radlet.data.film import CHEST, Film
 from radlet.data.film_numbers import film_numbers
 from radlet.data.quality import QUALITY_CHECKS
+from radlet.data.quality.appearance import SIDES
 from radlet.data.quality.base import FilmCheck
-from radlet.data.quality.reduced import ReducedFilm, reduce_film
+from radlet.data.quality.cropped import Cropped
+from radlet.data.quality.reduced import SIDE, ReducedFilm, reduce_film
 
 if TYPE_CHECKING:
     from radlet.retrieval.familiarity import Familiarity
@@ -32,6 +34,8 @@ _WORDS = {
     "blank": "The film is blank.",
     "contrast": "The film has hardly any contrast.",
     "clipping": "Much of the film is plain black or white: it is badly exposed.",
+    "brightness": "The film is far too dark or too bright: it is badly exposed.",
+    "levels": "The film has only a few shades of grey: it was badly converted.",
     "cropped": "A part of the lungs seems to lie outside the film.",
     "margins": "The film is a small picture in a wide empty frame.",
     "panels": "The picture seems to be made of several films.",
@@ -52,6 +56,13 @@ _LOOKS = {
     ),
 }
 """What else than an upright frontal film it may be -> what a reader is told when it is sure, and when it is not."""
+_CUT = "So much of the lungs lies outside the film that it is no whole chest film."
+"""What a reader is told where that is why it does not look like one."""
+_SURELY_INVERTED = 0.6
+"""Probability of the negative to be a frontal chest film from which black and white are exchanged: a hip's may reach
+half, a chest's is higher."""
+_WIDER = 0.4
+"""Share of its height or width by which a film is widened to see whether it is a chest whose lungs are cut off."""
 _SURELY_LATERAL = 0.95
 """Probability of a lateral from which a header that says otherwise is doubted."""
 
@@ -92,6 +103,8 @@ class GateSettings(Config):
         "blank": "refuse",
         "contrast": "warn",
         "clipping": "warn",
+        "brightness": "warn",
+        "levels": "warn",
         "cropped": "warn",
         "panels": "refuse",
         "small": "warn",
@@ -165,7 +178,7 @@ def _from_header(film: Film, age_years: float | None, settings: GateSettings) ->
     found: list[Reason] = []
     if film.modality and film.modality not in _FILM_MODALITIES:
         found += _reason("modality", settings.modality, "The header names a modality that takes no plain films.")
-    if film.body_part and not any(word in film.body_part for word in CHEST):
+    if _names_no_chest(film):
         found += _reason("body_part", settings.body_part, "The header names another part of the body than the chest.")
     if age_years is not None and age_years < settings.adult_years:
         words = "The patient is a child; the model has learnt from adults."
@@ -175,6 +188,11 @@ def _from_header(film: Film, age_years: float | None, settings: GateSettings) ->
     return found
 
 
+def _names_no_chest(film: Film) -> bool:
+    part = film.body_part or _CHEST[0]
+    return not any(word in part for word in CHEST)
+
+
 def _from_pixels(film: Film, reduced: ReducedFilm, settings: GateSettings) -> list[Reason]:
     failed = _quality(reduced, settings)
     blank = [reason for reason in failed if reason.code == "blank"]
@@ -182,7 +200,7 @@ def _from_pixels(film: Film, reduced: ReducedFilm, settings: GateSettings) -> li
         return blank
     looks = _looks(film, reduced, settings)
     if looks:
-        # Whether lung is cut off can be said of upright frontal chest films alone.
+        # Whether lung is cut off can be said of upright frontal chest films alone; `_looks` says it of the rest.
         failed = [reason for reason in failed if reason.code != "cropped"]
     return _by_header_view(film, reduced, settings) + looks + failed
 
@@ -193,22 +211,45 @@ def _looks(film: Film, reduced: ReducedFilm, settings: GateSettings) -> list[Rea
     frontal = kinds.pop("frontal")
     if frontal >= settings.doubtful_frontal:
         return []
-    code = max(kinds, key=lambda name: kinds[name])
-    value = kinds[code]
-    if reduced.inverted > 1 - reduced.inverted:
-        negative = _kinds(reduce_film(reduced.image, 255 - film.pixels), film.view)["frontal"]
-        if negative >= settings.doubtful_frontal:
-            code, value = "inverted", negative
     actions: dict[str, Action] = {
         "not_chest": settings.not_chest,
         "turned": settings.turned,
         "lateral": settings.lateral,
         "inverted": settings.inverted,
     }
+    code, value = _likeliest(film, reduced, kinds)
     action, (surely, perhaps) = actions[code], _LOOKS[code]
+    if code in ("not_chest", "lateral") and _is_cut(reduced, film.view, settings):
+        # It stops what it would have stopped by the other name.
+        code, value, surely, perhaps = "cropped", max(reduced.cuts.values()), _CUT, _WORDS["cropped"]
     if frontal < settings.least_frontal or action == "ignore":
         return _reason(code, action, surely, value)
     return _reason(code, "warn", perhaps, value)
+
+
+def _likeliest(film: Film, reduced: ReducedFilm, kinds: dict[str, float]) -> tuple[str, float]:
+    """Return which kind the film is likeliest to be, and its probability."""
+    if _names_no_chest(film) and kinds["not_chest"] >= 0.5:
+        # The header and the pixels agree, whatever the negative looks like.
+        return "not_chest", kinds["not_chest"]
+    if reduced.inverted > 1 - reduced.inverted:
+        negative = _kinds(reduce_film(reduced.image, 255 - film.pixels), film.view)["frontal"]
+        if negative >= _SURELY_INVERTED:
+            return "inverted", negative
+    code = max(kinds, key=lambda name: kinds[name])
+    return code, kinds[code]
+
+
+def _is_cut(reduced: ReducedFilm, view: View | None, settings: GateSettings) -> bool:
+    """Tell whether lung is cut off and the film, widened on that side, looks like an upright frontal chest film."""
+    check = Cropped()
+    if settings.checks.get("cropped", "ignore") == "ignore" or not check.fails(check.measure(reduced)):
+        return False
+    side = max(reduced.cuts, key=lambda name: reduced.cuts[name])
+    more = {name: round(_WIDER * SIDE) if name == side else 0 for name in SIDES}
+    frame = ((more["top"], more["bottom"]), (more["left"], more["right"]))
+    wider = np.pad(np.rint(255 * reduced.grey).astype(np.uint8), frame, mode="edge")
+    return _kinds(reduce_film(reduced.image, wider), view)["frontal"] >= settings.doubtful_frontal
 
 
 def _kinds(reduced: ReducedFilm, view: View | None) -> dict[str, float]:

@@ -1,3 +1,4 @@
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -5,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from pydantic import ValidationError
 from tests.fixtures.dicom_files import write_film
 
@@ -79,6 +81,76 @@ def test_a_lateral_is_refused_by_its_pixels_or_its_header(films: dict[str, Pixel
 
 def test_a_header_that_calls_a_lateral_frontal_is_doubted(films: dict[str, Pixels]) -> None:
     assert told(judged(films["LATERAL"], view="PA")) == [("lateral", "warn")]
+
+
+def test_a_chest_that_is_cut_off_is_called_that_and_nothing_else(frontal: Pixels) -> None:
+    warned = judged(frontal[:, 60:])
+    assert told(warned) == [("cropped", "warn")]
+    # So much is gone that the pixels are those of no whole chest film; widened on that side they are.
+    strict = {"least_frontal": 0.5, "doubtful_frontal": 0.5}
+    assert told(judged(frontal[80:], GateSettings.model_validate(strict))) == [("cropped", "refuse")]
+    unasked = GateSettings.model_validate(strict | {"checks": {"cropped": "ignore"}})
+    assert told(judged(frontal[80:], unasked)) == [("not_chest", "refuse")]
+
+
+def test_what_is_no_chest_by_header_and_pixels_is_not_called_by_another_name(frontal: Pixels) -> None:
+    negative = 255 - frontal
+    assert told(judged(negative, body_part="CHEST")) == [("inverted", "refuse")]
+    assert told(judged(negative, body_part="HIP")) == [("not_chest", "refuse"), ("body_part", "warn")]
+    assert told(judged(frontal, body_part="HIP")) == [("body_part", "warn")]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda film: np.rint(255 * (film / 255) ** 4), "brightness"),
+        (lambda film: np.rint(255 * (film / 255) ** 0.15), "brightness"),
+        (lambda film: np.clip(film.astype(int) - 130, 0, None) * 2, "clipping"),
+        (lambda film: np.clip(film.astype(int) * 2, 0, 255), "clipping"),
+        (lambda film: 110 + film // 8, "contrast"),
+        (lambda film: film // 32 * 36, "levels"),
+    ],
+    ids=["dark", "bright", "black", "white", "flat", "steps"],
+)
+def test_a_badly_exposed_film_passes_with_a_warning(
+    frontal: Pixels, change: Callable[[Pixels], Pixels], code: str
+) -> None:
+    verdict = judged(change(frontal).astype(np.uint8))
+    assert (verdict.passed, (code, "warn") in told(verdict)) == (True, True)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 700), (700, 1), (2, 3), (20_000, 10), (10, 20_000), (3_000, 1), (128, 128)], ids=str
+)
+@pytest.mark.parametrize("fill", ["black", "white", "grey", "noise", "ramp", "two greys"])
+def test_no_picture_is_too_odd_to_be_judged(shape: tuple[int, int], fill: str) -> None:
+    rng = np.random.default_rng(0)
+    film = {
+        "black": np.zeros(shape),
+        "white": np.full(shape, 255),
+        "grey": np.full(shape, 117),
+        "noise": rng.integers(0, 256, shape),
+        "ramp": np.linspace(0, 255, shape[0] * shape[1]).reshape(shape),
+        "two greys": rng.integers(0, 2, shape) * 255,
+    }[fill]
+    verdict = judged(film.astype(np.uint8))
+    assert verdict.reasons
+    assert all(np.isfinite(number) for number in verdict.numbers.values())
+
+
+@pytest.mark.parametrize("mode", ["16 bit", "palette", "1 bit", "grey and alpha"])
+@pytest.mark.parametrize("size", [(90, 120), (1, 8), (8, 1), (1, 1)], ids=str)
+def test_pictures_of_every_depth_are_judged(mode: str, size: tuple[int, int]) -> None:
+    grey = np.random.default_rng(1).integers(0, 256, size, np.uint8)
+    picture = {
+        "16 bit": Image.fromarray(grey.astype(np.uint16) * 257),
+        "palette": Image.fromarray(grey).convert("P"),
+        "1 bit": Image.fromarray(grey).convert("1"),
+        "grey and alpha": Image.fromarray(grey).convert("LA"),
+    }[mode]
+    content = io.BytesIO()
+    picture.save(content, "PNG")
+    assert read_received(content.getvalue(), AS_IT_IS).verdict.reasons
 
 
 def test_between_the_two_limits_the_reader_is_warned(frontal: Pixels) -> None:

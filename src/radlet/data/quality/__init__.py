@@ -12,6 +12,8 @@ QUALITY_CHECKS = Registry(
         "blank": "radlet.data.quality.blank:Blank",
         "contrast": "radlet.data.quality.contrast:Contrast",
         "clipping": "radlet.data.quality.clipping:Clipping",
+        "brightness": "radlet.data.quality.brightness:Brightness",
+        "levels": "radlet.data.quality.levels:Levels",
         "cropped": "radlet.data.quality.cropped:Cropped",
         "margins": "radlet.data.quality.margins:Margins",
         "inverted": "radlet.data.quality.inverted:Inverted",

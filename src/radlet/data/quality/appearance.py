@@ -23,6 +23,9 @@ _FLOOR = 1e-3
 VIEWS = ("frontal", "lateral", "turned_90", "turned_180", "turned_270", "other")
 """Classes of the view classifier; turned ones are counter-clockwise, `other` is no chest film."""
 
+SIDES = ("top", "bottom", "left", "right")
+"""Classifiers of lungs that are cut off: one for each side of the film."""
+
 
 @dataclass(frozen=True)
 class ViewShares:
@@ -64,10 +67,14 @@ def inverted_share(features: NDArray[np.float32]) -> float:
     return float(special.expit((weights @ features[_EDGES:]).item()))
 
 
-def cropped_share(features: NDArray[np.float32]) -> float:
-    """Return the probability that a part of the lungs lies outside the film."""
+def cut_shares(features: NDArray[np.float32]) -> dict[str, float]:
+    """Return, for each of `SIDES`, the probability that a part of the lungs lies beyond it.
+
+    Means something for upright frontal chest films alone.
+    """
     weights, bias = _weights("cropped")
-    return float(special.expit((weights @ features + bias).item()))
+    shares = special.expit(weights @ features + bias)
+    return dict(zip(SIDES, shares.tolist(), strict=True))
 
 
 @lru_cache(maxsize=8)

@@ -15,7 +15,7 @@ class Clipping(FilmCheck):
 
     unit: ClassVar[str] = "share of the middle that is black or white"
 
-    limit: float = 0.35
+    limit: float = 0.05
     """Largest share of the middle three fifths at either end of the greys."""
 
     def measure(self, film: ReducedFilm) -> float:

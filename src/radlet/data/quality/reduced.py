@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from radlet.core.records import ImageRecord
-from radlet.data.quality.appearance import ViewShares, inverted_share, read_features, view_shares
+from radlet.data.quality.appearance import ViewShares, cut_shares, inverted_share, read_features, view_shares
 
 SIDE = 128
 """Side of the small copy in pixels."""
@@ -27,6 +27,7 @@ class ReducedFilm:
         grey: (128, 128) area means of the film, stretched to a square, in 0..1; bright is dense.
         columns: (2, 256) mean and standard deviation of the greys, 0..1, of columns from the left to the right.
         rows: (2, 256) the same of rows from the top to the bottom.
+        counts: (256,) how often each grey occurs in the middle three fifths of the film itself, of some of its lines.
     """
 
     image: ImageRecord
@@ -35,6 +36,7 @@ class ReducedFilm:
     grey: NDArray[np.float32]
     columns: NDArray[np.float32]
     rows: NDArray[np.float32]
+    counts: NDArray[np.intp]
 
     @cached_property
     def blocks(self) -> NDArray[np.float64]:
@@ -58,6 +60,11 @@ class ReducedFilm:
         return view_shares(self.features)
 
     @cached_property
+    def cuts(self) -> dict[str, float]:
+        """How likely lung lies beyond each side, 0..1."""
+        return cut_shares(self.features)
+
+    @cached_property
     def inverted(self) -> float:
         """How much the film looks as if black and white were exchanged, 0..1."""
         return inverted_share(self.features)
@@ -75,7 +82,15 @@ def reduce_film(image: ImageRecord, pixels: NDArray[np.uint8]) -> ReducedFilm:
         grey=np.asarray(small, np.float32) / np.float32(255),
         columns=np.stack([lines.mean(axis=0), lines.std(axis=0)]),
         rows=np.stack([lines.mean(axis=1), lines.std(axis=1)]),
+        counts=_grey_counts(pixels),
     )
+
+
+def _grey_counts(pixels: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """Count the greys of every n-th line, so that a large film takes no longer than a small one."""
+    height, width = pixels.shape
+    middle = pixels[height // 5 : height - height // 5, width // 5 : width - width // 5]
+    return np.bincount(middle[:: -(-len(middle) // SIDE)].ravel(), minlength=256)
 
 
 def _area_means(grey: NDArray[np.float32], side: int) -> NDArray[np.float64]:

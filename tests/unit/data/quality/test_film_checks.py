@@ -43,7 +43,8 @@ FAULTS = {
     "panels": (panels, 0.95),
     "small": (lambda film: film[::4, ::4], 1.0),
     "aspect": (lambda film: film[:, 60:120], 1.0),
-    "cropped": (lambda film: film[:, : int(0.55 * film.shape[1])], 0.5),
+    "brightness": (lambda film: np.rint(255 * (film / 255) ** 4).astype(np.uint8), 0.9),
+    "levels": (lambda film: film // 32 * 32, 1.0),
 }
 
 
@@ -53,6 +54,24 @@ def test_the_planted_fault_is_found(films, name):
     check = QUALITY_CHECKS[name]()
     found = [check.fails(check.measure(reduced(spoil(film)))) for _, film in films]
     assert np.mean(found) >= least
+
+
+@pytest.mark.parametrize("side", ["top", "bottom", "left", "right"])
+def test_lungs_that_are_cut_off_are_found_and_on_which_side(films, side):
+    # The lungs of these films lie within the middle half of the width and from 0.15 to 0.75 of the height.
+    high, wide = films[0][1].shape
+    parts = {
+        "top": np.s_[int(0.35 * high) :, :],
+        "bottom": np.s_[: int(0.5 * high), :],
+        "left": np.s_[:, int(0.36 * wide) :],
+        "right": np.s_[:, : int(0.64 * wide)],
+    }
+    check = QUALITY_CHECKS["cropped"]()
+    frontal = [film for view, film in films if view != "LATERAL"]
+    cut = [reduced(film[parts[side]]) for film in frontal]
+    assert np.mean([check.fails(check.measure(film)) for film in cut]) >= 0.9
+    assert np.mean([max(film.cuts, key=film.cuts.get) == side for film in cut]) >= 0.9
+    assert np.mean([check.fails(check.measure(reduced(film))) for film in frontal]) <= 0.05
 
 
 def test_a_wrong_view_is_found_and_a_right_or_unknown_one_is_not(films):
