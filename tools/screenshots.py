@@ -1,83 +1,47 @@
-"""Take the pictures of ``docs/reading-room.md``: opens a running room in Chromium, reads a study, and photographs it.
+"""Take the pictures of ``docs/reading-room.md``: plays a day in a running room, in Chromium, and photographs it.
 
-Only for a room of synthetic films with a model trained on synthetic studies, whose data folder nobody needs any more::
+Only for an empty room with a model trained on synthetic studies::
 
-    radlet synthesize num_patients=3 --form dicom --out /tmp/films
-    radlet serve demo/ --port 8199 --data-dir /tmp/room
+    radlet synthesize num_patients=36 --seed 7 --form dicom --out /tmp/films
+    radlet drift reference demo/ --out /tmp/room.drift.json
+    radlet serve demo/ --port 8199 --data-dir /tmp/room drift.reference=/tmp/room.drift.json
     python tools/screenshots.py http://127.0.0.1:8199 /tmp/films
+
+The reader who is played knows the report that each film was drawn with. Where the rule labeller reads the same findings
+from the draft, the draft is signed as it stands; else that report's findings are written in its place and signed.
 """
 
 import argparse
+import csv
 import io
-import math
 import sys
 from collections.abc import Callable
-from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
+from pydicom import dcmread
+
+from radlet.data.labellers.rules import RuleLabeller
+from radlet.data.sections import parse_sections
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
 MOST_BYTES = 200_000
+NUM_LEFT = 12
+"""Patients at the head of the worklist whose newest study the day leaves unread, for the pictures."""
 WAIT_MS = 120_000
-STATISTICS: list[dict[str, Any]] = [
-    {
-        "day": (date(2026, 9, 1) + timedelta(days=day)).isoformat(),
-        "model": model,
-        "checkpoint_digest": digest * 8,
-        "num_signed": 8 + day % 5,
-        "num_unchanged": 2 + day % 3,
-        "edit_distance_mean": 0.2,
-        "edit_distance_median": round(level + 0.03 * math.sin(day), 3),
-        "num_timed": 8,
-        "reading_s_median": round(70 + 400 * level + 12 * math.cos(day), 1),
-    }
-    for model, digest, level, first, last in (
-        ("chest-135m", "8ae0bb97", 0.22, 0, 50),
-        ("chest-135m-lora", "40cc1d2e", 0.12, 40, 80),
-    )
-    for day in range(first, last, 2)
-]
-"""Made up: no reader has signed these."""
-_STEPS = [round(0.1 * step, 1) for step in range(9)]
-DRIFT: dict[str, Any] = {
-    "reference": {"model": "chest-135m-lora", "created_at": "2026-10-09T08:00:00Z", "films": 5200, "reports": 5200},
-    "days": 30,
-    "false_alarm_rate": 0.01,
-    "groups": [
-        {
-            "scanner": None,
-            "films": 412,
-            "enough": True,
-            "measures": [
-                {"name": name, "kind": kind, "psi": psi, "limit": 0.09, "alarm": psi > 0.09, "edges": edges}
-                | {"labels": labels, "expected": expected, "seen": seen}
-                for name, kind, psi, edges, labels, expected, seen in (
-                    ("mean_grey", "input", 0.31, _STEPS, None, [0.02, 0.1, 0.3, 0.36, 0.14, 0.05, 0.02, 0.01],
-                     [0.08, 0.24, 0.36, 0.22, 0.06, 0.02, 0.01, 0.01]),
-                    ("contrast", "input", 0.04, _STEPS, None, [0.05, 0.2, 0.3, 0.25, 0.1, 0.05, 0.03, 0.02],
-                     [0.06, 0.22, 0.3, 0.24, 0.09, 0.05, 0.03, 0.01]),
-                    ("view", "input", 0.01, None, ["PA", "AP", "not said"], [0.7, 0.2, 0.1], [0.68, 0.23, 0.09]),
-                    ("words", "output", 0.02, _STEPS, None, [0.1, 0.2, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02],
-                     [0.09, 0.2, 0.31, 0.21, 0.1, 0.05, 0.03, 0.01]),
-                    ("Pleural Effusion", "output", 0.03, None, ["present", "absent", "not said"], [0.2, 0.6, 0.2],
-                     [0.24, 0.58, 0.18]),
-                )
-            ],
-        },
-    ],
-}  # fmt: skip
-"""Made up as well, in the form of ``GET /api/drift``."""
 
 
 def main() -> int:
     """Take all pictures; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url", help="Of the room, on this machine.")
-    parser.add_argument("films", type=Path, help="Folder of synthetic DICOM films; one patient has several studies.")
+    parser.add_argument("films", type=Path, help="Folder that `radlet synthesize --form dicom` wrote.")
+    parser.add_argument(
+        "--only", nargs="*", default=[], help="Names of pictures to take anew; the day is then not played."
+    )
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     options = parser.parse_args()
     films = sorted(options.films.rglob("*.dcm"))
@@ -86,12 +50,16 @@ def main() -> int:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=options.chromium, args=["--no-sandbox"])
         for name, width_px, height_px, theme, act in TOUR:
+            if options.only and name not in options.only:
+                continue
             page = browser.new_page(viewport={"width": width_px, "height": height_px}, color_scheme=theme)
             page.set_default_timeout(WAIT_MS)
+            page.on("dialog", lambda dialog: dialog.accept())
             page.goto(options.url)
             page.wait_for_selector("#studies li")
-            if name == TOUR[0][0]:
+            if name == TOUR[0][0] and not options.only:
                 add(page, films)
+                play(page, films, options.films / "reports.csv")
             act(page)
             page.wait_for_timeout(600)
             keep(page.screenshot(), name)
@@ -136,19 +104,60 @@ def add(page: Page, films: list[Path]) -> None:
     page.keyboard.press("Escape")
 
 
-def with_priors(page: Page) -> None:
-    """Open the last study of a patient who has several, and draft it unless that was done."""
-    page.wait_for_selector("#draft .head")
-    chosen = page.evaluate(
-        """async () => { const { studies } = await (await fetch("/api/studies?limit=200")).json();
-        const known = studies.filter((one) => one.patient_id);
-        const several = known.filter((one) => known.filter((other) => other.patient_id === one.patient_id).length > 1);
-        return several.sort((a, b) => (a.study_date < b.study_date ? 1 : -1))[0].id; }"""
-    )
+def open_study(page: Page, chosen: str) -> None:
+    """Open a study by its address."""
     page.evaluate("(id) => { location.hash = `study=${id}`; }", chosen)
     # Not before: keys would go to the study that was open until now.
     page.wait_for_selector(f'.study[data-study="{chosen}"][aria-current=true]')
     page.wait_for_selector("#draft .head")
+
+
+def play(page: Page, films: list[Path], reports: Path) -> None:
+    """Read, correct and sign all studies but the newest ones of the first patients, which the pictures show."""
+    labeller = RuleLabeller()
+    with reports.open(newline="") as file:
+        told = {row["StudyInstanceUID"]: row["report"] for row in csv.DictReader(file)}
+    headers = [dcmread(film, stop_before_pixels=True) for film in films]
+    true = {
+        str(one.AccessionNumber): parse_sections(told[str(one.StudyInstanceUID)]).get("findings", "") for one in headers
+    }
+    listed = page.evaluate("async () => (await (await fetch('/api/studies?limit=200')).json()).studies")
+    # A room of a demo has studies of its own.
+    studies = [study for study in listed if study["accession_number"] in true]
+    newest = {study["patient_id"]: study["id"] for study in reversed(studies)}
+    left = list(dict.fromkeys(newest[study["patient_id"]] for study in studies))[:NUM_LEFT]
+    unread = [study for study in studies if study["id"] not in left and study["state"] != "signed"]
+    for number, study in enumerate(unread):
+        open_study(page, study["id"])
+        page.keyboard.press("d")
+        page.wait_for_selector(".sentence, #gate[data-passed=no]")
+        if page.query_selector(".sentence") is None:
+            page.wait_for_selector("#warnings .notice")
+            page.keyboard.press("Escape")
+            continue
+        draft, truth = page.input_value("#text"), true[study["accession_number"]]
+        seen, wanted = labeller.label([draft, truth])
+        if truth and seen != wanted:
+            page.fill("#text", truth)
+            page.wait_for_selector("#text-state[data-state=waiting]")
+            page.keyboard.press("Escape")
+        page.keyboard.press("Control+Enter")
+        page.wait_for_selector("#signing")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".report-text.signed")
+        print(f"{number + 1} of {len(unread)} studies read", end="\r", flush=True)
+
+
+def with_priors(page: Page) -> None:
+    """Open the first unsigned study of a patient with an earlier signed one; draft it unless that was done."""
+    page.wait_for_selector("#draft .head")
+    chosen = page.evaluate(
+        """async () => { const { studies } = await (await fetch("/api/studies?limit=200")).json();
+        const before = (one) => studies.some((other) =>
+          other.patient_id === one.patient_id && other.state === "signed" && other.study_date < one.study_date);
+        return studies.find((one) => one.state !== "signed" && before(one)).id; }"""
+    )
+    open_study(page, chosen)
     if page.query_selector(".sentence, .signature") is None:
         page.keyboard.press("d")
         page.wait_for_selector(".sentence")
@@ -221,10 +230,34 @@ def overtaken(page: Page) -> None:
     page.wait_for_selector("#choosing")
 
 
+def alone(page: Page) -> None:
+    """Give the screen to two films, the dark part of their greys spread."""
+    comparison(page)
+    page.keyboard.press("2")
+    page.keyboard.press("z")
+
+
+def whole(page: Page) -> None:
+    """Show worklist, film with a map, and draft, as the first picture of the project."""
+    first_sentence(page)
+    page.hover(".sentence >> nth=0")
+
+
+def refused(page: Page) -> None:
+    """Add a film that is none of a chest: what the gate says of noise."""
+    noise = np.random.default_rng(0).integers(0, 255, (256, 256), dtype=np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(noise).save(content, "PNG")
+    page.keyboard.press("u")
+    page.set_input_files("#files", {"name": "noise.png", "mimeType": "image/png", "buffer": content.getvalue()})
+    page.click("#adding button.main")
+    page.wait_for_selector("#adding .received")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#gate[data-passed=no]")
+
+
 def dashboard(page: Page) -> None:
-    """Show the dashboard; what it shows of weeks of reading is made up."""
-    page.route("**/api/statistics*", lambda route: route.fulfill(json=STATISTICS))
-    page.route("**/api/drift", lambda route: route.fulfill(json=DRIFT))
+    """Show the dashboard after the day."""
     page.goto(page.url.partition("#")[0] + "dashboard")
     page.wait_for_selector("#statistics[aria-busy=false] ~ #drift[aria-busy=false]")
 
@@ -237,9 +270,12 @@ def keys(page: Page) -> None:
 
 
 TOUR: tuple[tuple[str, int, int, Literal["dark", "light"], Callable[[Page], None]], ...] = (
+    ("whole", 1600, 900, "dark", whole),
     ("draft", 1440, 900, "dark", with_priors),
     ("evidence", 1440, 900, "dark", first_sentence),
     ("prior", 1440, 900, "dark", comparison),
+    ("alone", 1440, 900, "dark", alone),
+    ("tall", 900, 1350, "dark", first_sentence),
     ("edit", 1440, 900, "dark", edited),
     ("findings", 1440, 900, "dark", findings),
     ("similar", 1440, 900, "light", similar),
@@ -249,6 +285,7 @@ TOUR: tuple[tuple[str, int, int, Literal["dark", "light"], Callable[[Page], None
     ("small", 1024, 768, "light", first_sentence),
     ("overtaken", 1440, 900, "light", overtaken),
     ("signed", 1440, 900, "light", signed),
+    ("refused", 1440, 900, "dark", refused),
 )
 """Name, width, height, theme, and what is done before; in an order in which none undoes another's."""
 

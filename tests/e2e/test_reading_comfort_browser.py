@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.fixtures.browser import NEEDS_BROWSER, Reader, chromium, sitting
+from tests.fixtures.dicom_files import write_film
 from tests.fixtures.reading_room import Server, room_config, served
+
+from radlet.reading.gate import GateSettings
+from radlet.reading.room import RoomSettings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Dialog
@@ -152,3 +156,23 @@ def test_the_film_has_the_better_part_of_every_screen(
             assert film["width"] > report["width"]
         size = page.eval_on_selector("#report", "(one) => one.currentCSSZoom ?? 1")
         assert size == (1.5 if screen == "wall" else 1), "words are larger on a large screen"
+
+
+def test_a_refusal_is_told_before_what_went_well(browser: "Browser", tiny_films: list[Path], tmp_path: Path) -> None:
+    config = room_config(tmp_path / "strict", room=RoomSettings(gate=GateSettings(checks={})))
+    with served(config) as running, sitting(browser, running) as reader:
+        reader.open(shown="#first-run >> visible=true")
+        page = reader.page
+        known = write_film(tmp_path / "known.dcm", 90)
+        for films in ([known], [known, *tiny_films]):
+            page.keyboard.press("u")
+            page.set_input_files("#files", films)
+            named = page.inner_text("#adding .fields .quiet")
+            page.click("#adding button.main")
+            page.wait_for_selector(".received li")
+            told = page.locator(".received li").all_inner_texts()
+            page.keyboard.press("Escape")
+        assert named.endswith("and 3 more")
+        assert ["refused" in line for line in told] == [True] * 8 + [False]
+        assert page.query_selector("#draft .unverified") is None, "nothing is marked as a draft"
+        assert page.query_selector("#draft button.main") is None, "nothing asks for one"

@@ -189,7 +189,7 @@ def _from_header(film: Film, age_years: float | None, settings: GateSettings) ->
 
 
 def _names_no_chest(film: Film) -> bool:
-    part = film.body_part or _CHEST[0]
+    part = film.body_part or CHEST[0]
     return not any(word in part for word in CHEST)
 
 

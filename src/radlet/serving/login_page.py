@@ -41,7 +41,8 @@ _GO_ON = """<!doctype html>
 </html>
 """
 STYLE = """:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { min-height: 100vh; margin: 0; display: grid; place-items: center; background: Canvas; color: CanvasText; }
+body { min-height: 100vh; margin: 0; display: grid; place-items: center;
+  background: light-dark(#e9edf2, #12171f); color: light-dark(#17202c, #e8ecf2); }
 main { width: min(22rem, 90vw); }
 form { display: grid; gap: 0.5rem; }
 input, button { font: inherit; padding: 0.5rem 0.75rem; border: 1px solid GrayText; border-radius: 0.375rem; }

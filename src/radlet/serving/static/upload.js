@@ -6,6 +6,8 @@ import { tell } from "./notices.js";
 import { open, speak } from "./reading.js";
 import { counted } from "./words.js";
 
+const MOST_NAMED = 6;
+
 /** Wire dropping, and the button. */
 export function begin() {
   let inside = 0;
@@ -44,7 +46,9 @@ export function ask(films = []) {
   const send = make("button", { class: "main", value: "send", text: "Add" });
   const told = make("div", { "aria-live": "polite" });
   const listed = () => {
-    list.textContent = films.length ? `${counted(films.length, "film")}: ${films.map((one) => one.name).join(", ")}` : "DICOM, PNG or JPEG.";
+    const names = films.slice(0, MOST_NAMED).map((one) => one.name).join(", ");
+    const more = films.length > MOST_NAMED ? ` and ${films.length - MOST_NAMED} more` : "";
+    list.textContent = films.length ? `${counted(films.length, "film")}: ${names}${more}` : "DICOM, PNG or JPEG.";
     send.disabled = !films.length;
   };
   files.addEventListener("change", () => {
@@ -73,7 +77,9 @@ export function ask(films = []) {
     const clean = received.every((one) => one.gate.passed && !one.gate.reasons.length && one.new);
     if (clean && !failed.length && !left.length) return dialog.close();
     fields.hidden = send.hidden = !left.length;
-    told.replaceChildren(make("ul", { class: "received" }, received.map((one) => verdict(one, one.name))));
+    // What was refused is not buried under what went well.
+    const sorted = received.toSorted((a, b) => rank(a) - rank(b));
+    told.replaceChildren(make("ul", { class: "received" }, sorted.map((one) => verdict(one, one.name))));
     find("[value=no]", dialog).textContent = "Close";
   };
   const fields = make("div", { class: "fields" }, make("label", { for: "files", text: "Films" }), files, list, make("label", { for: "indication", text: "Indication (where the films do not say it)" }), indication);
@@ -109,6 +115,9 @@ async function sendAll(films, indication, progress) {
   }
   return { received, failed, left: [] };
 }
+
+/** Refused, warned of, here already, passed. */
+const rank = ({ gate, new: isNew }) => (!isNew ? 2 : !gate.passed ? 0 : gate.reasons.length ? 1 : 3);
 
 /** Tell what became of a film. */
 function verdict({ gate, new: isNew }, name) {
