@@ -2,7 +2,6 @@
 
 import importlib.util
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx2
 import pytest
