@@ -55,6 +55,7 @@ def exported(request: pytest.FixtureRequest, report_model: ReportModel, tmp_path
         options=exporter.model_dump(mode="json"),
         source=Source(path=Path(report_model.model.name_or_path), digest="unknown"),
         num_image_tokens=report_model.num_image_tokens,
+        max_positions=exporter.max_positions(report_model),
         end_token_ids=report_model.end_token_ids,
         files=file_digests(folder),
     )

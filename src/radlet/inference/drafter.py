@@ -100,10 +100,8 @@ class Drafter:
 
     @property
     def max_positions(self) -> int | None:
-        """Tokens that prompt and answer may have together; None where the weights do not say, or are an export's."""
-        if isinstance(self._model, ExportedModel):
-            return None
-        return getattr(self._model.model.config.get_text_config(), "max_position_embeddings", None)
+        """Tokens that prompt and answer may have together; None where the model does not say."""
+        return self._model.max_positions
 
     def text_of(self, answer: Sequence[int]) -> str:
         """Return the text of an answer's token ids."""

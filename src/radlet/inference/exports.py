@@ -86,6 +86,9 @@ class Export(Config):
     """What they were made from."""
     num_image_tokens: int
     """Tokens that one film takes in a prompt."""
+    max_positions: int | None = None
+    """Tokens that prompt and answer may have together; null: the checkpoint does not say, or an older radlet wrote
+    this."""
     end_token_ids: tuple[int, ...]
     """Tokens at which an answer is over."""
     files: dict[str, str] = {}
@@ -114,6 +117,11 @@ class ExportedModel:
     def num_image_tokens(self) -> int:
         """Tokens that one film takes in a prompt."""
         return self.export.num_image_tokens
+
+    @property
+    def max_positions(self) -> int | None:
+        """Tokens that prompt and answer may have together; None where the export does not say."""
+        return self.export.max_positions
 
     @property
     def image_token_id(self) -> int:

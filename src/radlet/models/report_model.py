@@ -92,6 +92,11 @@ class ReportModel:
         return self.architecture.num_image_tokens(self.model.config, self.size_px)
 
     @property
+    def max_positions(self) -> int | None:
+        """Tokens that prompt and answer may have together; None where the configuration does not say."""
+        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+
+    @property
     def architecture(self) -> Architecture:
         """What is particular to this kind of model."""
         return architecture_of(self.model)

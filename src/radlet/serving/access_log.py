@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from radlet.serving.problems import problem
 
 LOG = logging.getLogger("radlet.access")
+WENT_WRONG = "Something went wrong in the service. Its log says where."
+"""What the caller is told of a failure that nobody foresaw."""
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
 
 
@@ -60,10 +62,9 @@ class Caught:
         try:
             await self._app(scope, receive, noted)
         except Exception as error:  # noqa: BLE001 - its message may quote a report or a row, and must not be printed
-            _tell_failure(error)
+            tell_failure(error)
             if not started:
-                words = "Something went wrong in the service. Its log says where."
-                await problem(500, words)(scope, receive, send)
+                await problem(500, WENT_WRONG)(scope, receive, send)
 
 
 class Logged:
@@ -104,7 +105,7 @@ class Logged:
             LOG.info(json.dumps(line))
 
 
-def _tell_failure(error: Exception) -> None:
+def tell_failure(error: Exception) -> None:
     """Say of what kind a failure was and where it came from, in file names and lines alone."""
     frames = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-8:]]
     LOG.error(json.dumps({"failure": type(error).__name__, "at": frames}))

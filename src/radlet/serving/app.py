@@ -8,6 +8,7 @@ import anyio
 from fastapi import FastAPI
 
 from radlet import __version__
+from radlet.reading.closing import Closing
 from radlet.reading.drift.watch import DriftWatch
 from radlet.reading.room import ReadingRoom
 from radlet.reading.store.sessions import Sessions
@@ -31,16 +32,23 @@ _ABOUT = (
 )
 
 
-def create_app(room: ReadingRoom, config: ServeConfig) -> FastAPI:
-    """Return the application that serves a room; it closes the room when it stops."""
-    drift = DriftWatch(room, config.drift)
+def create_app(room: ReadingRoom, config: ServeConfig, closing: Closing | None = None) -> FastAPI:
+    """Return the application that serves a room; it closes the room when it stops.
+
+    Args:
+        room: Is served.
+        config: How.
+        closing: The time to stop in, where others share it.
+    """
+    drift, ending = DriftWatch(room, config.drift), closing or Closing(config.drain_s)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         drift.begin()
         yield
-        drift.end()
-        await anyio.to_thread.run_sync(room.close, config.drain_s)
+        # Both wait for threads, and answers are still on their way.
+        await anyio.to_thread.run_sync(drift.end, ending.left_s())
+        await anyio.to_thread.run_sync(room.close, ending.left_s())
 
     told: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in ("4XX", "5XX")}
     app = FastAPI(

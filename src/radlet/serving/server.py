@@ -2,13 +2,13 @@
 
 import socket
 import threading
-import time
 from types import FrameType
 from typing import TYPE_CHECKING
 
 import uvicorn
 
 from radlet.core.errors import ConfigError
+from radlet.reading.closing import Closing
 from radlet.reading.room import ReadingRoom
 from radlet.serving.access_log import log_to_stderr
 from radlet.serving.app import create_app
@@ -39,12 +39,14 @@ def listen(config: ServeConfig) -> socket.socket:
     return listening
 
 
-def serve(room: ReadingRoom, config: ServeConfig, listening: socket.socket, console: "Console") -> None:
+def serve(
+    room: ReadingRoom, config: ServeConfig, listening: socket.socket, closing: Closing, console: "Console"
+) -> None:
     """Serve until the process is told to stop; what is under way is finished first."""
     scheme = "https" if config.tls_certificate else "http"
     address = f"{scheme}://{config.host}:{listening.getsockname()[1]}"
     settings = uvicorn.Config(
-        create_app(room, config),
+        create_app(room, config, closing),
         **uvicorn_settings(config.traffic),
         timeout_graceful_shutdown=int(config.drain_s) + 1,
         ssl_certfile=config.tls_certificate,
@@ -52,7 +54,7 @@ def serve(room: ReadingRoom, config: ServeConfig, listening: socket.socket, cons
     )
     log_to_stderr()
     console.print(f"[bold]The reading room is open:[/] [cyan]{address}[/]  (stop with Ctrl-C)", soft_wrap=True)
-    _DrainingServer(settings, room, config.drain_s).run(sockets=[listening])
+    _DrainingServer(settings, room, closing).run(sockets=[listening])
 
 
 class _DrainingServer(uvicorn.Server):
@@ -63,12 +65,12 @@ class _DrainingServer(uvicorn.Server):
     Args:
         settings: Of uvicorn.
         room: Whose drafts are finished.
-        drain_s: For how long at most.
+        closing: For how long at most.
     """
 
-    def __init__(self, settings: uvicorn.Config, room: ReadingRoom, drain_s: float) -> None:
+    def __init__(self, settings: uvicorn.Config, room: ReadingRoom, closing: Closing) -> None:
         super().__init__(settings)
-        self._room, self._drain_s = room, drain_s
+        self._room, self._closing = room, closing
         self._draining = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -80,8 +82,7 @@ class _DrainingServer(uvicorn.Server):
         threading.Thread(target=self._drain, args=(sig, frame), name="draining", daemon=True).start()
 
     def _drain(self, sig: int, frame: FrameType | None) -> None:
-        began = time.monotonic()
-        self._room.close(self._drain_s)
+        self._room.close(self._closing.left_s())
         # Answers that are still on their way have what is left of the time, not all of it once more.
-        self.config.timeout_graceful_shutdown = max(int(self._drain_s - (time.monotonic() - began)), 0) + 1
+        self.config.timeout_graceful_shutdown = int(self._closing.left_s()) + 1
         super().handle_exit(sig, frame)

@@ -10,11 +10,13 @@ from fastapi.responses import StreamingResponse
 from numpy.typing import NDArray
 from starlette.types import Receive, Scope, Send
 
+from radlet.core.errors import RadletError
 from radlet.inference.drafter import Drafter, DraftRequest
 from radlet.inference.engines.base import Sampling
 from radlet.reading.draft_queue import DraftQueue
 from radlet.reading.room import EndedError, written_by
 from radlet.reading.tickets import Ticket, Told
+from radlet.serving.access_log import WENT_WRONG, tell_failure
 
 _LOOK_AFTER_S = 1.0
 """How often it is asked whether the client is still there."""
@@ -115,16 +117,41 @@ class Hearing:
         return told.text, written_by(told)
 
 
+def server_sent(event: Mapping[str, Any]) -> str:
+    """Return one server-sent event (WHATWG HTML, section 9.2)."""
+    return f"data: {json.dumps(event, ensure_ascii=False)}\n\n"
+
+
+def error_event(words: str) -> str:
+    """Return the event by which the room's own streams tell an error."""
+    return server_sent({"error": words})
+
+
+async def _told_to_the_end(events: AsyncIterator[str], failed: Callable[[str], str]) -> AsyncIterator[str]:
+    try:
+        async for event in events:
+            yield event
+    except RadletError as error:
+        yield failed(str(error))
+    except Exception as error:  # noqa: BLE001 - the answer has begun: an event is all that can still be told
+        tell_failure(error)
+        yield failed(WENT_WRONG)
+
+
 class EventStream(StreamingResponse):
     """Server-sent events.
 
     Args:
-        events: To send.
+        events: To send. An error among them ends the stream with an event that says so.
         end: Is called when there will be no more, also where the client has left before the first.
+        failed: Makes the events by which the client hears that there was an error, given words for it.
     """
 
-    def __init__(self, events: AsyncIterator[str], end: Callable[[], None]) -> None:
-        super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    def __init__(
+        self, events: AsyncIterator[str], end: Callable[[], None], failed: Callable[[str], str] = error_event
+    ) -> None:
+        told = _told_to_the_end(events, failed)
+        super().__init__(told, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
         self._end = end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,8 +160,3 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._end()
-
-
-def server_sent(event: Mapping[str, Any]) -> str:
-    """Return one server-sent event (WHATWG HTML, section 9.2)."""
-    return f"data: {json.dumps(event, ensure_ascii=False)}\n\n"

@@ -95,6 +95,7 @@ def run(
             options=exporter.model_dump(mode="json"),
             source=Source(path=checkpoint.resolve(), digest=checkpoint_digest(folder)),
             num_image_tokens=report_model.num_image_tokens,
+            max_positions=exporter.max_positions(report_model),
             end_token_ids=report_model.end_token_ids,
             files=file_digests(writing),
         )

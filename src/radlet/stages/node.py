@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from radlet.pacs.settings import NodeSettings, PacsConfig
+    from radlet.reading.closing import Closing
     from radlet.reading.room import ReadingRoom
     from radlet.reading.store.store import Store
 
 _LOCK = "node.lock"
+_LEAST_S = 1.0
 _UNFINISHED = "What was under way is in the store, and goes on at the next start."
 
 
@@ -31,6 +33,7 @@ def run(checkpoint: Path, config: "PacsConfig", console: "Console", name: str | 
         DataError: The store cannot be opened.
         RunError: Another node is at work on the same folder.
     """
+    from radlet.reading.closing import Closing
     from radlet.reading.offline import stay_offline
     from radlet.reading.room import ReadingRoom
     from radlet.reading.served_model import ServedModel
@@ -46,11 +49,12 @@ def run(checkpoint: Path, config: "PacsConfig", console: "Console", name: str | 
         sweep(config.data_dir)
         room = ReadingRoom(store, ServedModel.load(checkpoint, name), config.room)
         # After the node, whose last reports ask the model where it looked.
-        ending.callback(_close, room, config.drain_s, console)
+        closing = Closing(config.drain_s)
+        ending.callback(_close, room, closing, console)
         stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopping.set())
-        ending.enter_context(open_node(room, config, config.drain_s, console))
+        ending.enter_context(open_node(room, config, closing, console))
         stopping.wait()
 
 
@@ -68,14 +72,14 @@ def check_node(settings: "NodeSettings") -> None:
         open_peer(peer, settings.ae_title)
 
 
-def _close(room: "ReadingRoom", wait_s: float, console: "Console") -> None:
-    if not room.close(wait_s):
+def _close(room: "ReadingRoom", closing: "Closing", console: "Console") -> None:
+    if not room.close(closing.left_s()):
         console.print(_UNFINISHED)
 
 
 @contextmanager
-def open_node(room: "ReadingRoom", settings: "NodeSettings", drain_s: float, console: "Console") -> Iterator[None]:
-    """Run a node beside a room for the length of the block.
+def open_node(room: "ReadingRoom", settings: "NodeSettings", closing: "Closing", console: "Console") -> Iterator[None]:
+    """Run a node beside a room for the length of the block; it ends within what is left of the time for that.
 
     Raises:
         ConfigError: The port is taken, or a file of the configuration cannot be read.
@@ -92,7 +96,8 @@ def open_node(room: "ReadingRoom", settings: "NodeSettings", drain_s: float, con
     try:
         yield
     finally:
-        if not node.stop(drain_s):
+        # Threads that have nothing to do need a moment to end.
+        if not node.stop(max(closing.left_s(), _LEAST_S)):
             console.print(_UNFINISHED)
 
 

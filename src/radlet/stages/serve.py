@@ -153,6 +153,7 @@ def run(served: Served, config: ServeRecipe, console: "Console") -> None:
         RunError: Another node is at work on the same folder.
     """
     from radlet.reading.certificates import check_tls
+    from radlet.reading.closing import Closing
     from radlet.reading.offline import stay_offline
     from radlet.serving.server import listen, serve
     from radlet.stages.node import check_node, only_node, open_node
@@ -167,6 +168,7 @@ def run(served: Served, config: ServeRecipe, console: "Console") -> None:
     stay_offline((*config.peers, *(config.node.machines if config.node else ())))
     # By itself the signal would end the process as it stands.
     signal.signal(signal.SIGTERM, _leave)
+    closing = Closing(config.drain_s)
     with ExitStack() as ending:
         if config.node:
             ending.enter_context(only_node(config.data_dir))
@@ -174,9 +176,9 @@ def run(served: Served, config: ServeRecipe, console: "Console") -> None:
         ending.callback(room.store.close)
         _put_card_in_force(room, served, config, console)
         if config.node:
-            ending.enter_context(open_node(room, config.node, config.drain_s, console))
+            ending.enter_context(open_node(room, config.node, closing, console))
         _swap_at_hangup(room, served, config, console)
-        serve(room, config, listening, console)
+        serve(room, config, listening, closing, console)
 
 
 def _put_card_in_force(room: "ReadingRoom", served: Served, config: ServeRecipe, console: "Console") -> None:

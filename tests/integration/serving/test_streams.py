@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import openai
 import pytest
 from tests.fixtures.reading_room import Server, make_served, room_config, served
 
@@ -128,3 +129,45 @@ def test_a_stream_whose_client_left_before_it_began_is_given_up() -> None:
     scope = {"type": "http", "asgi": {"spec_version": "2.3"}}
     asyncio.run(EventStream(events(), lambda: ended.append("ended"))(scope, gone, send))
     assert ended == ["ended"]
+
+
+def fail(*_: object, **__: object) -> None:
+    raise ZeroDivisionError("secret report")
+
+
+def told_by(stream: str) -> list[Any]:
+    lines = [line.removeprefix("data: ") for line in stream.splitlines() if line]
+    return [json.loads(line) if line.startswith("{") else line for line in lines]
+
+
+def test_what_nobody_foresaw_ends_a_draft_with_an_event(
+    server: Server, tiny_films: list[Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    added = httpx2.post(f"{server.url}/api/studies", files={"films": tiny_films[0].read_bytes()}, timeout=60)
+    path = f"{server.url}/api/studies/{added.json()[0]['study_id']}/draft"
+    with monkeypatch.context() as broken:
+        broken.setattr(server.room, "keep_draft", fail)
+        answer = httpx2.post(path, timeout=60)
+    assert told_by(answer.text)[-1] == {"error": "Something went wrong in the service. Its log says where."}
+    assert "secret" not in answer.text + caplog.text
+    assert "ZeroDivisionError" in caplog.text
+    assert "draft" in told_by(httpx2.post(path, timeout=60).text)[-1]
+
+
+def test_what_nobody_foresaw_ends_a_completion_with_an_error_that_the_client_raises(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.room, "identity_of", fail)
+    client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
+    asking = {"model": "tiny", "messages": [{"role": "user", "content": "Effusion?"}]}
+    with pytest.raises(openai.APIError, match="Something went wrong in the service"):
+        list(client.chat.completions.create(**asking, stream=True))
+    answer = httpx2.post(f"{server.url}/v1/chat/completions", json={**asking, "stream": True}, timeout=60)
+    error, done = told_by(answer.text)[-2:]
+    assert (error["error"]["type"], error["error"]["code"], done) == ("api_error", 500, "[DONE]")
+    assert "secret" not in answer.text
+    for _ in range(2000):
+        if not server.room.queue.state.running:
+            break
+        threading.Event().wait(0.01)
+    assert not server.room.queue.state.running

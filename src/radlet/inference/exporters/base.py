@@ -21,3 +21,7 @@ class Exporter(Protocol):
             CheckpointError: The engine cannot serve this model.
         """
         ...
+
+    def max_positions(self, report_model: ReportModel) -> int | None:
+        """Return how many tokens prompt and answer may have together; None where the checkpoint does not say."""
+        ...

@@ -44,3 +44,7 @@ class LlamaCppExport(Config):
                 f"No {PROJECTOR} is written, because llama.cpp's own code cannot compute tower and projector: "
                 f"{problem}. radlet needs none: it computes both and gives llama.cpp the films as embeddings."
             )
+
+    def max_positions(self, report_model: ReportModel) -> int | None:
+        """Return the checkpoint's own: the engine would read more, and make nothing of it."""
+        return report_model.max_positions

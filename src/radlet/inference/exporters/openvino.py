@@ -52,6 +52,10 @@ class OpenVinoExport(Config):
         ):
             openvino.save_model(make(report_model), folder / name, compress_to_fp16=False)
 
+    def max_positions(self, report_model: ReportModel) -> int | None:
+        """Return the checkpoint's own: the engine would read more, and make nothing of it."""
+        return report_model.max_positions
+
     def _language_model(self, report_model: ReportModel) -> object:
         graph = language_model_graph(report_model.model)
         if self.quantization != "none":

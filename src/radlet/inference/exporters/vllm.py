@@ -59,6 +59,10 @@ class VllmExport(Config):
         for write in progress.track((self._write_model, self._write_rest), "parts", 2):
             write(report_model, folder)
 
+    def max_positions(self, report_model: ReportModel) -> int:
+        """Return for how many the server makes room."""
+        return min(self.max_tokens, report_model.max_positions or self.max_tokens)
+
     def _write_model(self, report_model: ReportModel, folder: Path) -> None:
         model = report_model.model
         config = copy.deepcopy(model.config.get_text_config())
@@ -76,9 +80,7 @@ class VllmExport(Config):
 
     def _write_rest(self, report_model: ReportModel, folder: Path) -> None:
         save_film_encoder(report_model, folder / ENCODER)
-        limit = getattr(report_model.model.config.get_text_config(), "max_position_embeddings", self.max_tokens)
-        script = _SERVE.format(
-            model=MODEL, name=NAME, port=self.server.port, dtype=self.dtype, max_tokens=min(self.max_tokens, limit)
-        )
+        longest = self.max_positions(report_model)
+        script = _SERVE.format(model=MODEL, name=NAME, port=self.server.port, dtype=self.dtype, max_tokens=longest)
         write_atomically(folder / "serve.sh", script)
         (folder / "serve.sh").chmod(0o755)

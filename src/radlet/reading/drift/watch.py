@@ -38,10 +38,10 @@ class DriftWatch:
         """Look now and every hour, and say in the log what has changed."""
         self._thread.start()
 
-    def end(self) -> None:
-        """Stop looking."""
+    def end(self, wait_s: float = _LONGEST_END_S) -> None:
+        """Stop looking; a look that is under way is waited for, at most for so long."""
         self._over.set()
-        self._thread.join(_LONGEST_END_S)
+        self._thread.join(wait_s)
 
     def report(self) -> DriftReport:
         """Return what has changed, at most five minutes old."""

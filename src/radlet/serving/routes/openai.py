@@ -26,6 +26,7 @@ from radlet.serving.access import Calling
 from radlet.serving.telling import EventStream, Hearing, server_sent
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
+_DONE = "data: [DONE]\n\n"
 
 
 def room_of(request: Request) -> ReadingRoom:
@@ -174,7 +175,7 @@ async def complete(
             hearing.leave()
             folder.cleanup()
 
-        return EventStream(events, end)
+        return EventStream(events, end, _failed)
     try:
         told = await hearing.end(request.is_disconnected)
     finally:
@@ -230,9 +231,16 @@ async def _events(hearing: Hearing, room: ReadingRoom, num_prompt_tokens: int | 
                 counted = _usage(num_prompt_tokens, told.num_tokens)
                 yield server_sent({**head, "object": "chat.completion.chunk", "choices": [], "usage": counted})
         elif told.ended:
-            error = {"message": str(EndedError(told.ended)), "type": "api_error", "param": None, "code": 504}
-            yield server_sent({"error": error})
-    yield "data: [DONE]\n\n"
+            yield _error(str(EndedError(told.ended)), 504)
+    yield _DONE
+
+
+def _error(words: str, code: int) -> str:
+    return server_sent({"error": {"message": words, "type": "api_error", "param": None, "code": code}})
+
+
+def _failed(words: str) -> str:
+    return _error(words, 500) + _DONE
 
 
 def _usage(prompt: int, completion: int) -> dict[str, int]:

@@ -15,7 +15,7 @@ from fastapi import Path as Path_
 from fastapi.responses import StreamingResponse
 from PIL import Image as Pixels
 
-from radlet.core.errors import DataError, RadletError
+from radlet.core.errors import DataError
 from radlet.data.images import read_deep_film, read_film, shown_part
 from radlet.inference.drafter import DraftRequest
 from radlet.reading.evidence import sentences_of
@@ -116,17 +116,14 @@ async def draft(study_id: str, room: Room, caller: Calling) -> StreamingResponse
 
     async def events() -> AsyncIterator[str]:
         parts: list[str] = []
-        try:
-            async for told in hearing:
-                parts.append(told.text)
-                if told.text:
-                    yield server_sent({"text": told.text})
-                if told.ended:
-                    drafter = written_by(told)
-                    row = await to_thread(room.keep_draft, asked, "".join(parts), drafter, caller.name)
-                    yield server_sent({"draft": forms.Draft.of(row, room.identity.notice).model_dump(mode="json")})
-        except RadletError as error:
-            yield server_sent({"error": str(error)})
+        async for told in hearing:
+            parts.append(told.text)
+            if told.text:
+                yield server_sent({"text": told.text})
+            if told.ended:
+                drafter = written_by(told)
+                row = await to_thread(room.keep_draft, asked, "".join(parts), drafter, caller.name)
+                yield server_sent({"draft": forms.Draft.of(row, room.identity.notice).model_dump(mode="json")})
 
     return EventStream(events(), hearing.leave)
 
