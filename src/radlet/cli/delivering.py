@@ -18,17 +18,25 @@ Database = Annotated[str | None, typer.Option(help="URL of the database, where i
 
 @commands.command(rich_help_panel="Use a model")
 def node(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint, run of finetune, or export.", show_default=False)],
+    checkpoint: Annotated[
+        Path, typer.Argument(help="Checkpoint, run of finetune, export, or folder of a demo.", show_default=False)
+    ],
     overrides: Overrides = None,
     recipe: Annotated[Path | None, typer.Option(help="TOML with the settings of the node.")] = None,
+    encoder: Annotated[
+        Path | None, typer.Option(help="Run of pretrain: tells films that are unlike those of the examples.")
+    ] = None,
+    examples: Annotated[Path | None, typer.Option(help="Run of build: the films that others are held against.")] = None,
     name: Annotated[str | None, typer.Option(help="What the model is called in what it writes.")] = None,
 ) -> None:
     """Open the DICOM node: films come in by C-STORE, drafts go out as SR, Secondary Capture and PDF."""
     from radlet.core.config import load_config
     from radlet.pacs.settings import PacsConfig
     from radlet.stages.node import run
+    from radlet.stages.served import Served
 
-    run(checkpoint, load_config(PacsConfig, recipe, overrides), make_console(), name)
+    served = Served.given(checkpoint, encoder, examples, name)
+    run(served, load_config(PacsConfig, recipe, overrides), make_console())
 
 
 @commands.command(rich_help_panel="Use a model")

@@ -44,7 +44,7 @@ def reference(
     from radlet.reading.drift.reference import Sample, make_reference
     from radlet.reading.served_model import ServedModel
     from radlet.serving.settings import ServeConfig
-    from radlet.stages.serve import Served, examples_of
+    from radlet.stages.served import Served, examples_of
 
     demo = Served.of_demo(checkpoint)
     served = demo or Served(checkpoint, examples=examples)

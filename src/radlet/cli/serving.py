@@ -1,6 +1,5 @@
 """Commands that serve a model."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -27,16 +26,11 @@ def serve(
 ) -> None:
     """Open the reading room: pages, an HTTP API that OpenAI's clients speak, on this machine alone."""
     from radlet.core.config import load_config
-    from radlet.stages.serve import Served, ServeRecipe, run
+    from radlet.stages.serve import ServeRecipe, run
+    from radlet.stages.served import Served
 
-    demo = Served.of_demo(checkpoint)
-    served = demo or Served(checkpoint)
-    served = replace(
-        served,
-        encoder=encoder or served.encoder,
-        examples=examples or served.examples,
-        name=name or served.name,
-    )
-    own = {"port": port, "data_dir": data_dir or (checkpoint / "reading_room" if demo else None)}
+    served = Served.given(checkpoint, encoder, examples, name)
+    is_demo = served.checkpoint != checkpoint
+    own = {"port": port, "data_dir": data_dir or (checkpoint / "reading_room" if is_demo else None)}
     settings = [f"{key}={value}" for key, value in own.items() if value is not None]
     run(served, load_config(ServeRecipe, recipe, [*settings, *(overrides or [])]), make_console())

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from radlet.core.addresses import is_loopback
 from radlet.core.config import Config
 from radlet.reading.certificates import refuse_half_a_pair
+from radlet.reading.drift.report import DriftSettings
 from radlet.reading.outbox import OutboxSettings
 from radlet.reading.room import RoomSettings
 from radlet.reading.store.database import database_hosts
@@ -231,6 +232,8 @@ class PacsConfig(NodeSettings):
     """URL of the database: postgresql+psycopg://USER:PASSWORD@HOST/NAME; not given: SQLite in `data_dir`."""
     room: RoomSettings = RoomSettings()
     """How studies are drafted."""
+    drift: DriftSettings = DriftSettings()
+    """When films or drafts count as changed; looked for now and then, and told in the log."""
     drain_s: float = Field(default=30.0, ge=0)
     """How long what is under way may take after the node was told to stop."""
 

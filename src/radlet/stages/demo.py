@@ -66,7 +66,7 @@ def _make_reference_card(checkpoint: Path, build: Path, console: "Console") -> N
     from radlet.reading.drift.reference import Sample, make_reference
     from radlet.reading.gate import GateSettings
     from radlet.reading.served_model import ServedModel
-    from radlet.stages.serve import DEMO_MODEL
+    from radlet.stages.served import DEMO_MODEL
 
     model, place = ServedModel.load(checkpoint, DEMO_MODEL), place_beside(checkpoint)
     try:

@@ -8,8 +8,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from radlet.core.console import Progress
 from radlet.core.errors import ConfigError, RunError
 from radlet.core.locks import lock_file
+from radlet.stages.served import Served, open_room, put_card_in_force
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,20 +26,18 @@ _LEAST_S = 1.0
 _UNFINISHED = "What was under way is in the store, and goes on at the next start."
 
 
-def run(checkpoint: Path, config: "PacsConfig", console: "Console", name: str | None = None) -> None:
+def run(served: Served, config: "PacsConfig", console: "Console") -> None:
     """Listen, draft and deliver until the process is told to stop.
 
     Raises:
         CheckpointError: The checkpoint cannot be loaded.
         ConfigError: The port is taken, or a file of the configuration cannot be read.
-        DataError: The store cannot be opened.
+        DataError: The store or the examples cannot be read.
         RunError: Another node is at work on the same folder.
     """
     from radlet.reading.closing import Closing
+    from radlet.reading.drift.watch import DriftWatch
     from radlet.reading.offline import stay_offline
-    from radlet.reading.room import ReadingRoom
-    from radlet.reading.served_model import ServedModel
-    from radlet.reading.store.films import sweep
     from radlet.reading.store.store import Store
 
     check_node(config)
@@ -46,15 +46,18 @@ def run(checkpoint: Path, config: "PacsConfig", console: "Console", name: str | 
     with ExitStack() as ending:
         store = ending.enter_context(Store(config.data_dir, config.database))
         ending.enter_context(only_node(config.data_dir))
-        sweep(config.data_dir)
-        room = ReadingRoom(store, ServedModel.load(checkpoint, name), config.room)
+        room = open_room(served, store, config.room, Progress())
         # After the node, whose last reports ask the model where it looked.
         closing = Closing(config.drain_s)
         ending.callback(_close, room, closing, console)
+        put_card_in_force(room, served, config.drift, console)
         stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopping.set())
         ending.enter_context(open_node(room, config, closing, console))
+        drift = DriftWatch(room, config.drift)
+        drift.begin()
+        ending.callback(lambda: drift.end(closing.left_s()))
         stopping.wait()
 
 

@@ -1,11 +1,9 @@
 """Stage `serve`: a model, a store and what is searched, behind the reading room's address and a DICOM port."""
 
-import json
 import signal
 import sys
 import threading
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Self
@@ -17,6 +15,7 @@ from radlet.core.errors import ConfigError, RadletError
 from radlet.data.manifests import read_examples
 from radlet.pacs.settings import NodeSettings
 from radlet.serving.settings import ServeConfig
+from radlet.stages.served import Served, open_room, put_card_in_force
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from radlet.reading.room import ReadingRoom
 
 FILLED_BY = "demo"
-DEMO_MODEL = "radlet-demo"
 
 
 class ServeRecipe(ServeConfig):
@@ -40,79 +38,6 @@ class ServeRecipe(ServeConfig):
                 "node.deliveries holds signed reports: those name who answers for them, which needs accounts = true"
             )
         return self
-
-
-@dataclass(frozen=True)
-class Served:
-    """What is served.
-
-    Attributes:
-        checkpoint: Checkpoint, run of finetune, or export.
-        encoder: Run of pretrain, to search similar studies with.
-        examples: Run of build that is searched.
-        fill: Films of that run's test split to put on an empty worklist.
-        name: What clients call the model.
-    """
-
-    checkpoint: Path
-    encoder: Path | None = None
-    examples: Path | None = None
-    fill: int = 0
-    name: str | None = None
-
-    @classmethod
-    def of_demo(cls, folder: Path) -> "Served | None":
-        """Return what `radlet demo` left in a folder; None where it is none of its folders."""
-        builds = sorted((folder / "runs" / "build").glob("*/DONE"))
-        if not ((folder / "checkpoint").is_dir() and (folder / "encoder").is_dir() and builds):
-            return None
-        return cls(folder / "checkpoint", folder / "encoder", builds[-1].parent, fill=24, name=DEMO_MODEL)
-
-
-def examples_of(checkpoint: Path) -> Path:
-    """Return the build run that the run around a checkpoint names.
-
-    Raises:
-        ConfigError: There is no such run, or it names none.
-    """
-    from radlet.models.report_model import checkpoint_folder
-
-    inputs = checkpoint_folder(checkpoint).resolve().parent / "inputs.json"
-    named = json.loads(inputs.read_text(encoding="utf-8")).get("examples") if inputs.is_file() else None
-    if named is None:
-        raise ConfigError(f"{checkpoint}: names no build run. Give the one it was trained on as --examples.")
-    return Path(named["path"])
-
-
-def open_room(served: Served, config: ServeConfig, progress: Progress) -> "ReadingRoom":
-    """Load the model and open the store.
-
-    Raises:
-        CheckpointError: The checkpoint cannot be loaded.
-        ConfigError: One of encoder and examples is given without the other.
-        DataError: The store or the examples cannot be read.
-    """
-    from radlet.reading.room import ReadingRoom
-    from radlet.reading.served_model import ServedModel
-    from radlet.reading.store.films import sweep
-    from radlet.reading.store.store import Store
-    from radlet.retrieval.lookup import StudyFinder
-
-    if (served.encoder is None) != (served.examples is None):
-        raise ConfigError("--encoder and --examples go together: one searches the other. Give both or neither.")
-    model = ServedModel.load(served.checkpoint, served.name)
-    finder = None
-    if served.encoder and served.examples:
-        finder = StudyFinder(served.encoder, served.examples, "train", progress)
-        # Made now rather than for the first who asks.
-        _ = finder.index
-        if config.room.gate.unlike != "ignore":
-            _ = finder.familiarity
-    sweep(config.data_dir)
-    room = ReadingRoom(Store(config.data_dir, config.database), model, config.room, finder)
-    if served.fill and served.examples and room.store.worklist(limit=1)[1] == 0:
-        fill_worklist(room, served.examples, served.fill)
-    return room
 
 
 def check_accounts(config: ServeConfig) -> None:
@@ -155,6 +80,7 @@ def run(served: Served, config: ServeRecipe, console: "Console") -> None:
     from radlet.reading.certificates import check_tls
     from radlet.reading.closing import Closing
     from radlet.reading.offline import stay_offline
+    from radlet.reading.store.store import Store
     from radlet.serving.server import listen, serve
     from radlet.stages.node import check_node, only_node, open_node
 
@@ -172,20 +98,15 @@ def run(served: Served, config: ServeRecipe, console: "Console") -> None:
     with ExitStack() as ending:
         if config.node:
             ending.enter_context(only_node(config.data_dir))
-        room = open_room(served, config, Progress())
-        ending.callback(room.store.close)
-        _put_card_in_force(room, served, config, console)
+        store = ending.enter_context(Store(config.data_dir, config.database))
+        room = open_room(served, store, config.room, Progress())
+        if served.fill and served.examples and store.worklist(limit=1)[1] == 0:
+            fill_worklist(room, served.examples, served.fill)
+        put_card_in_force(room, served, config.drift, console)
         if config.node:
             ending.enter_context(open_node(room, config.node, closing, console))
         _swap_at_hangup(room, served, config, console)
         serve(room, config, listening, closing, console)
-
-
-def _put_card_in_force(room: "ReadingRoom", served: Served, config: ServeRecipe, console: "Console") -> None:
-    from radlet.reading.drift.placing import put_in_force
-
-    told = put_in_force(config.drift.reference, served.checkpoint, room.identity.checkpoint_digest, room.store.data_dir)
-    console.print(f"drift: {told}", markup=False, soft_wrap=True)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
@@ -209,7 +130,7 @@ def _swap_at_hangup(room: "ReadingRoom", served: Served, config: ServeRecipe, co
             room.swap(model)
             console.print(f"The model is now {model.identity.checkpoint_digest[:12]}.", soft_wrap=True)
             try:
-                _put_card_in_force(room, served, config, console)
+                put_card_in_force(room, served, config.drift, console)
             except RadletError as error:
                 console.print(f"drift: {error}", markup=False, soft_wrap=True)
 

@@ -16,7 +16,7 @@ from radlet.models.report_model import ReportModel
 from radlet.reading.drift.reference import Sample, choose_studies, make_reference
 from radlet.reading.gate import GateSettings
 from radlet.reading.served_model import ServedModel
-from radlet.stages.serve import examples_of
+from radlet.stages.served import examples_of
 
 QUIET = Progress(quiet=True)
 
