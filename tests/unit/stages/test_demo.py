@@ -9,7 +9,7 @@ from radlet.reading.drift.placing import place_beside
 from radlet.reading.drift.reference import make_reference
 from radlet.reading.gate import GateSettings
 from radlet.stages import demo
-from radlet.stages.serve import DEMO_MODEL, Served
+from radlet.stages.served import DEMO_MODEL, Served
 
 
 @pytest.fixture
