@@ -108,7 +108,9 @@ class DriftCard(Record):
         except FileNotFoundError:
             raise DataError(f"{path}: there is no such file. Make it: radlet drift reference.") from None
         except ValidationError:
-            raise DataError(f"{path}: is no drift reference of this version of radlet. Make it anew: radlet drift reference.") from None
+            raise DataError(
+                f"{path}: is no drift reference of this version of radlet. Make it anew: radlet drift reference."
+            ) from None
 
     def write(self, path: Path) -> None:
         """Write the card, whole or not at all."""
