@@ -82,7 +82,8 @@ class Measure(Record):
 class DriftCard(Record):
     """What a model was made with, in counts."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
+    """Cards of version 1 counted what the gate said of cut-off lungs by another classifier."""
     model: str
     checkpoint_digest: str
     """Of the model, as its identity tells it."""
@@ -107,7 +108,9 @@ class DriftCard(Record):
         except FileNotFoundError:
             raise DataError(f"{path}: there is no such file. Make it: radlet drift reference.") from None
         except ValidationError:
-            raise DataError(f"{path}: is no drift reference. Make it anew: radlet drift reference.") from None
+            raise DataError(
+                f"{path}: is no drift reference of this version of radlet. Make it anew: radlet drift reference."
+            ) from None
 
     def write(self, path: Path) -> None:
         """Write the card, whole or not at all."""
