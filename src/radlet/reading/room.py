@@ -115,6 +115,8 @@ class ReadingRoom:
         self._verdicts = Verdicts()
         if settings.gate.burned_in_text != "ignore":
             require_reader()
+        # Made now rather than for the first film.
+        self._known()
 
     @property
     def identity(self) -> ModelIdentity:
@@ -324,8 +326,8 @@ class ReadingRoom:
         """Return the films that an incoming one is held against."""
         if self.finder is None or self.settings.gate.unlike == "ignore":
             return None
-        with self._finding:
-            return self.finder.familiarity
+        # Without the lock: it was made at the beginning, and a film that comes in must not wait for those who search.
+        return self.finder.familiarity
 
     def _image_of(self, study: StudyRow, draft: DraftRow) -> ImageRow:
         return next(image for image in study.images if image.id == draft.image_id)
