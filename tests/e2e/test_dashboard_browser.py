@@ -1,19 +1,13 @@
 """The dashboard as a browser shows it: figures of a real store, and the drift that the API tells."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import pytest
-from tests.fixtures.browser import NEEDS_BROWSER, Reader, chromium, sitting
+from tests.fixtures.browser import NEEDS_BROWSER, Reader
 from tests.fixtures.drift_told import DRIFT
-from tests.fixtures.reading_room import Server, room_config, served
 
 from radlet.reading.store.store import NewFilm, NewStudy, Store
 from radlet.reading.store.tables import DraftRow, SignatureRow, now
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 pytestmark = NEEDS_BROWSER
 DRAFT = "The heart is normal. The lungs are clear."
@@ -24,24 +18,6 @@ SIGNED = (
     (2, "second", DRAFT, 30.0),
     (1, "second", DRAFT, None),
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with served(room_config(tmp_path_factory.mktemp("room"))) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def reader(server: Server, browser: "Browser") -> Iterator[Reader]:
-    with sitting(browser, server) as one:
-        yield one
 
 
 def sign(store: Store, number: int, days: int, model: str, text: str, reading_s: float | None) -> None:
@@ -56,23 +32,23 @@ def sign(store: Store, number: int, days: int, model: str, text: str, reading_s:
         session.get_one(SignatureRow, signature.id).signed_at = now() - timedelta(days=days)
 
 
-def told(reader: Reader, drift: dict[str, Any] | None) -> None:
+def told(seat: Reader, drift: dict[str, Any] | None) -> None:
     if drift:
-        reader.page.route("**/api/drift", lambda route: route.fulfill(json=drift))
-    reader.open("/dashboard", "#statistics[aria-busy=false] ~ #drift[aria-busy=false]")
+        seat.page.route("**/api/drift", lambda route: route.fulfill(json=drift))
+    seat.open("/dashboard", "#statistics[aria-busy=false] ~ #drift[aria-busy=false]")
 
 
-def test_before_anything_is_signed_words_say_what_will_be_shown(reader: Reader) -> None:
-    told(reader, None)
-    assert "Nothing was signed" in reader.page.inner_text("#by-day")
-    assert "radlet drift reference" in reader.page.inner_text("#drift-told")
+def test_before_anything_is_signed_words_say_what_will_be_shown(seat: Reader) -> None:
+    told(seat, None)
+    assert "Nothing was signed" in seat.page.inner_text("#by-day")
+    assert "radlet drift reference" in seat.page.inner_text("#drift-told")
 
 
-def test_edits_and_times_are_drawn_by_day_and_model_and_read_by_keyboard(reader: Reader) -> None:
+def test_edits_and_times_are_drawn_by_day_and_model_and_read_by_keyboard(seat: Reader) -> None:
     for number, signed in enumerate(SIGNED):
-        sign(reader.server.room.store, number, *signed)
-    told(reader, DRIFT)
-    page = reader.page
+        sign(seat.server.room.store, number, *signed)
+    told(seat, DRIFT)
+    page = seat.page
     assert page.locator("#numbers strong").all_inner_texts() == ["4", "75 %", "3 %", "3"]
     assert page.locator(".legend li").all_inner_texts() == ["first · firstfir", "second · secondse"]
     assert page.locator("#by-day .chart").count() == 3
@@ -88,9 +64,9 @@ def test_edits_and_times_are_drawn_by_day_and_model_and_read_by_keyboard(reader:
     assert page.locator("#numbers strong").all_inner_texts()[0] == "4"
 
 
-def test_alarms_are_told_in_words_by_scanner_and_measure(reader: Reader) -> None:
-    told(reader, DRIFT)
-    page = reader.page
+def test_alarms_are_told_in_words_by_scanner_and_measure(seat: Reader) -> None:
+    told(seat, DRIFT)
+    page = seat.page
     assert "1 alarm over 240 films of all scanners: mean grey." in page.inner_text(".verdict")
     assert "alarm, index 0.410, limit 0.120" in page.inner_text("[data-measure=mean_grey]")
     assert "mean grey: seen against expected" in page.inner_text("#distribution")

@@ -3,24 +3,22 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import update
+from tests.fixtures.browser import NEEDS_BROWSER, WAIT_MS
 from tests.fixtures.certificates import make_certificate
 from tests.fixtures.reading_room import Server, room_config, served
 
 from radlet.reading.store.accounts import Accounts
 from radlet.reading.store.tables import SessionRow, now
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="the extra dev, which holds playwright, is not installed")
-CHROMIUM = Path("/usr/bin/chromium")
-pytestmark = [
-    pytest.mark.enable_socket,
-    pytest.mark.allow_hosts(["127.0.0.1"]),
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed"),
-]
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+pytestmark = NEEDS_BROWSER
 PASSWORD = "correct horse battery"  # noqa: S105 - of nothing but this test
-WAIT_MS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -35,16 +33,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator["sync_api.Browser"]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def context(browser: "sync_api.Browser") -> Iterator["sync_api.BrowserContext"]:
+def context(browser: "Browser") -> Iterator["BrowserContext"]:
     # The certificate is its own authority.
     context = browser.new_context(ignore_https_errors=True)
     context.set_default_timeout(WAIT_MS)
@@ -52,16 +42,14 @@ def context(browser: "sync_api.Browser") -> Iterator["sync_api.BrowserContext"]:
     context.close()
 
 
-def log_in(page: "sync_api.Page", server: Server, name: str = "anna", password: str = PASSWORD) -> None:
+def log_in(page: "Page", server: Server, name: str = "anna", password: str = PASSWORD) -> None:
     page.goto(f"{server.url}/login")
     page.fill("#name", name)
     page.fill("#password", password)
     page.click("form button")
 
 
-def test_a_reader_comes_in_by_the_right_password_alone_and_goes(
-    server: Server, context: "sync_api.BrowserContext"
-) -> None:
+def test_a_reader_comes_in_by_the_right_password_alone_and_goes(server: Server, context: "BrowserContext") -> None:
     page = context.new_page()
     page.goto(server.url)
     assert page.url == f"{server.url}/login"
@@ -82,7 +70,7 @@ def test_a_reader_comes_in_by_the_right_password_alone_and_goes(
 
 
 def test_a_session_that_ends_while_somebody_writes_costs_no_text(
-    server: Server, context: "sync_api.BrowserContext", tiny_films: list[Path]
+    server: Server, context: "BrowserContext", tiny_films: list[Path]
 ) -> None:
     page = context.new_page()
     log_in(page, server)

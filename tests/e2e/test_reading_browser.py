@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from pydicom import dcmread
-from tests.fixtures.browser import NEEDS_BROWSER, Reader, chromium, sitting
+from tests.fixtures.browser import NEEDS_BROWSER, Reader, sitting
 from tests.fixtures.dicom_files import write_film
 from tests.fixtures.reading_room import Server, room_config, served
 from tests.fixtures.wire import wired
@@ -27,25 +27,6 @@ FINDINGS = [
     {"observation": "Pneumonia", "state": "UNCERTAIN", "probability": 0.5},
     {"observation": "Fracture", "state": "UNMENTIONED", "probability": 0.02},
 ]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with served(room_config(tmp_path_factory.mktemp("room"))) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def reader(server: Server, browser: "Browser") -> Iterator[Reader]:
-    with sitting(browser, server) as one:
-        one.open()
-        yield one
 
 
 @pytest.fixture

@@ -1,39 +1,14 @@
 """The reading room as a reader meets it: Chromium against the real server, under a strict content security policy."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-from tests.fixtures.browser import NEEDS_BROWSER, Reader, chromium, sitting
+from tests.fixtures.browser import NEEDS_BROWSER, Reader
 from tests.fixtures.dicom_files import write_film
-from tests.fixtures.reading_room import Server, room_config, served
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 pytestmark = NEEDS_BROWSER
 PIXELS = "(canvas) => canvas.toDataURL()"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with served(room_config(tmp_path_factory.mktemp("room"))) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def reader(server: Server, browser: "Browser") -> Iterator[Reader]:
-    with sitting(browser, server) as one:
-        one.open()
-        yield one
 
 
 def test_a_film_from_upload_to_signature(reader: Reader, tiny_films: list[Path]) -> None:

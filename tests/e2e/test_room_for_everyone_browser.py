@@ -1,15 +1,14 @@
 """The pages for every kind of sight and hand, and on every screen: axe-core's rules, and that nothing is cut off."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.fixtures.accessibility import violations
-from tests.fixtures.browser import NEEDS_BROWSER, chromium, sitting
+from tests.fixtures.browser import NEEDS_BROWSER, sitting
 from tests.fixtures.dicom_files import write_film
 from tests.fixtures.drift_told import DRIFT
-from tests.fixtures.reading_room import Server, room_config, served
+from tests.fixtures.reading_room import Server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -32,18 +31,6 @@ OVERLAPS = """() => {
       && a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)
     .map(([other]) => [one.textContent, other.textContent]));
 }"""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with served(room_config(tmp_path_factory.mktemp("room"))) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.mark.parametrize("theme", THEMES)

@@ -13,7 +13,7 @@ import pytest
 from tests.fixtures.certificates import Certificate, make_certificate
 from tests.fixtures.databases import PostgresServer
 from tests.fixtures.dicom_files import PLANTED, write_film
-from tests.fixtures.serve_process import serving
+from tests.fixtures.serve_process import OPEN_GATE, serving
 from tests.fixtures.tiny import make_report_model
 from typer.testing import CliRunner
 
@@ -59,7 +59,7 @@ def test_a_service_over_tls_on_postgresql_swaps_its_model_and_ends_when_all_is_w
     film = write_film(tmp_path / "film.dcm", 1, 64).read_bytes()
     # However busy the machine is: what ends the stream must be its length.
     patient = ("room.queue.time_limit_s=600", "drain_s=300")
-    options = (*made.settings, *patient, "--recipe", str(recipe), "--name", "tiny")
+    options = (*OPEN_GATE, *made.settings, *patient, "--recipe", str(recipe), "--name", "tiny")
     with serving(checkpoint, tmp_path, *options) as service:
         trusted = ssl.create_default_context(cafile=made.certificate)
         base = f"https://127.0.0.1:{service.port}"
@@ -77,9 +77,9 @@ def test_a_service_over_tls_on_postgresql_swaps_its_model_and_ends_when_all_is_w
             with http.stream("POST", "/v1/chat/completions", json=long, headers=machine) as answer:
                 heard = events(answer.iter_lines())
                 first = [next(heard) for _ in range(3)]
-                service.process.send_signal(signal.SIGHUP)
+                service.send(signal.SIGHUP)
                 service.until_said("The model is now")
-                service.process.send_signal(signal.SIGTERM)
+                service.send(signal.SIGTERM)
                 # New ones are turned away while this one is written, over connections of their own.
                 with httpx2.Client(base_url=base, verify=trusted, timeout=120) as other:
                     while other.get("/readyz").status_code != 503:
@@ -90,7 +90,7 @@ def test_a_service_over_tls_on_postgresql_swaps_its_model_and_ends_when_all_is_w
         assert first
         assert rest[-1] == "[DONE]"
         assert json.loads(rest[-2])["choices"][0]["finish_reason"] in ("stop", "length")
-        assert service.process.wait(60) in (0, -signal.SIGTERM)
+        assert service.status() in (0, -signal.SIGTERM)
     said = service.log.read_text()
     assert not [word for word in (*PLANTED, "S3cret", PASSWORD, key) if word in said]
     with Store(room, url) as store:
