@@ -61,6 +61,7 @@ def main() -> int:
                 add(page, films)
                 play(page, films, options.films / "reports.csv")
             act(page)
+            page.wait_for_selector("#passing .notice", state="detached")
             page.wait_for_timeout(600)
             keep(page.screenshot(), name)
             page.close()
@@ -102,7 +103,6 @@ def add(page: Page, films: list[Path]) -> None:
     page.click("#adding button.main")
     page.wait_for_selector("#adding .received, body:not(:has(#adding))")
     page.keyboard.press("Escape")
-    page.wait_for_selector("#passing .notice", state="detached")
 
 
 def open_study(page: Page, chosen: str) -> None:
@@ -252,9 +252,19 @@ def alone(page: Page) -> None:
 
 
 def whole(page: Page) -> None:
-    """Show worklist, film with a map, and draft, as the first picture of the project."""
-    first_sentence(page)
-    page.hover(".sentence >> nth=0")
+    """Show worklist, film, draft, and the map to be believed most of those of sentences that name a finding."""
+    with_priors(page)
+    sentences = page.locator(".sentence")
+    read = RuleLabeller().label(sentences.all_inner_texts())
+    found = [{name for name, state in one.items() if state == "POSITIVE"} - {"No Finding"} for one in read]
+    best = (-1.0, 0)
+    for number in [number for number, names in enumerate(found) if names]:
+        sentences.nth(number).click()
+        page.wait_for_selector(f"#evidence h3 >> text=sentence {number + 1} of")
+        best = max(best, (float(page.inner_text(".faithfulness").split()[1].rstrip(",").replace("−", "-")), number))
+    page.keyboard.press("Escape")
+    sentences.nth(best[1]).click()
+    page.wait_for_selector(f"#evidence h3 >> text=sentence {best[1] + 1} of")
 
 
 def refused(page: Page) -> None:
