@@ -61,6 +61,7 @@ def main() -> int:
                 add(page, films)
                 play(page, films, options.films / "reports.csv")
             act(page)
+            page.wait_for_selector("#passing .notice", state="detached")
             page.wait_for_timeout(600)
             keep(page.screenshot(), name)
             page.close()
@@ -113,7 +114,7 @@ def open_study(page: Page, chosen: str) -> None:
 
 
 def play(page: Page, films: list[Path], reports: Path) -> None:
-    """Read, correct and sign all studies but the newest ones of the first patients, which the pictures show."""
+    """Draft all studies; correct and sign all but the newest ones of the first patients, which the pictures show."""
     labeller = RuleLabeller()
     with reports.open(newline="") as file:
         told = {row["StudyInstanceUID"]: row["report"] for row in csv.DictReader(file)}
@@ -126,7 +127,7 @@ def play(page: Page, films: list[Path], reports: Path) -> None:
     studies = [study for study in listed if study["accession_number"] in true]
     newest = {study["patient_id"]: study["id"] for study in reversed(studies)}
     left = list(dict.fromkeys(newest[study["patient_id"]] for study in studies))[:NUM_LEFT]
-    unread = [study for study in studies if study["id"] not in left and study["state"] != "signed"]
+    unread = [study for study in studies if study["state"] != "signed"]
     for number, study in enumerate(unread):
         open_study(page, study["id"])
         page.keyboard.press("d")
@@ -134,6 +135,8 @@ def play(page: Page, films: list[Path], reports: Path) -> None:
         if page.query_selector(".sentence") is None:
             page.wait_for_selector("#warnings .notice")
             page.keyboard.press("Escape")
+            continue
+        if study["id"] in left:
             continue
         draft, truth = page.input_value("#text"), true[study["accession_number"]]
         seen, wanted = labeller.label([draft, truth])
@@ -148,15 +151,26 @@ def play(page: Page, films: list[Path], reports: Path) -> None:
         print(f"{number + 1} of {len(unread)} studies read", end="\r", flush=True)
 
 
+CHOOSE = """async () => {
+  const told = async (path) => (await fetch(path)).json();
+  const { studies } = await told("/api/studies?limit=200");
+  const before = (one) => studies.some((other) =>
+    other.patient_id === one.patient_id && other.state === "signed" && other.study_date < one.study_date);
+  const unread = studies.filter((one) => one.state !== "signed" && before(one));
+  for (const one of unread) {
+    const { drafts } = await told(`/api/studies/${one.id}`);
+    const found = (drafts.at(-1)?.findings ?? []).filter((each) => each.state === "POSITIVE");
+    if (found.some((each) => !["No Finding", "Support Devices"].includes(each.observation))) return one.id;
+  }
+  return unread[0].id;
+}"""
+"""The first unsigned study of a patient with an earlier signed one whose draft names a finding; else the first such."""
+
+
 def with_priors(page: Page) -> None:
-    """Open the first unsigned study of a patient with an earlier signed one; draft it unless that was done."""
+    """Open the study that the pictures show; draft it unless that was done."""
     page.wait_for_selector("#draft .head")
-    chosen = page.evaluate(
-        """async () => { const { studies } = await (await fetch("/api/studies?limit=200")).json();
-        const before = (one) => studies.some((other) =>
-          other.patient_id === one.patient_id && other.state === "signed" && other.study_date < one.study_date);
-        return studies.find((one) => one.state !== "signed" && before(one)).id; }"""
-    )
+    chosen = page.evaluate(CHOOSE)
     open_study(page, chosen)
     if page.query_selector(".sentence, .signature") is None:
         page.keyboard.press("d")
@@ -238,18 +252,28 @@ def alone(page: Page) -> None:
 
 
 def whole(page: Page) -> None:
-    """Show worklist, film with a map, and draft, as the first picture of the project."""
-    first_sentence(page)
-    page.hover(".sentence >> nth=0")
+    """Show worklist, film, draft, and the map to be believed most of those of sentences that name a finding."""
+    with_priors(page)
+    sentences = page.locator(".sentence")
+    read = RuleLabeller().label(sentences.all_inner_texts())
+    found = [{name for name, state in one.items() if state == "POSITIVE"} - {"No Finding"} for one in read]
+    best = (-1.0, 0)
+    for number in [number for number, names in enumerate(found) if names]:
+        sentences.nth(number).click()
+        page.wait_for_selector(f"#evidence h3 >> text=sentence {number + 1} of")
+        best = max(best, (float(page.inner_text(".faithfulness").split()[1].rstrip(",").replace("−", "-")), number))
+    page.keyboard.press("Escape")
+    sentences.nth(best[1]).click()
+    page.wait_for_selector(f"#evidence h3 >> text=sentence {best[1] + 1} of")
 
 
 def refused(page: Page) -> None:
-    """Add a film that is none of a chest: what the gate says of noise."""
-    noise = np.random.default_rng(0).integers(0, 255, (256, 256), dtype=np.uint8)
+    """Add a film that is none of a chest: what the gate says of a spot of light."""
+    across, down = np.meshgrid(np.linspace(-1, 1, 256), np.linspace(-1, 1, 256))
     content = io.BytesIO()
-    Image.fromarray(noise).save(content, "PNG")
+    Image.fromarray((255 * np.clip(1 - np.hypot(across, down), 0, 1)).astype(np.uint8)).save(content, "PNG")
     page.keyboard.press("u")
-    page.set_input_files("#files", {"name": "noise.png", "mimeType": "image/png", "buffer": content.getvalue()})
+    page.set_input_files("#files", {"name": "spot.png", "mimeType": "image/png", "buffer": content.getvalue()})
     page.click("#adding button.main")
     page.wait_for_selector("#adding .received")
     page.keyboard.press("Escape")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.fixtures.browser import NEEDS_BROWSER, Reader, chromium, sitting
 from tests.fixtures.dicom_files import write_film
+from tests.fixtures.drift_told import DRIFT
 from tests.fixtures.reading_room import Server, room_config, served
 
 from radlet.reading.gate import GateSettings
@@ -176,3 +177,13 @@ def test_a_refusal_is_told_before_what_went_well(browser: "Browser", tiny_films:
         assert ["refused" in line for line in told] == [True] * 8 + [False]
         assert page.query_selector("#draft .unverified") is None, "nothing is marked as a draft"
         assert page.query_selector("#draft button.main") is None, "nothing asks for one"
+
+
+def test_the_outermost_bins_of_a_measure_are_named_as_open(reader: Reader) -> None:
+    page = reader.page
+    page.route("**/api/drift", lambda route: route.fulfill(json=DRIFT))
+    reader.open("/dashboard", "#drift[aria-busy=false]")
+    page.click("[data-measure=mean_grey]")
+    told = page.text_content("#drift")
+    assert told is not None
+    assert [words in told for words in ("< 0.25", "0.25–0.5", "≥ 0.75", "0–0.25")] == [True, True, True, False]

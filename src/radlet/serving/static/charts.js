@@ -5,6 +5,8 @@ import { draw, make } from "./dom.js";
 const [WIDE, HIGH] = [460, 200];
 const FRAME = { left: 50, right: 12, top: 12, bottom: 28 };
 const DAY_MS = 86_400_000;
+/** Of a letter or digit in the type of a picture, at most. */
+const SIGN_WIDE = 6;
 /** What sets a series apart besides its colour: the sign at its points, and how its line is dashed. */
 const LOOKS = [
   { sign: "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0", dash: "none" },
@@ -97,7 +99,8 @@ export function bars(title, days, [whole, part]) {
 export function pairs(title, bins, expected, seen, told) {
   const wide = (WIDE - FRAME.left - FRAME.right) / bins.length;
   const left = (number) => FRAME.left + number * wide;
-  const every = Math.ceil(bins.length / 5);
+  // Names that would touch are left out; the table holds them all.
+  const every = Math.ceil(((Math.max(...bins.map((bin) => bin.length)) + 2) * SIGN_WIDE) / wide);
   const { up, parts } = axes(ticks(Math.max(...expected, ...seen, 0.1)), told, { place: () => 0, named: [] });
   const names = bins.map((bin, number) => (number % every ? null : words(bin, left(number) + wide / 2, HIGH - 8, "middle"))).filter(Boolean);
   const order = bins.map((bin, number) => {

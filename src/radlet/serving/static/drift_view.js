@@ -90,7 +90,7 @@ function measure(one, picture) {
 }
 
 function distribution(one, place) {
-  const bins = one.labels ?? bounds(one.edges, one.seen.length);
+  const bins = one.labels ?? bounds(one.edges);
   place.replaceChildren(
     pairs(`${spoken(one.name)}: seen against expected`, bins, one.expected, one.seen, percent),
     make("p", { class: "quiet", text: "Bars: seen of late. Lines: expected from the reference. The index is the population stability index over these bins." }),
@@ -98,8 +98,10 @@ function distribution(one, place) {
   for (const line of document.querySelectorAll("[data-measure]")) line.setAttribute("aria-pressed", String(line.dataset.measure === one.name));
 }
 
-/** Name bins by their bounds; where there are fewer bounds than closed bins need, the first and last are open. */
-function bounds(edges, count) {
-  if (edges.length > count) return Array.from({ length: count }, (_, number) => `${round(edges[number])}–${round(edges[number + 1])}`);
-  return Array.from({ length: count }, (_, number) => (number === 0 ? `< ${round(edges[0])}` : number === count - 1 ? `≥ ${round(edges[number - 1])}` : `${round(edges[number - 1])}–${round(edges[number])}`));
+/** Name bins by their bounds. The outermost are open: what lies beyond the reference is counted there. */
+function bounds(edges) {
+  const inner = edges.slice(1, -1).map(round);
+  if (!inner.length) return ["all"];
+  const between = inner.slice(1).map((to, number) => (inner[number] === to ? to : `${inner[number]}–${to}`));
+  return [`< ${inner[0]}`, ...between, `≥ ${inner.at(-1)}`];
 }
