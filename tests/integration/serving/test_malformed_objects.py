@@ -18,7 +18,7 @@ from radlet.pacs.node import DicomNode
 from radlet.pacs.settings import NodeSettings
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.allow_hosts(["127.0.0.1"])]
-NUM_OBJECTS = 140
+NUM_OBJECTS = 112
 MOST_MORE_MB = 400
 SUCCESS, MISMATCH, CANNOT_UNDERSTAND = 0x0000, 0xA900, 0xC000
 

@@ -5,6 +5,7 @@ import socket
 import sqlite3
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -20,6 +21,7 @@ from tests.fixtures.reading_room import OPEN_GATE, make_served
 
 from radlet.data.film import Film
 from radlet.data.images import read_film_bytes
+from radlet.data.quiet import quiet_libraries
 from radlet.pacs.delivering import PeerDeliveries
 from radlet.pacs.node import DicomNode
 from radlet.pacs.settings import Delivery, NodeSettings
@@ -70,6 +72,24 @@ def test_a_film_is_kept_once_and_damaged_ones_are_refused_without_a_name(
     assert room.store.worklist(limit=9)[1] == 1
     told = caplog.text + str(answers)
     assert not [word for word in PLANTED if word in told]
+
+
+def test_a_value_that_its_library_does_not_like_is_not_quoted(
+    room: ReadingRoom, tmp_path: Path, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    """As the process runs: warnings go to standard error, where services keep them."""
+    uid = "999.999.01.23.45"
+    path = film(tmp_path, 1)
+    with quiet_libraries():
+        odd = dcmread(path)
+        odd.SOPInstanceUID = odd.file_meta.MediaStorageSOPInstanceUID = uid
+        odd.save_as(path)
+    caplog.clear()
+    warnings.simplefilter("default")
+    with running(room) as node:
+        assert statuses(node.port, path) == [0]
+    assert uid not in caplog.text
+    assert uid not in "".join(str(one.message) for one in recwarn)
 
 
 def test_what_cannot_be_kept_now_is_asked_for_again(
