@@ -212,6 +212,31 @@ def test_one_association_more_than_may_be_is_told_to_come_again(room: ReadingRoo
         assert until(lambda: send(node.port, film(tmp_path, 1)) is not None, 10)
 
 
+def test_a_film_that_never_comes_whole_ends_its_association_and_a_slow_pause_does_not(
+    room: ReadingRoom, tmp_path: Path
+) -> None:
+    with running(room, limits={"dimse_timeout_s": 1.5, "network_timeout_s": 60}) as node:
+        entity = AE(ae_title="TESTER")
+        entity.add_requested_context(Verification)
+        patient, stuck = (entity.associate("127.0.0.1", node.port, ae_title="RADLET") for _ in range(2))
+        assert patient.send_c_echo().Status == 0
+        # The head of a P-DATA-TF that announces a thousand bytes, and a byte now and then.
+        connection = stuck.dul.socket.socket
+        connection.sendall(b"\x04\x00\x00\x00\x03\xe8")
+
+        def is_ended() -> bool:
+            try:
+                connection.sendall(b"\x00")
+            except OSError:
+                return True
+            return len(node._server.active_associations) < 2
+
+        assert until(is_ended, 20)
+        # Longer than a message may take has passed, and nobody minds who says nothing in between.
+        assert patient.send_c_echo().Status == 0
+        patient.release()
+
+
 def test_a_pdu_that_claims_to_be_endless_is_hung_up_on(room: ReadingRoom, tmp_path: Path) -> None:
     with running(room) as node:
         with socket.create_connection(("127.0.0.1", node.port), timeout=10) as connection:
