@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from pynetdicom import AE
 from pynetdicom.association import Association
-from pynetdicom.events import EVT_C_ECHO, EVT_C_STORE, EVT_DIMSE_RECV, Event
+from pynetdicom.events import EVT_ACCEPTED, EVT_C_ECHO, EVT_C_STORE, EVT_DIMSE_RECV, Event
 from pynetdicom.sop_class import Verification
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
@@ -51,10 +51,17 @@ class _GuardedSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is 
 
     limits: NodeLimits
     num_message_bytes = 0
+    message_began: float | None = None
+    """On the monotonic clock; None between two messages."""
+
+    def begin_message(self) -> None:
+        """Count from here on: what comes next is another message."""
+        self.num_message_bytes, self.message_began = 0, None
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Read, unless it is too much; the connection is then closed."""
         self.num_message_bytes += nr_bytes
+        self.message_began = self.message_began or time.monotonic()
         longest = self.limits.max_pdu_kb * 1024 + _ASSOCIATE_BYTES
         if nr_bytes > longest or self.num_message_bytes > self.limits.max_object_mb * 2**20 + longest:
             self.close()
@@ -69,8 +76,8 @@ class _Handler(RequestHandler):  # type: ignore[misc]
         association = super()._create_association()
         # pynetdicom makes the socket itself, and another one would announce the connection twice.
         guarded: Any = association.dul.socket
-        guarded.__class__, guarded.limits = _GuardedSocket, self.server.limits
         association.began = time.monotonic()
+        guarded.__class__, guarded.limits = _GuardedSocket, self.server.limits
         return association
 
 
@@ -131,14 +138,18 @@ class NodeServer(ThreadedAssociationServer):  # type: ignore[misc]
         self.server_close()
 
     def drop_overdue(self) -> None:
-        """End the associations that have lasted too long."""
+        """End the associations that have lasted too long, and those whose message has."""
+        now = time.monotonic()
         for association in self.active_associations:
-            began = getattr(association, "began", time.monotonic())
-            if time.monotonic() - began > self.limits.max_association_s:
-                _LOG.warning("an association was ended: it lasted longer than max_association_s")
-                held = association.dul.socket
-                if held is not None:
+            held = association.dul.socket
+            if not isinstance(held, _GuardedSocket):
+                continue
+            waiting_since = held.message_began if association.is_established else None
+            for name, since in (("max_association_s", association.began), ("dimse_timeout_s", waiting_since)):
+                if since is not None and now - since > getattr(self.limits, name):
+                    _LOG.warning("an association was ended: it lasted longer than %s", name)
                     held.close()
+                    break
 
 
 def listen(settings: NodeSettings, receiver: FilmReceiver) -> NodeServer:
@@ -167,6 +178,7 @@ def listen(settings: NodeSettings, receiver: FilmReceiver) -> NodeServer:
             evt_handlers=[
                 (EVT_C_ECHO, lambda _: _SUCCESS),
                 (EVT_C_STORE, receiver.on_store),
+                (EVT_ACCEPTED, _begin_message),
                 (EVT_DIMSE_RECV, _begin_message),
             ],
             server_class=NodeServer,
@@ -193,4 +205,7 @@ def tls_of(settings: NodeSettings) -> ssl.SSLContext | None:
 
 
 def _begin_message(event: Event) -> None:
-    event.assoc.dul.socket.num_message_bytes = 0
+    held = event.assoc.dul.socket
+    # None where the caller has hung up meanwhile.
+    if held is not None:
+        held.begin_message()

@@ -37,8 +37,8 @@ class NodeLimits(Config):
     """Largest object; a connection that sends a larger one is closed."""
     acse_timeout_s: float = Field(default=15.0, gt=0)
     """A connection that has not asked for an association after so long is closed."""
-    dimse_timeout_s: float = Field(default=30.0, gt=0)
-    """An association whose message is not whole after so long is aborted."""
+    dimse_timeout_s: float = Field(default=300.0, gt=0)
+    """A connection whose message, such as a film, is not whole so long after its first byte is closed."""
     network_timeout_s: float = Field(default=60.0, gt=0)
     """An association on which nothing happens for so long is aborted."""
     max_association_s: float = Field(default=3600.0, gt=0)

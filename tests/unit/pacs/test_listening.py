@@ -5,6 +5,7 @@ import socket
 import sqlite3
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -20,6 +21,7 @@ from tests.fixtures.reading_room import OPEN_GATE, make_served
 
 from radlet.data.film import Film
 from radlet.data.images import read_film_bytes
+from radlet.data.quiet import quiet_libraries
 from radlet.pacs.delivering import PeerDeliveries
 from radlet.pacs.node import DicomNode
 from radlet.pacs.settings import Delivery, NodeSettings
@@ -70,6 +72,24 @@ def test_a_film_is_kept_once_and_damaged_ones_are_refused_without_a_name(
     assert room.store.worklist(limit=9)[1] == 1
     told = caplog.text + str(answers)
     assert not [word for word in PLANTED if word in told]
+
+
+def test_a_value_that_its_library_does_not_like_is_not_quoted(
+    room: ReadingRoom, tmp_path: Path, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    """As the process runs: warnings go to standard error, where services keep them."""
+    uid = "999.999.01.23.45"
+    path = film(tmp_path, 1)
+    with quiet_libraries():
+        odd = dcmread(path)
+        odd.SOPInstanceUID = odd.file_meta.MediaStorageSOPInstanceUID = uid
+        odd.save_as(path)
+    caplog.clear()
+    warnings.simplefilter("default")
+    with running(room) as node:
+        assert statuses(node.port, path) == [0]
+    assert uid not in caplog.text
+    assert uid not in "".join(str(one.message) for one in recwarn)
 
 
 def test_what_cannot_be_kept_now_is_asked_for_again(
@@ -190,6 +210,31 @@ def test_one_association_more_than_may_be_is_told_to_come_again(room: ReadingRoo
         assert (told.result, told.result_source, told.diagnostic) == (2, 3, 2)
         silent.close()
         assert until(lambda: send(node.port, film(tmp_path, 1)) is not None, 10)
+
+
+def test_a_film_that_never_comes_whole_ends_its_association_and_a_slow_pause_does_not(
+    room: ReadingRoom, tmp_path: Path
+) -> None:
+    with running(room, limits={"dimse_timeout_s": 1.5, "network_timeout_s": 60}) as node:
+        entity = AE(ae_title="TESTER")
+        entity.add_requested_context(Verification)
+        patient, stuck = (entity.associate("127.0.0.1", node.port, ae_title="RADLET") for _ in range(2))
+        assert patient.send_c_echo().Status == 0
+        # The head of a P-DATA-TF that announces a thousand bytes, and a byte now and then.
+        connection = stuck.dul.socket.socket
+        connection.sendall(b"\x04\x00\x00\x00\x03\xe8")
+
+        def is_ended() -> bool:
+            try:
+                connection.sendall(b"\x00")
+            except OSError:
+                return True
+            return len(node._server.active_associations) < 2
+
+        assert until(is_ended, 20)
+        # Longer than a message may take has passed, and nobody minds who says nothing in between.
+        assert patient.send_c_echo().Status == 0
+        patient.release()
 
 
 def test_a_pdu_that_claims_to_be_endless_is_hung_up_on(room: ReadingRoom, tmp_path: Path) -> None:
