@@ -1,14 +1,13 @@
 """The film as a reader's hands know it: moved, zoomed, windowed, measured; by mouse, keys and fingers; large."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.fixtures.browser import NEEDS_BROWSER, Reader, chromium, sitting
+from tests.fixtures.browser import NEEDS_BROWSER, Reader, sitting
 from tests.fixtures.dicom_files import write_film
-from tests.fixtures.reading_room import Server, room_config, served
+from tests.fixtures.reading_room import Server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Route
@@ -32,25 +31,12 @@ LIT = """(canvas) => {
 """The box of the film on the canvas: left, top, right, bottom; all around it nothing is drawn."""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with served(room_config(tmp_path_factory.mktemp("room"))) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with chromium() as started:
-        yield started
-
-
 @pytest.fixture
-def reader(server: Server, browser: "Browser") -> Iterator[Reader]:
-    with sitting(browser, server) as one:
-        # Said of the tests' own reading of the canvas.
-        one.expected = "willReadFrequently"
-        one.open()
-        yield one
+def reader(seat: Reader) -> Reader:
+    # Said of the tests' own reading of the canvas.
+    seat.expected = "willReadFrequently"
+    seat.open()
+    return seat
 
 
 def box(reader: Reader) -> tuple[int, int, int, int]:

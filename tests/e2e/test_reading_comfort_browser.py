@@ -1,11 +1,10 @@
 """What a reader must not lose or be led astray by: text, place on the page, and news that nobody answers any more."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.fixtures.browser import NEEDS_BROWSER, Reader, chromium, sitting
+from tests.fixtures.browser import NEEDS_BROWSER, Reader, sitting
 from tests.fixtures.dicom_files import write_film
 from tests.fixtures.drift_told import DRIFT
 from tests.fixtures.reading_room import Server, room_config, served
@@ -21,25 +20,6 @@ TOP = "(one) => one.getBoundingClientRect().top"
 SCREENS = {"desk": (1440, 900), "small": (1024, 768), "tall": (1080, 1920), "wall": (3840, 2160)}
 FITS = """() => [document.documentElement, ...document.querySelectorAll("main, #films, #report, #own")]
   .every((one) => one.scrollWidth <= one.clientWidth + 1)"""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with served(room_config(tmp_path_factory.mktemp("room"))) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def reader(server: Server, browser: "Browser") -> Iterator[Reader]:
-    with sitting(browser, server) as one:
-        one.open()
-        yield one
 
 
 def test_the_text_does_not_jump_when_a_sentence_shows_its_evidence(reader: Reader, tiny_films: list[Path]) -> None:
