@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from pydicom import dcmread
+from tests.fixtures.started import run
 from tests.fixtures.tiny import make_report_model
 
 from radlet.core.records import OBSERVATIONS
@@ -25,9 +27,24 @@ RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 DRAFT = "The heart is enlarged."
 
 
-def radlet(*arguments: object, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-    # Wide and without colour, so that no message is broken or marked up.
-    environment = os.environ | {"COLUMNS": "300", "NO_COLOR": "1", "TERM": "dumb"}
+Radlet = Callable[..., "subprocess.CompletedProcess[str]"]
+# Wide and without colour, so that no message is broken or marked up.
+PLAIN = {"COLUMNS": "300", "NO_COLOR": "1", "TERM": "dumb"}
+
+
+@pytest.fixture
+def radlet(tmp_path_factory: pytest.TempPathFactory) -> Radlet:
+    """Run a command in a process of its own."""
+
+    def run_it(*arguments: object, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        return run(list(arguments), tmp_path_factory.mktemp("streams"), stdin, PLAIN)
+
+    return run_it
+
+
+def radlet_anew(*arguments: object, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command as a shell does, in a process that has imported nothing."""
+    environment = os.environ | PLAIN
     environment.pop("RADLET_DEBUG", None)
     command = [sys.executable, "-m", "radlet.cli", *map(str, arguments)]
     return subprocess.run(command, input=stdin, capture_output=True, text=True, env=environment, check=False)
@@ -87,7 +104,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, films: Path) -> Path:
 
 
 def test_generate_drafts_what_can_be_read_and_names_the_rest(checkpoint: Path, films: Path) -> None:
-    done = radlet(
+    done = radlet_anew(
         "generate",
         checkpoint,
         films / "single.png",
@@ -111,7 +128,7 @@ def test_generate_drafts_what_can_be_read_and_names_the_rest(checkpoint: Path, f
     assert "missing.png" in complaints[1]
 
 
-def test_generate_tells_what_the_input_gate_says(checkpoint: Path, films: Path) -> None:
+def test_generate_tells_what_the_input_gate_says(radlet: Radlet, checkpoint: Path, films: Path) -> None:
     done = radlet("generate", checkpoint, films / "single.png", "--jsonl")
     assert done.returncode == 0, done.stderr
     [row] = json_lines(done.stdout)
@@ -126,14 +143,14 @@ def test_generate_tells_what_the_input_gate_says(checkpoint: Path, films: Path) 
     assert stopped.stderr.startswith(f"{films / 'single.png'}: refused: This does not look like a chest film.\n")
 
 
-def test_generate_marks_every_line_as_a_draft(checkpoint: Path, films: Path) -> None:
+def test_generate_marks_every_line_as_a_draft(radlet: Radlet, checkpoint: Path, films: Path) -> None:
     done = radlet("generate", checkpoint, films / "single.png", "--gate", "off")
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{films / 'single.png'}: {DRAFT} [unverified AI draft]\n"
     assert not done.stderr
 
 
-def test_generate_asks_what_it_is_given(checkpoint: Path, films: Path) -> None:
+def test_generate_asks_what_it_is_given(radlet: Radlet, checkpoint: Path, films: Path) -> None:
     done = radlet("generate", checkpoint, films / "single.png", "--question", "Is the heart enlarged?", "--jsonl")
     assert done.returncode == 0
     [row] = json_lines(done.stdout)
@@ -142,7 +159,7 @@ def test_generate_asks_what_it_is_given(checkpoint: Path, films: Path) -> None:
     assert "findings" not in row
 
 
-def test_a_model_that_answers_has_to_be_asked(checkpoint: Path, films: Path, tmp_path: Path) -> None:
+def test_a_model_that_answers_has_to_be_asked(radlet: Radlet, checkpoint: Path, films: Path, tmp_path: Path) -> None:
     answering = shutil.copytree(checkpoint, tmp_path / "answering")
     card = json.loads((answering / CARD).read_text())
     (answering / CARD).write_text(json.dumps(card | {"target_section": "answer"}))
@@ -152,7 +169,7 @@ def test_a_model_that_answers_has_to_be_asked(checkpoint: Path, films: Path, tmp
     assert radlet("generate", answering, films / "single.png", "--question", "Why?").returncode == 0
 
 
-def test_generate_without_one_readable_film_fails(checkpoint: Path, films: Path) -> None:
+def test_generate_without_one_readable_film_fails(radlet: Radlet, checkpoint: Path, films: Path) -> None:
     done = radlet("generate", checkpoint, films / "archive" / "bad.png", "--jsonl")
     assert done.returncode == 2
     assert not done.stdout
@@ -161,7 +178,7 @@ def test_generate_without_one_readable_film_fails(checkpoint: Path, films: Path)
 
 def test_explain_draws_a_word_of_the_draft(checkpoint: Path, films: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "where.png"
-    done = radlet("explain", checkpoint, films / "single.png", "--word", "heart", "--out", out)
+    done = radlet_anew("explain", checkpoint, films / "single.png", "--word", "heart", "--out", out)
     assert done.returncode == 0, done.stderr
     assert DRAFT in done.stdout
     picture = np.asarray(Image.open(out))
@@ -170,7 +187,9 @@ def test_explain_draws_a_word_of_the_draft(checkpoint: Path, films: Path, tmp_pa
     assert (overlay.max(axis=2) != overlay.min(axis=2)).any()  # coloured where it looked
 
 
-def test_explain_refuses_a_word_that_is_not_there(checkpoint: Path, films: Path, tmp_path: Path) -> None:
+def test_explain_refuses_a_word_that_is_not_there(
+    radlet: Radlet, checkpoint: Path, films: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "where.png"
     done = radlet("explain", checkpoint, films / "single.png", "--word", "pneumothorax", "--out", out)
     assert done.returncode == 2
@@ -180,7 +199,7 @@ def test_explain_refuses_a_word_that_is_not_there(checkpoint: Path, films: Path,
 
 @pytest.mark.parametrize("command", [["generate"], ["explain", "--word", "heart"]], ids=["generate", "explain"])
 def test_a_model_without_films_is_not_asked_about_one(
-    command: list[str], checkpoint: Path, films: Path, tmp_path: Path
+    radlet: Radlet, command: list[str], checkpoint: Path, films: Path, tmp_path: Path
 ) -> None:
     blind = shutil.copytree(checkpoint, tmp_path / "blind")
     card = json.loads((blind / CARD).read_text()) | {"films": "none"}
@@ -191,7 +210,7 @@ def test_a_model_without_films_is_not_asked_about_one(
     assert "trained without films" in done.stderr
 
 
-def test_explain_names_a_film_it_cannot_read(checkpoint: Path, films: Path, tmp_path: Path) -> None:
+def test_explain_names_a_film_it_cannot_read(radlet: Radlet, checkpoint: Path, films: Path, tmp_path: Path) -> None:
     film = films / "archive" / "bad.png"
     done = radlet("explain", checkpoint, film, "--word", "heart", "--out", tmp_path / "where.png")
     assert done.returncode == 2
@@ -205,7 +224,7 @@ def test_label_reads_json_lines() -> None:
         {"id": None, "text": " "},
         {"text": "No pneumothorax.\u2028The heart is enlarged."},
     ]
-    done = radlet("label", "-", stdin="\ufeff" + "\n\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
+    done = radlet_anew("label", "-", stdin="\ufeff" + "\n\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
     assert done.returncode == 0, done.stderr
     labelled = json_lines(done.stdout)
     assert [row["id"] for row in labelled] == ["a", "7", "5", "7"]
@@ -218,7 +237,7 @@ def test_label_reads_json_lines() -> None:
     assert states[3]["Cardiomegaly"] == "POSITIVE"
 
 
-def test_label_reads_a_report_a_line() -> None:
+def test_label_reads_a_report_a_line(radlet: Radlet) -> None:
     lines = ["The heart is enlarged.", "", "{sic} No pneumothorax.", "No effusion.\u2028The heart is enlarged."]
     done = radlet("label", "-", stdin="\n".join(lines))
     assert done.returncode == 0, done.stderr
@@ -239,7 +258,7 @@ def test_label_reads_a_report_a_line() -> None:
         ("Doe, Jane: clear.", "line 3: is not JSON"),
     ],
 )
-def test_label_names_the_line_it_cannot_read(tmp_path: Path, line: str, message: str) -> None:
+def test_label_names_the_line_it_cannot_read(radlet: Radlet, tmp_path: Path, line: str, message: str) -> None:
     file = tmp_path / "reports.jsonl"
     file.write_text(f'{{"id": "a", "text": "Clear."}}\n\n{line}\n')
     done = radlet("label", file)
@@ -249,21 +268,21 @@ def test_label_names_the_line_it_cannot_read(tmp_path: Path, line: str, message:
     assert "Jane" not in done.stderr
 
 
-def test_label_says_that_a_file_is_empty(tmp_path: Path) -> None:
+def test_label_says_that_a_file_is_empty(radlet: Radlet, tmp_path: Path) -> None:
     (tmp_path / "reports.txt").write_text("\n \n")
     done = radlet("label", tmp_path / "reports.txt")
     assert done.returncode == 2
     assert "reports.txt: is empty" in done.stderr
 
 
-def test_score_shows_a_dash_where_nothing_was_judged(tmp_path: Path) -> None:
+def test_score_shows_a_dash_where_nothing_was_judged(radlet: Radlet, tmp_path: Path) -> None:
     file = tmp_path / "drafts.jsonl"
     file.write_text('{"id": 1, "reference": "The heart is enlarged.", "prediction": "The heart is enlarged."}\n')
     done = radlet("score", file, "--bootstrap", 50, "--out", tmp_path / "scorecard.json")
     assert re.search(r"^laterality +– +\[–, –\]$", done.stdout, re.MULTILINE)
 
 
-def test_score_makes_groups_of_a_column(tmp_path: Path) -> None:
+def test_score_makes_groups_of_a_column(radlet: Radlet, tmp_path: Path) -> None:
     row = '{"id": "%d", "ward": "%s", "reference": "Left pleural effusion.", "prediction": "Left pleural effusion."}\n'
     (file := tmp_path / "drafts.jsonl").write_text("".join(row % (i, "ab"[i % 2]) for i in range(8)))
     out = tmp_path / "scorecard.json"
@@ -272,7 +291,7 @@ def test_score_makes_groups_of_a_column(tmp_path: Path) -> None:
     assert json.loads(out.read_text())["subgroups"]["attributes"]["ward"]["groups"]["b"]["num_patients"] == 4
 
 
-def test_score_writes_a_scorecard(tmp_path: Path) -> None:
+def test_score_writes_a_scorecard(radlet: Radlet, tmp_path: Path) -> None:
     texts = ["There is a left pleural effusion.", "The lungs are clear.", "The heart is enlarged."]
     rows = [{"id": str(n), "patient_id": f"p{n}", "reference": t, "prediction": t} for n, t in enumerate(texts)]
     file, out = tmp_path / "drafts.jsonl", tmp_path / "new" / "scorecard.json"
@@ -296,12 +315,12 @@ def test_score_writes_a_scorecard(tmp_path: Path) -> None:
 
 
 def test_check_passes_the_shipped_recipes_and_names_every_fault(tmp_path: Path) -> None:
-    done = radlet("check", RECIPES / "tiny")
+    done = radlet_anew("check", RECIPES / "tiny")
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == len(list((RECIPES / "tiny").glob("*.toml")))
     (tmp_path / "align.toml").write_text("seeed = 1\n")
     (tmp_path / "finetune.toml").write_text("seed = 'many'\n")
-    wrong = radlet("check", tmp_path)
+    wrong = radlet_anew("check", tmp_path)
     assert wrong.returncode == 2
     assert "seeed" in wrong.stderr
     assert "finetune.toml" in wrong.stderr
@@ -321,7 +340,7 @@ def test_check_passes_the_shipped_recipes_and_names_every_fault(tmp_path: Path) 
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_slip_is_one_message_and_status_2(arguments: list[str], words: str, tmp_path: Path) -> None:
+def test_a_slip_is_one_message_and_status_2(radlet: Radlet, arguments: list[str], words: str, tmp_path: Path) -> None:
     done = radlet(*arguments, *(["--out", tmp_path / "out"] if arguments[0] == "run" else []))
     assert done.returncode == 2
     assert not done.stdout
@@ -346,7 +365,7 @@ def test_a_slip_is_one_message_and_status_2(arguments: list[str], words: str, tm
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_wrong_place_is_one_message_and_status_2(
-    arguments: list[str], message: str, films: Path, tmp_path: Path
+    radlet: Radlet, arguments: list[str], message: str, films: Path, tmp_path: Path
 ) -> None:
     places = {name: tmp_path / name for name in ("folder", "file", "blocked")} | {"films": films}
     for name in ("folder", "folder.png", "blocked"):
@@ -362,7 +381,7 @@ def test_a_wrong_place_is_one_message_and_status_2(
 
 
 def test_debug_shows_the_traceback() -> None:
-    done = radlet("--debug", "label", "nowhere.jsonl")
+    done = radlet_anew("--debug", "label", "nowhere.jsonl")
     assert done.returncode != 0
     assert "Traceback" in done.stderr
     assert "DataError" in done.stderr
@@ -379,7 +398,7 @@ def test_a_missing_package_is_one_message() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_synthesize_writes_films_and_a_table(tmp_path: Path) -> None:
+def test_synthesize_writes_films_and_a_table(radlet: Radlet, tmp_path: Path) -> None:
     done = radlet("synthesize", "num_patients=2", "size_px=64", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     films = sorted(tmp_path.rglob("*.png"))
@@ -390,7 +409,7 @@ def test_synthesize_writes_films_and_a_table(tmp_path: Path) -> None:
     assert all(row["report"] for row in rows)
 
 
-def test_synthesize_writes_dicom(tmp_path: Path) -> None:
+def test_synthesize_writes_dicom(radlet: Radlet, tmp_path: Path) -> None:
     done = radlet("synthesize", "num_patients=2", "size_px=64", "--form", "dicom", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     films = sorted(tmp_path.rglob("*.dcm"))
@@ -399,7 +418,7 @@ def test_synthesize_writes_dicom(tmp_path: Path) -> None:
     assert dcmread(films[0]).Modality == "DX"
 
 
-def test_metrics_are_listed_with_what_they_state():
+def test_metrics_are_listed_with_what_they_state(radlet: Radlet):
     listed = radlet("metrics").stdout
     assert re.search(r"^rule_judge_errors +from 0 +↓ lower +\d+ *$", listed, re.MULTILINE)
     one = radlet("metrics", "cider").stdout
@@ -413,4 +432,4 @@ def test_metrics_are_listed_with_what_they_state():
 def test_the_version_is_told_without_a_command() -> None:
     from radlet import __version__
 
-    assert radlet("--version").stdout.strip() == __version__
+    assert radlet_anew("--version").stdout.strip() == __version__
