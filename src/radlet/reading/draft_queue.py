@@ -133,7 +133,7 @@ class DraftQueue:
             DataError: A film cannot be read.
             QueueFullError: Too many wait.
         """
-        self._check_room()
+        self.check_room()
         drafter = self.drafter
         sampling = _guided(sampling or drafter.own_sampling, drafter)
         wanted = Wanted(request, sampling, films, whole)
@@ -142,7 +142,7 @@ class DraftQueue:
         # What waits holds no films in full size: should another model come, they are read again.
         ticket = Ticket(replace(wanted, films=None), listener, prepared, drafter, deadline)
         with self._change:
-            self._check_room()
+            self.check_room()
             self._waiting.append(ticket)
             self._change.notify_all()
         return ticket
@@ -197,7 +197,13 @@ class DraftQueue:
     def _under(self, drafter: Drafter) -> _Under:
         return _Under(drafter, DraftStream(drafter, self._settings.max_running))
 
-    def _check_room(self) -> None:
+    def check_room(self) -> None:
+        """Refuse where nobody more may wait; before work is spent on a request that would be refused after it.
+
+        Raises:
+            ClosedError: The service is stopping.
+            QueueFullError: Too many wait.
+        """
         with self._change:
             if self._closing:
                 raise ClosedError("The service is stopping.")

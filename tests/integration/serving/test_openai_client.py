@@ -8,6 +8,7 @@ import pytest
 from tests.fixtures.reading_room import Server, room_config, served
 
 from radlet.inference.drafter import DraftRequest
+from radlet.reading.draft_queue import QueueFullError
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.allow_hosts(["127.0.0.1"])]
 
@@ -43,6 +44,24 @@ def test_the_openai_client_lists_the_model_and_gets_the_draft(
     assert answer.usage is not None
     assert answer.usage.prompt_tokens == len(drafter.prompt_ids(DraftRequest((tiny_films[0],))))
     assert "unverified AI draft" in answer.model_extra["notice"]
+
+
+def test_no_film_is_read_for_a_line_that_is_full(
+    server: Server, client: openai.OpenAI, tiny_films: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise QueueFullError(7)
+
+    def read(_: bytes) -> None:
+        pytest.fail("a film was read and judged before it was known that nobody may wait")
+
+    monkeypatch.setattr(server.room.queue, "check_room", full)
+    monkeypatch.setattr(server.room, "read", read)
+    with pytest.raises(openai.RateLimitError) as refused:
+        client.chat.completions.create(model="tiny", messages=film_message(tiny_films[0]))
+    assert refused.value.response.headers["retry-after"] == "7"
+    answer = httpx2.post(f"{server.url}/api/drafts", files={"film": tiny_films[0].read_bytes()}, timeout=60)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
 
 
 def test_a_stream_is_the_same_text_in_pieces(client: openai.OpenAI, tiny_films: list[Path]) -> None:

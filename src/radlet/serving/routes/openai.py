@@ -305,6 +305,7 @@ def _films(
     films: list[NDArray[np.uint8]] = []
     for number, url in enumerate(urls):
         content = _content(url)
+        room.queue.check_room()
         read = room.read(content)
         if not read.verdict.passed:
             said = " ".join(reason.words for reason in read.verdict.reasons if reason.action == "refuse")

@@ -273,6 +273,7 @@ async def draft_film(
         path = Path(folder) / "film"
 
         def begin() -> tuple[ReadFilm, list[forms.Similar]]:
+            room.queue.check_room()
             read = room.read(film.file.read())
             path.write_bytes(read.content)
             note_asked(room, caller.name, "model.draft", (path,))
