@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from radlet.data.film import Film
+from radlet.data.film import DeepFilm, Film
 from radlet.data.film_header import FilmHeader, read_film_header
-from radlet.data.images import read_film, read_film_bytes
+from radlet.data.images import read_deep_film, read_film, read_film_bytes
 from radlet.reading.gate import GateSettings, GateVerdict, judge_film
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 _IN_FULL_SIZE = threading.BoundedSemaphore(2)
-"""Films are in memory in full size while they are read and judged: never more than two, whatever brings them."""
+"""Films take many times their file while they are read and judged: never more than two, whoever brings or asks for them."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,26 @@ def judge_file(path: Path, gate: GateSettings, known: "Familiarity | None" = Non
         film = read_film(path)
         header = read_film_header(path.read_bytes()) or FilmHeader()
         return judge_film(film, header.age_years, gate, known)
+
+
+def show_film(path: Path) -> Film:
+    """Read a kept film in display grey, to be looked at.
+
+    Raises:
+        DataError: It is damaged, or not there. The message does not quote the path.
+    """
+    with _IN_FULL_SIZE:
+        return read_film(path)
+
+
+def show_deep_film(path: Path) -> DeepFilm:
+    """Read a kept film in all its greys, to be looked at.
+
+    Raises:
+        DataError: As `show_film`.
+    """
+    with _IN_FULL_SIZE:
+        return read_deep_film(path)
 
 
 def _open(content: bytes) -> OpenedFilm:

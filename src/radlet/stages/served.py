@@ -94,8 +94,6 @@ def open_room(served: Served, store: "Store", settings: "RoomSettings", progress
         finder = StudyFinder(served.encoder, served.examples, "train", progress)
         # Made now rather than for the first who asks.
         _ = finder.index
-        if settings.gate.unlike != "ignore":
-            _ = finder.familiarity
     sweep(store.data_dir)
     return ReadingRoom(store, model, settings, finder)
 

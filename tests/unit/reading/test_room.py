@@ -11,12 +11,13 @@ from tests.fixtures.dicom_files import write_film
 from tests.fixtures.reading_room import OPEN_GATE, make_served
 
 from radlet.core.errors import DataError
-from radlet.data.film import Film
-from radlet.data.images import read_film_bytes
+from radlet.data.film import DeepFilm, Film
+from radlet.data.images import read_deep_film, read_film_bytes
 from radlet.inference.drafter import DraftRequest
 from radlet.models.report_model import save_report_model
 from radlet.reading.evidence import sentences_of
 from radlet.reading.gate import GateSettings
+from radlet.reading.opening import show_deep_film
 from radlet.reading.room import NoFilmError, ReadingRoom, RoomSettings
 from radlet.reading.served_model import ServedModel
 from radlet.reading.store.basis import NotThereError, StateError
@@ -147,6 +148,26 @@ def test_films_in_full_size_are_held_two_at_a_time_and_no_longer_than_needed(
     assert slim.film.pixels.base.nbytes == 1
     assert slim.film.pixels.shape == read[0].film.pixels.shape
     assert room.store.image(room.keep(slim, "u", "upload").image_id).height_px == read[0].film.pixels.shape[0]
+
+
+def test_films_that_are_looked_at_are_read_two_at_a_time(
+    tiny_films: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met, most, held = threading.Barrier(2, timeout=20), 0, 0
+
+    def counted(path: Path) -> DeepFilm:
+        nonlocal most, held
+        held += 1
+        met.wait()
+        most = max(most, held)
+        met.wait()
+        held -= 1
+        return read_deep_film(path)
+
+    monkeypatch.setattr("radlet.reading.opening.read_deep_film", counted)
+    with ThreadPoolExecutor(6) as pool:
+        assert len(list(pool.map(show_deep_film, tiny_films[:6]))) == 6
+    assert most == 2
 
 
 def test_bytes_that_are_no_film_are_refused(room: ReadingRoom) -> None:

@@ -16,12 +16,12 @@ from fastapi.responses import StreamingResponse
 from PIL import Image as Pixels
 
 from radlet.core.errors import DataError
-from radlet.data.images import read_deep_film, read_film, shown_part
+from radlet.data.images import shown_part
 from radlet.inference.drafter import DraftRequest
 from radlet.reading.evidence import sentences_of
 from radlet.reading.feedback import signed_drafts, statistics
 from radlet.reading.gate import GateVerdict
-from radlet.reading.opening import ReadFilm
+from radlet.reading.opening import ReadFilm, show_deep_film, show_film
 from radlet.reading.room import ReadingRoom, written_by
 from radlet.reading.store.basis import NotThereError
 from radlet.reading.store.films import passing_folder
@@ -227,7 +227,7 @@ def film(image_id: str, room: Room, caller: Calling, looks: Looking) -> Response
     """Return a film in display grey, upright, as the model's own path reads it."""
     row = room.store.image(image_id)
     looks.note(caller, row.study_id)
-    pixels = read_film(room.store.path_of(row)).pixels
+    pixels = show_film(room.store.path_of(row)).pixels
     content = BytesIO()
     Pixels.fromarray(pixels).save(content, "PNG", compress_level=1)
     return Response(content.getvalue(), media_type="image/png")
@@ -251,7 +251,7 @@ def values(image_id: str, room: Room, caller: Calling, looks: Looking) -> Respon
     """
     row = room.store.image(image_id)
     looks.note(caller, row.study_id)
-    film = read_deep_film(room.store.path_of(row))
+    film = show_deep_film(room.store.path_of(row))
     little = film.pixels.astype(film.pixels.dtype.newbyteorder("<"), copy=False)
     told = forms.FilmValues.of(film).model_dump_json()
     return Response(little.tobytes(), media_type="application/octet-stream", headers={"Film": told})
