@@ -8,6 +8,7 @@ import typer
 from radlet.cli.arguments import Overrides, actor
 from radlet.core.console import make_console
 
+_WIDE = 240
 commands = typer.Typer()
 outbox = typer.Typer(no_args_is_help=True, help="See what waits to be delivered, and send dead letters again.")
 commands.add_typer(outbox, name="outbox", rich_help_panel="Use a model")
@@ -86,6 +87,9 @@ def list_(data_dir: DataDir, database: Database = None) -> None:
             cells = (row.id, row.study_id, row.kind, row.destination, row.state, str(row.attempts), when)
             table.add_row(*cells, row.last_error or "")
     console = make_console(stderr=False)
+    if not console.is_terminal:
+        # Each delivery is one line, whose identifier other commands take.
+        console.width = _WIDE
     console.print(table)
     console.print(f"{sum(row.state == 'sent' for row in rows)} delivered, {table.row_count} not")
 

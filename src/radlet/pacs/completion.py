@@ -92,7 +92,9 @@ class StudyDrafter:
             text, drafter = self._room.write(asked.request, None)
             self._room.keep_draft(asked, text, drafter, ACTOR, first=True)
         except NoFilmError:
-            return False  # the store says that the gate refused it
+            # Why, the store says.
+            _LOG.warning("study %s is not drafted: the input gate refused every film of it", study_id)
+            return False
         except StateError:
             return False  # a reader had it drafted, or signed it, meanwhile: a second draft would only confuse
         except (QueueFullError, ClosedError):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 _IN_FULL_SIZE = threading.BoundedSemaphore(2)
-"""Films take many times their file while they are read and judged: never more than two, whoever brings or asks for them."""
+"""Films take many times their file while they are read: never more than two, whoever brings or asks for them."""
 
 
 @dataclass(frozen=True)

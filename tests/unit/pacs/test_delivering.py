@@ -121,6 +121,22 @@ def test_a_study_that_fails_is_tried_again_later(
     assert drafter._failed == {}
 
 
+def test_a_study_that_the_gate_refuses_is_told_once_and_not_tried_again(
+    room: ReadingRoom, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    # No gate of these rooms lets a CT pass, and none is told whose film it was.
+    study = keep(room, film(tmp_path, 1, Modality="CT", PatientName="Quezalda^Hortensia"))
+    drafter = complete(room, clock)
+    assert drafter.work() == 0
+    clock.skip(HOUR_S)
+    assert drafter.work() == 0
+    assert [record.getMessage() for record in caplog.records] == [
+        f"study {study} is not drafted: the input gate refused every film of it"
+    ]
+    assert room.store.study(study).state == "refused"
+
+
 def test_a_line_that_is_full_does_not_have_the_archive_asked_again(
     room: ReadingRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
