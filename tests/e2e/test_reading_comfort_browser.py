@@ -167,3 +167,40 @@ def test_the_outermost_bins_of_a_measure_are_named_as_open(reader: Reader) -> No
     told = page.text_content("#drift")
     assert told is not None
     assert [words in told for words in ("< 0.25", "0.25–0.5", "≥ 0.75", "0–0.25")] == [True, True, True, False]
+
+
+def test_the_key_that_signs_asks_nothing_about_the_next_study(reader: Reader, tiny_films: list[Path]) -> None:
+    page = reader.page
+    for film in tiny_films[6:8]:
+        reader.upload(film)
+    studies = page.eval_on_selector_all(".study", "(all) => all.slice(0, 2).map((one) => one.dataset.study)")
+    reader.choose(studies[0])
+    reader.write("Of the first patient.")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#signing[open]")
+    # The answer is on its way while the reader presses the key again, and again.
+    page.keyboard.press("Control+Enter")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(f'.study[data-study="{studies[1]}"][aria-current=true]')
+    assert page.query_selector("#signing") is None
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#passing >> text=An empty report cannot be signed")
+    store = reader.server.room.store
+    assert [one.text for one in store.study(studies[0]).signatures] == ["Of the first patient."]
+    assert store.study(studies[1]).signatures == []
+
+
+def test_a_question_about_a_signature_goes_with_its_study(reader: Reader, tiny_films: list[Path]) -> None:
+    page = reader.page
+    for film in tiny_films[8:10]:
+        reader.upload(film)
+    studies = page.eval_on_selector_all(".study", "(all) => all.slice(0, 2).map((one) => one.dataset.study)")
+    reader.choose(studies[0])
+    reader.write("Of the first patient.")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#signing[open]")
+    # As by the browser's own way back, which no dialog stops.
+    page.evaluate("(id) => { location.hash = `study=${id}`; }", studies[1])
+    page.wait_for_selector(f'.study[data-study="{studies[1]}"][aria-current=true]')
+    page.wait_for_selector("#signing", state="detached")
+    assert all(reader.server.room.store.study(one).signatures == [] for one in studies)

@@ -123,6 +123,44 @@ def test_a_text_that_gives_way_can_be_brought_back(anna: Reader, ben: Reader, ti
     assert texts(ben.server, study_id) == ["By Anna.", "By Ben."]
 
 
+def test_a_signature_does_not_cover_what_came_while_it_was_asked_for(
+    anna: Reader, ben: Reader, tiny_films: list[Path]
+) -> None:
+    study_id = both_open(anna, ben, tiny_films[4])
+    ben.draft()
+    drafted = ben.page.input_value("#text")
+    ben.page.keyboard.press("Control+Enter")
+    ben.page.wait_for_selector("#signing[open]")
+    anna.write("A large pneumothorax.")
+    anna.save()
+    # Behind the question Ben's page takes the text in.
+    ben.page.evaluate(ASK_AGAIN)
+    ben.page.wait_for_function("() => document.querySelector('#text').value === 'A large pneumothorax.'")
+    ben.expected = "409"
+    ben.page.click("#signing [value=sign]")
+    ben.page.wait_for_selector("#choosing[open]")
+    assert ben.server.room.store.study(study_id).signatures == []
+    theirs, mine = ben.page.locator("#choosing .report-text").all_inner_texts()
+    assert (theirs, mine) == ("A large pneumothorax.", drafted)
+
+
+def test_mine_on_top_is_on_top_of_what_was_shown(anna: Reader, ben: Reader, tiny_films: list[Path]) -> None:
+    study_id = both_open(anna, ben, tiny_films[5])
+    ben.write("By Ben.")
+    anna.write("First by Anna.")
+    anna.save()
+    ben.expected = "409"
+    ben.page.keyboard.press("Control+s")
+    ben.page.wait_for_selector("#choosing[open]")
+    anna.write("Second by Anna.")
+    anna.save()
+    ben.page.evaluate(ASK_AGAIN)
+    ben.page.wait_for_selector("#passing >> text=anna saved another text")
+    ben.page.click("#choosing [value=keep]")
+    ben.page.wait_for_selector("#choosing[open] >> text=Second by Anna.")
+    assert texts(ben.server, study_id) == ["First by Anna.", "Second by Anna."]
+
+
 def test_a_signature_is_not_covered(anna: Reader, ben: Reader, tiny_films: list[Path]) -> None:
     study_id = both_open(anna, ben, tiny_films[3])
     ben.write("By Ben.")

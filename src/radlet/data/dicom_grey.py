@@ -80,13 +80,15 @@ def to_deep_grey(stored: NDArray[np.integer], header: Dataset) -> DeepFilm:
     fractions, ends = _open_fractions(modality_values(values, header), counts, header)
     if is_inverted(header):
         fractions, ends = 1 - fractions, ends and ends[::-1]
-    # Padding is black in every window, so black has to be within the range.
-    low, high = min(float(fractions[counts > 0].min()), 0.0), max(float(fractions[counts > 0].max()), 1.0)
-    table = np.rint((np.clip(fractions, low, high) - low) * (_DEEPEST / (high - low))).astype(np.uint16)
+    low, high = float(fractions[counts > 0].min()), float(fractions[counts > 0].max())
+    if padding.any():
+        low = min(low, 0.0)  # it is black, also where nothing else is
+    span = high - low or 1.0
+    table = np.rint((np.clip(fractions, low, high) - low) * (_DEEPEST / span)).astype(np.uint16)
     table[padding] = 0
     whole = np.zeros(_num_patterns(patterns), np.uint16)
     whole[places] = table
-    return DeepFilm(_look_up_grey(whole, patterns), low, high, ends)
+    return DeepFilm(_look_up_grey(whole, patterns), low, low + span, ends)
 
 
 def grey_table(values: NDArray[np.int64], counts: NDArray[np.int64], header: Dataset) -> NDArray[np.uint8]:
@@ -206,16 +208,20 @@ def _open_fractions(
     """
     fractions = voi_fractions(modality, header)
     if fractions is None or _hides_everything(fractions[counts > 0]):
+        fractions = fallback_fractions(modality, counts, header)
         low, high = _fallback_range(modality, counts, header)
         if high <= low:
-            return fallback_fractions(modality, counts, header), None
+            return fractions, None
     else:
         window = None if header.get("VOILUTSequence") else read_window(header)
         if window is None or window.function == "SIGMOID" or _exact(window)[1] == 0:
             return fractions, None
         center, width = _exact(window)
         low, high = center - width / 2, center + width / 2
-    return (modality - low) / (high - low), (low, high)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        open_fractions = (modality - low) / (high - low)
+    # A window of next to no width is a step.
+    return (open_fractions, (low, high)) if np.isfinite(open_fractions).all() else (fractions, None)
 
 
 def _exact(window: Window) -> tuple[float, float]:

@@ -45,8 +45,8 @@ class DeepFilm:
 
     Attributes:
         pixels: (H, W) uint8 or uint16; bright is dense, pixels are square, the film stands as in `Film`.
-        low: Display grey of the value 0, where 0 is black and 1 white in the window of the header; not above 0.
-        high: Display grey of the highest value of the type; not below 1.
+        low: Display grey of the value 0, where 0 is black and 1 white in the window of the header.
+        high: Display grey of the highest value of the type.
         ends: Modality values (PS3.3 C.11.1) at display greys 0 and 1, where the header's window is linear.
     """
 

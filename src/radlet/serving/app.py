@@ -14,6 +14,7 @@ from radlet.reading.room import ReadingRoom
 from radlet.reading.store.sessions import Sessions
 from radlet.serving.access import Access
 from radlet.serving.access_log import Caught, Logged
+from radlet.serving.film_answer import Showing
 from radlet.serving.headers import SafeHeaders
 from radlet.serving.limits import AddressRate, BodyLimits
 from radlet.serving.login import Door
@@ -72,6 +73,7 @@ def create_app(room: ReadingRoom, config: ServeConfig, closing: Closing | None =
     app.state.door = Door(room.store, sessions) if sessions else None
     app.state.issuer = Issuer(config.oidc) if config.oidc else None
     # Threads of their own: what waits for the model, or for another machine, keeps nobody else from an answer.
+    app.state.showing = Showing()
     app.state.looking_behind, app.state.asking_issuer = anyio.CapacityLimiter(4), anyio.CapacityLimiter(4)
     traffic = config.traffic
 

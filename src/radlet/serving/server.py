@@ -53,6 +53,8 @@ def serve(
         ssl_keyfile=config.tls_key,
     )
     log_to_stderr()
+    # From the moment on that it says so: who comes before the loop turns waits, and is not refused.
+    listening.listen()
     console.print(f"[bold]The reading room is open:[/] [cyan]{address}[/]  (stop with Ctrl-C)", soft_wrap=True)
     _DrainingServer(settings, room, closing).run(sockets=[listening])
 

@@ -61,17 +61,16 @@ def run_demo(out: Path, overrides: Sequence[str], console: "Console") -> None:
 
 
 def _make_reference_card(checkpoint: Path, build: Path, console: "Console") -> None:
-    from radlet.reading.drift.card import DriftCard
-    from radlet.reading.drift.placing import place_beside
+    from radlet.reading.drift.placing import place_beside, read_beside
     from radlet.reading.drift.reference import Sample, make_reference
     from radlet.reading.gate import GateSettings
     from radlet.reading.served_model import ServedModel
     from radlet.stages.served import DEMO_MODEL
 
-    model, place = ServedModel.load(checkpoint, DEMO_MODEL), place_beside(checkpoint)
+    model, place, card = ServedModel.load(checkpoint, DEMO_MODEL), place_beside(checkpoint), read_beside(checkpoint)
+    if card and card.checkpoint_digest == model.identity.checkpoint_digest:
+        return
     try:
-        if place.is_file() and DriftCard.read(place).checkpoint_digest == model.identity.checkpoint_digest:
-            return
         make_reference(model, build, GateSettings(), Sample(_CARD_FILMS, _CARD_DRAFTS), Progress()).write(place)
     except DataError as error:  # no film passes the gate: the model is none the worse
         console.print(f"drift: no reference card. {error}", markup=False, soft_wrap=True)

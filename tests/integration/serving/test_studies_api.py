@@ -1,7 +1,9 @@
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
@@ -119,6 +121,29 @@ def test_a_viewer_gets_every_grey_of_a_film_also_beyond_its_window(http: httpx2.
     assert len(np.unique(values)) == len(np.unique(dcmread(path).pixel_array))
     assert told["ends"] == [1800, 2199]
     assert answer.headers["cache-control"] == "no-store"
+
+
+def test_films_that_nobody_takes_are_not_gathered_in_memory(
+    server: Server, http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("radlet.serving.film_answer._WAIT_S", 0.2)
+    monkeypatch.setattr("radlet.serving.film_answer._PATIENCE_S", 3.0)
+    # More than the sockets' buffers hold, so that the answers cannot be out of the process.
+    path = write_film(tmp_path / "film.dcm", 78, size_px=3000)
+    target = f"/api/images/{add(http, path)[0]['image_id']}/values"
+    host, port = server.url.removeprefix("http://").split(":")
+    with ExitStack() as idle:
+        for _ in range(6):
+            one = idle.enter_context(socket.create_connection((host, int(port)), timeout=60))
+            one.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            assert one.recv(12) == b"HTTP/1.1 200"
+        refused = http.get(target)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        # Who takes nothing is left, and others get their turn.
+        until = time.monotonic() + 60
+        while (answer := http.get(target)).status_code == 503 and time.monotonic() < until:
+            time.sleep(0.2)
+    assert len(answer.content) == 2 * 3000 * 3000
 
 
 def test_one_request_tells_everything_of_a_film_and_keeps_nothing(

@@ -305,6 +305,7 @@ def test_warnings_and_log_lines_of_the_libraries_stay_in(caplog, capfd):
         ds.PixelData += b"\0" * 100
         data = file_bytes(ds)
     caplog.clear()
+    propagated = logging.getLogger("pydicom").propagate
     capfd.readouterr()
     with caplog.at_level(logging.DEBUG):
         read_dicom(data)
@@ -312,7 +313,7 @@ def test_warnings_and_log_lines_of_the_libraries_stay_in(caplog, capfd):
             read_dicom(data[:4000])
     assert caplog.records == []
     assert capfd.readouterr() == ("", "")
-    assert logging.getLogger("pydicom").propagate
+    assert logging.getLogger("pydicom").propagate == propagated
 
 
 def test_threads_that_read_at_once_leave_filters_and_loggers_as_they_were():

@@ -1,5 +1,9 @@
-"""What carries questions over HTTP and answers back: no answer is believed without end, and none leads elsewhere."""
+"""What carries questions over HTTP and answers back: no body is believed without end, and no answer leads elsewhere.
 
+Headers may come as slowly as the timeout of the connection lets each piece of them.
+"""
+
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -88,7 +92,8 @@ class BoundedSession(requests.Session):  # type: ignore[misc]  # requests is not
 
     def _bound_films(self, response: requests.Response) -> None:
         read = response.iter_content
-        mark = response.headers.get("Content-Type", "").partition("boundary=")[2].partition(";")[0].strip(' "').encode()
+        boundary = re.search(r'boundary="?([^";,]+)', response.headers.get("Content-Type", ""), re.IGNORECASE)
+        mark = b"--" + boundary[1].strip().encode() if boundary else b""
 
         def iter_content(*_: Any, **__: Any) -> Iterator[bytes]:
             num_bytes = num_part_bytes = 0

@@ -26,6 +26,15 @@ def card_of(data_dir: Path) -> DriftCard | None:
     return DriftCard.read(path) if path.is_file() else None
 
 
+def read_beside(checkpoint: Path) -> DriftCard | None:
+    """Return the card beside a checkpoint; None where there is none that can be read: it is to be made anew."""
+    path = place_beside(checkpoint)
+    try:
+        return DriftCard.read(path) if path.is_file() else None
+    except DataError:
+        return None
+
+
 def put_in_force(given: Path | None, checkpoint: Path, checkpoint_digest: str, data_dir: Path) -> str:
     """Copy the card of a model into the folder of its reading room; say in a sentence what came of it.
 
@@ -41,8 +50,10 @@ def put_in_force(given: Path | None, checkpoint: Path, checkpoint_digest: str, d
     path = given or place_beside(checkpoint)
     fits = False
     told = "no reference card beside the model; make one: radlet drift reference"
-    if given or path.is_file():
-        card = DriftCard.read(path)
+    card = DriftCard.read(path) if given else read_beside(checkpoint)
+    if card is None and path.is_file():
+        told = f"{path.name} is of another version of radlet, or damaged; make it anew: radlet drift reference"
+    if card:
         fits = card.checkpoint_digest == checkpoint_digest
         told = f"{path.name} is of another model than this; make one: radlet drift reference"
         if given and not fits:

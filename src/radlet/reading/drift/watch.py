@@ -41,7 +41,7 @@ class DriftWatch:
     def end(self, wait_s: float = _LONGEST_END_S) -> None:
         """Stop looking; a look that is under way is waited for, at most for so long."""
         self._over.set()
-        self._thread.join(wait_s)
+        self._thread.join(min(wait_s, _LONGEST_END_S))
 
     def report(self) -> DriftReport:
         """Return what has changed, at most five minutes old."""

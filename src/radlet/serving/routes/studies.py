@@ -16,6 +16,7 @@ from fastapi.responses import StreamingResponse
 from PIL import Image as Pixels
 
 from radlet.core.errors import DataError
+from radlet.data.film import DeepFilm
 from radlet.data.images import shown_part
 from radlet.inference.drafter import DraftRequest
 from radlet.reading.evidence import sentences_of
@@ -28,6 +29,7 @@ from radlet.reading.store.films import passing_folder
 from radlet.reading.store.tables import StudyState, now
 from radlet.serving import forms
 from radlet.serving.access import Calling
+from radlet.serving.film_answer import Showing
 from radlet.serving.looks import Looking
 from radlet.serving.presence import Attending
 from radlet.serving.routes.openai import Room, note_asked
@@ -244,17 +246,19 @@ def film(image_id: str, room: Room, caller: Calling, looks: Looking) -> Response
         }
     },
 )
-def values(image_id: str, room: Room, caller: Calling, looks: Looking) -> Response:
+async def values(image_id: str, room: Room, caller: Calling, looks: Looking, request: Request) -> Response:
     """Return a film in all the greys that its file has, upright, for a viewer that sets the window itself.
 
     Within the window of the header it is what the model reads, before rounding to 256 greys.
     """
-    row = room.store.image(image_id)
-    looks.note(caller, row.study_id)
-    film = show_deep_film(room.store.path_of(row))
-    little = film.pixels.astype(film.pixels.dtype.newbyteorder("<"), copy=False)
-    told = forms.FilmValues.of(film).model_dump_json()
-    return Response(little.tobytes(), media_type="application/octet-stream", headers={"Film": told})
+
+    def read() -> DeepFilm:
+        row = room.store.image(image_id)
+        looks.note(caller, row.study_id)
+        return show_deep_film(room.store.path_of(row))
+
+    showing: Showing = request.app.state.showing
+    return await showing.read(read, lambda film: {"Film": forms.FilmValues.of(film).model_dump_json()})
 
 
 @router.post("/drafts")

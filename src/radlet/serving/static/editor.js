@@ -18,10 +18,14 @@ let drawn = null;
 let typing = 0;
 /** The study whose text could not be saved and why; it is told until the reader types or saves. */
 let refused = { id: null, why: null };
+/** The study whose signature is on its way. */
+let signing = null;
 
 /** Wire the editor. */
 export function begin() {
   reading.addEventListener("study", ({ detail }) => {
+    // A question about one study is not answered before another.
+    if (detail.another) find("#signing")?.close();
     conflict.settle();
     const now = `${study().id}/${study().state === "signed" && study().last_text}`;
     if (detail.another || now !== drawn) render();
@@ -61,11 +65,14 @@ function tellOthers() {
   find("#others").replaceChildren(...lines);
 }
 
-const choose = () => conflict.compare({ keep: keepMine, take: takeTheirs });
-
-/** Save the reader's text on top of what somebody else kept. */
-async function keepMine() {
+/** Show both texts. What is chosen holds for these two alone: a third that comes meanwhile is refused again. */
+function choose() {
   const { id, state, last_text: last } = study();
+  conflict.compare({ keep: () => keepMine(id, state, last), take: takeTheirs });
+}
+
+/** Save the reader's text on top of what somebody else kept, as it was shown. */
+async function keepMine(id, state, last) {
   try {
     if (state === "signed") await api.reopen(id);
   } catch (problem) {
@@ -73,7 +80,7 @@ async function keepMine() {
   }
   goOnFrom(id, last);
   await refresh(id);
-  await save();
+  if (study().id === id) await save();
 }
 
 /** Go on with what somebody else kept. */
@@ -197,11 +204,15 @@ async function meetOther(id) {
 
 /** Ask once more, then sign. */
 export function sign() {
-  if (find("dialog[open]") || !study()) return;
+  if (find("dialog[open]") || !study() || signing === study().id) return;
   if (!field()) return tell("This report is signed already. o reopens it.");
   if (conflict.overtaken()) return choose();
   if (!field().value.trim()) return warn("An empty report cannot be signed.");
+  const { id, last_text: last } = study();
   const [text, seen] = [field().value, draft()];
+  // What is signed is what is shown here, written from what the reader has seen: a text that comes meanwhile is not covered.
+  const basedOn = unsaved(id) === null ? last : writtenFrom(id);
+  const go = ({ submitter }) => ["sign", "next"].includes(submitter?.value) && signed({ id, text, seen, basedOn }, submitter.value === "next");
   const dialog = make(
     "dialog",
     { id: "signing", "aria-labelledby": "signing-title", on: { close: () => dialog.remove() } },
@@ -211,22 +222,26 @@ export function sign() {
     make("p", { text: "With your signature you, not the model, answer for this text. You have looked at the film." }),
     make(
       "form",
-      { method: "dialog", class: "row", on: { submit: ({ submitter }) => ["sign", "next"].includes(submitter?.value) && signed(text, seen, submitter.value === "next") } },
+      { method: "dialog", class: "row", on: { submit: go } },
       make("button", { value: "sign", class: "main", autofocus: true, text: "Sign" }),
       make("button", { value: "next", title: "Sign and go to the next study (Ctrl+Enter)", "aria-keyshortcuts": "Control+Enter", text: "Sign, next study" }),
       make("button", { value: "no", text: "Not yet" }),
     ),
   );
   dialog.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.repeat) find("[value=next]", dialog).click();
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+    // The dialog is closed at once: the same key must not ask about a signature anew.
+    event.preventDefault();
+    event.stopPropagation();
+    if (!event.repeat) find("[value=next]", dialog).click();
   });
   document.body.append(dialog);
   dialog.showModal();
 }
 
-async function signed(text, seen, goOn) {
-  const { id, last_text: last } = study();
-  const basedOn = unsaved(id) === null ? last : writtenFrom(id);
+async function signed({ id, text, seen, basedOn }, goOn) {
+  if (signing === id) return;
+  signing = id;
   try {
     await api.sign(id, text, time.seconds, basedOn, seen?.id);
   } catch (problem) {
@@ -235,10 +250,13 @@ async function signed(text, seen, goOn) {
     if (study().id === id) fill();
     if (problem.status === 409) await refresh(id);
     return warn(`Not signed: ${problem.message}`, problem.status === 409 ? null : () => study().id === id && sign());
+  } finally {
+    signing = null;
   }
   forgetUnsaved(id);
   tell("Signed.");
   await refresh(id);
+  if (study().id !== id) return;
   if (goOn) await worklist.step(1);
   else find("#report").focus();
 }
