@@ -5,7 +5,7 @@ from rich.console import Console
 from tests.fixtures.demo_folder import NUM_TEST, NUM_TRAIN, make_demo
 
 from radlet.reading.drift.card import DriftCard
-from radlet.reading.drift.placing import place_beside
+from radlet.reading.drift.placing import place_beside, put_in_force
 from radlet.reading.drift.reference import make_reference
 from radlet.reading.gate import GateSettings
 from radlet.stages import demo
@@ -50,3 +50,15 @@ def test_a_demo_whose_films_pass_no_gate_ends_without_a_card(tmp_path: Path, run
     assert "drift: no reference card" in told
     assert "Done in" in told
     assert not place_beside(tmp_path / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("left", ['{"version": 1}', "cut off"])
+def test_a_card_that_cannot_be_read_is_made_anew_and_stops_no_service(tmp_path: Path, run_demo, left: str) -> None:
+    done = make_demo(tmp_path)
+    served = Served.of_demo(tmp_path)
+    assert served is not None
+    place = place_beside(served.checkpoint)
+    place.write_text(left)
+    assert "make it anew" in put_in_force(None, served.checkpoint, "0" * 64, tmp_path)
+    run_demo(tmp_path, done)
+    assert DriftCard.read(place).films == NUM_TRAIN
