@@ -299,6 +299,37 @@ def test_window_and_measures_of_a_film_are_there_when_it_comes_back(reader: Read
     assert view(reader) == told
 
 
+def test_a_measure_being_drawn_ends_when_all_are_taken_off_or_another_film_comes(
+    reader: Reader, tmp_path: Path
+) -> None:
+    uids = {"StudyInstanceUID": "1.2.3.5", "PatientID": "HALF", "PixelSpacing": "0.5\\0.5"}
+    for number in range(2):
+        look_at(reader, write_film(tmp_path / f"{number}.dcm", 74 + number, size_px=100, **uids))
+    page = reader.page
+    page.keyboard.press("m")
+    drag(reader, 0, 60)
+    told = view(reader)
+    assert told.endswith("mm")
+    x, y = middle(reader)
+    first = page.get_attribute(CANVAS, "data-image")
+    for key in ("x", "x", "Delete"):
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + 30, y)
+        before = page.get_attribute(CANVAS, "data-image")
+        page.keyboard.press(key)
+        if key == "x":
+            page.wait_for_function(
+                "([canvas, was]) => document.querySelector(canvas).dataset.image !== was", arg=[CANVAS, before]
+            )
+        page.mouse.move(x + 90, y + 40)
+        page.mouse.up()
+        if key == "Delete" or page.get_attribute(CANVAS, "data-image") != first:
+            assert "mm" not in view(reader)
+        else:
+            assert view(reader) == told, "the finished measure is as it was"
+
+
 def test_a_film_says_that_it_is_on_its_way_and_when_it_does_not_come(reader: Reader, tmp_path: Path) -> None:
     page = reader.page
     held: list[Route] = []
@@ -306,14 +337,14 @@ def test_a_film_says_that_it_is_on_its_way_and_when_it_does_not_come(reader: Rea
     def hold(route: "Route") -> None:
         held.append(route)
 
-    page.route("**/film.png", hold)
+    page.route("**/values", hold)
     reader.upload(write_film(tmp_path / "film.dcm", 73, PatientID="SLOW", size_px=64))
     page.wait_for_selector("#own-view >> text=The film is being loaded")
     reader.expected = "net::ERR"
     for route in held:
         route.abort()
     page.wait_for_selector("#own-view >> text=The film could not be loaded.")
-    page.unroute("**/film.png")
+    page.unroute("**/values")
     page.click("#warnings button >> text=Try again")
     page.wait_for_selector("#own-view >> text=zoom")
 

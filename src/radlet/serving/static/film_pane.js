@@ -48,6 +48,8 @@ export class FilmPane {
   /** Where each pointer that is down was last, and what they do together. */
   #held = new Map();
   #doing = null;
+  /** The measure that is being drawn: the reader may take all off, or go to another film, before it is done. */
+  #drawing = null;
   #scheduled = false;
 
   /** @param {HTMLCanvasElement} canvas Where. @param {(pane: FilmPane) => void} changed Told when the reader changed the view. */
@@ -105,6 +107,7 @@ export class FilmPane {
 
   /** Let the film go, and forget how others were left. */
   forget() {
+    this.#letGo();
     this.#left.clear();
     this.#image = this.#film = this.#shown = this.#heat = null;
     this.#lines = [];
@@ -113,6 +116,7 @@ export class FilmPane {
 
   /** Show a film as it was left, else whole. Another film that is asked for meanwhile wins. */
   async show(image) {
+    this.#letGo();
     if (this.#image) this.#left.set(this.#image.id, { view: this.view, lines: this.#lines });
     this.#image = image;
     this.#film = this.#shown = this.#heat = null;
@@ -183,6 +187,7 @@ export class FilmPane {
 
   /** Take all measures off. */
   clearMeasures() {
+    this.#letGo();
     this.#lines = [];
     this.#redraw();
     this.#changed(this);
@@ -299,6 +304,14 @@ export class FilmPane {
     return [(event.clientX - box.left) * ratio, (event.clientY - box.top) * ratio];
   }
 
+  /** End whatever the pointers were doing; a measure that was being drawn is none. */
+  #letGo() {
+    this.#lines = this.#lines.filter((line) => line !== this.#drawing);
+    this.#held.clear();
+    this.#doing = this.#drawing = null;
+    delete this.#canvas.dataset.doing;
+  }
+
   #grasp(event) {
     if (!this.#film || this.#held.size === 2) return;
     event.preventDefault();
@@ -308,11 +321,15 @@ export class FilmPane {
     this.#held.set(event.pointerId, place);
     if (this.#held.size === 2) {
       // A second finger makes a pinch of what was begun.
-      if (this.#doing === "measure") this.#lines.pop();
+      this.#lines = this.#lines.filter((line) => line !== this.#drawing);
+      this.#drawing = null;
       this.#doing = "pinch";
     } else {
       this.#doing = event.button === 1 || event.shiftKey ? "shift" : event.button === 2 ? "window" : this.tool;
-      if (this.#doing === "measure") this.#lines.push([this.#toFilm(place), this.#toFilm(place)]);
+      if (this.#doing === "measure") {
+        this.#drawing = [this.#toFilm(place), this.#toFilm(place)];
+        this.#lines.push(this.#drawing);
+      }
     }
     this.#canvas.dataset.doing = this.#doing;
   }
@@ -327,7 +344,7 @@ export class FilmPane {
       const pace = 0.6 / (window.devicePixelRatio || 1);
       this.#set({ width: this.view.width + across * pace, centre: this.view.centre + down * pace });
     } else if (this.#doing === "measure") {
-      this.#lines.at(-1)[1] = this.#toFilm(now);
+      this.#drawing[1] = this.#toFilm(now);
       this.#redraw();
       this.#changed(this);
     } else if (this.#held.size === 2) {
@@ -341,10 +358,10 @@ export class FilmPane {
 
   #release(event) {
     if (!this.#held.delete(event.pointerId) || this.#held.size) return;
-    const [from, to] = (this.#doing === "measure" && this.#lines.at(-1)) || [];
+    const [from, to] = this.#drawing ?? [];
     // A click without a way is no measure.
     if (from && Math.hypot(to[0] - from[0], to[1] - from[1]) < 1) this.#lines.pop();
-    this.#doing = null;
+    this.#doing = this.#drawing = null;
     delete this.#canvas.dataset.doing;
     this.#redraw();
     this.#changed(this);
