@@ -39,6 +39,11 @@ def reader(seat: Reader) -> Reader:
     return seat
 
 
+def windowed(path: Path, number: int, size_px: int = 64, **tags: str) -> Path:
+    """Write a film whose header names a window."""
+    return write_film(path, number, size_px, **{"WindowCenter": "2048", "WindowWidth": "4096", **tags})
+
+
 def box(reader: Reader) -> tuple[int, int, int, int]:
     """Return left, top, right and bottom of the film on its canvas."""
     reader.page.evaluate("() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
@@ -81,7 +86,7 @@ def look_at(reader: Reader, film: Path) -> None:
 
 @pytest.mark.parametrize(("way", "seed"), [("tool", 80), ("middle button", 81), ("shift", 82)])
 def test_a_film_is_moved_by_as_much_as_the_hand(reader: Reader, tmp_path: Path, way: str, seed: int) -> None:
-    look_at(reader, write_film(tmp_path / "film.dcm", seed, PatientID=way, size_px=100))
+    look_at(reader, windowed(tmp_path / "film.dcm", seed, PatientID=way, size_px=100))
     page = reader.page
     page.keyboard.press("1")
     before = box(reader)
@@ -96,11 +101,11 @@ def test_a_film_is_moved_by_as_much_as_the_hand(reader: Reader, tmp_path: Path, 
         drag(reader, 40, -30)
         page.keyboard.up("Shift")
     assert box(reader) == (before[0] + 40, before[1] - 30, before[2] + 40, before[3] - 30)
-    assert "window 255 / 128" in view(reader), "moving leaves the window alone"
+    assert "window 4095 / 2048" in view(reader), "moving leaves the window alone"
 
 
 def test_a_film_is_moved_and_zoomed_by_keys(reader: Reader, tmp_path: Path) -> None:
-    look_at(reader, write_film(tmp_path / "film.dcm", 61, PatientID="KEYS", size_px=100))
+    look_at(reader, windowed(tmp_path / "film.dcm", 61, PatientID="KEYS", size_px=100))
     page = reader.page
     page.keyboard.press("1")
     for _ in range(4):
@@ -130,7 +135,7 @@ def test_a_film_is_moved_and_zoomed_by_keys(reader: Reader, tmp_path: Path) -> N
 
 
 def test_a_film_cannot_be_moved_out_of_sight(reader: Reader, tmp_path: Path) -> None:
-    look_at(reader, write_film(tmp_path / "film.dcm", 62, PatientID="LOST", size_px=100))
+    look_at(reader, windowed(tmp_path / "film.dcm", 62, PatientID="LOST", size_px=100))
     page = reader.page
     for _ in range(12):
         page.keyboard.press("+")
@@ -144,7 +149,7 @@ def test_a_film_cannot_be_moved_out_of_sight(reader: Reader, tmp_path: Path) -> 
 
 
 def test_what_lies_under_the_pointer_stays_there_when_the_wheel_zooms(reader: Reader, tmp_path: Path) -> None:
-    look_at(reader, write_film(tmp_path / "film.dcm", 63, PatientID="WHEEL", size_px=100))
+    look_at(reader, windowed(tmp_path / "film.dcm", 63, PatientID="WHEEL", size_px=100))
     page = reader.page
     page.keyboard.press("1")
     left, top, _, _ = box(reader)
@@ -163,7 +168,7 @@ def test_two_fingers_zoom_and_move(server: Server, browser: "Browser", tmp_path:
     with sitting(browser, server, has_touch=True) as reader:
         reader.expected = "willReadFrequently"
         reader.open()
-        look_at(reader, write_film(tmp_path / "film.dcm", 64, PatientID="TOUCH", size_px=100))
+        look_at(reader, windowed(tmp_path / "film.dcm", 64, PatientID="TOUCH", size_px=100))
         reader.page.keyboard.press("m")
         x, y = middle(reader)
         before = zoom(reader)
@@ -179,7 +184,7 @@ def test_two_fingers_zoom_and_move(server: Server, browser: "Browser", tmp_path:
         touch("touchMove", (-100, 0), (100, 0))
         touch("touchEnd")
         assert zoom(reader) == pytest.approx(2 * before, rel=0.03)
-        assert "window 255 / 128" in view(reader)
+        assert "window 4095 / 2048" in view(reader)
         assert "px" not in view(reader).replace("size of a pixel", ""), "no measure is left of the first finger"
         # Zoomed in, the film fills the canvas; its greys tell where it is.
         at = [x - reader.page.locator(CANVAS).bounding_box()["x"], 300]  # type: ignore[index]
@@ -194,7 +199,7 @@ def test_two_fingers_zoom_and_move(server: Server, browser: "Browser", tmp_path:
 
 
 def test_a_double_click_fits_then_gives_the_screen_to_the_film(reader: Reader, tmp_path: Path) -> None:
-    look_at(reader, write_film(tmp_path / "film.dcm", 65, PatientID="ALONE", size_px=100))
+    look_at(reader, windowed(tmp_path / "film.dcm", 65, PatientID="ALONE", size_px=100))
     page = reader.page
     page.keyboard.press("1")
     page.dblclick(CANVAS)
@@ -241,7 +246,7 @@ def test_two_films_take_the_worklists_room_where_it_is_narrow(
     server: Server, browser: "Browser", tmp_path: Path
 ) -> None:
     days = ("20250101", "20260101")
-    films = [write_film(tmp_path / f"{day}.dcm", 66 + number, PatientID="ROOM", PatientName="Room^Rita", StudyDate=day)
+    films = [windowed(tmp_path / f"{day}.dcm", 66 + number, PatientID="ROOM", PatientName="Room^Rita", StudyDate=day)
              for number, day in enumerate(days)]  # fmt: skip
     with sitting(browser, server, viewport={"width": 1024, "height": 768}) as reader:
         reader.open()
@@ -259,7 +264,7 @@ def test_two_films_take_the_worklists_room_where_it_is_narrow(
 
 
 def test_each_preset_spreads_its_part_of_the_greys(reader: Reader, tmp_path: Path) -> None:
-    look_at(reader, write_film(tmp_path / "film.dcm", 68, PatientID="PRESETS", size_px=100))
+    look_at(reader, windowed(tmp_path / "film.dcm", 68, PatientID="PRESETS", size_px=100))
     page = reader.page
     windows = {}
     for key in ("2", "3", "4"):
@@ -270,12 +275,12 @@ def test_each_preset_spreads_its_part_of_the_greys(reader: Reader, tmp_path: Pat
     assert windows["2"][1] < windows["4"][1] < windows["3"][1], "dark, all, bright: by their middles"
     assert max(windows["2"][0], windows["3"][0]) < windows["4"][0], "a part is narrower than the whole"
     page.keyboard.press("r")
-    assert "window 255 / 128" in view(reader)
+    assert "window 4095 / 2048" in view(reader)
 
 
 def test_window_and_measures_of_a_film_are_there_when_it_comes_back(reader: Reader, tmp_path: Path) -> None:
     uids = {"StudyInstanceUID": "1.2.3.4", "PatientID": "BACK", "PixelSpacing": "0.5\\0.5"}
-    films = [write_film(tmp_path / f"{number}.dcm", 70 + number, size_px=100, **uids) for number in range(2)]
+    films = [windowed(tmp_path / f"{number}.dcm", 70 + number, size_px=100, **uids) for number in range(2)]
     for film in films:
         look_at(reader, film)
     page = reader.page
@@ -290,7 +295,7 @@ def test_window_and_measures_of_a_film_are_there_when_it_comes_back(reader: Read
     page.wait_for_function(
         "([canvas, was]) => document.querySelector(canvas).dataset.image !== was", arg=[CANVAS, first]
     )
-    assert "window 255 / 128" in view(reader)
+    assert "window 4095 / 2048" in view(reader)
     assert "mm" not in view(reader)
     page.keyboard.press("x")
     page.wait_for_function(
@@ -304,7 +309,7 @@ def test_a_measure_being_drawn_ends_when_all_are_taken_off_or_another_film_comes
 ) -> None:
     uids = {"StudyInstanceUID": "1.2.3.5", "PatientID": "HALF", "PixelSpacing": "0.5\\0.5"}
     for number in range(2):
-        look_at(reader, write_film(tmp_path / f"{number}.dcm", 74 + number, size_px=100, **uids))
+        look_at(reader, windowed(tmp_path / f"{number}.dcm", 74 + number, size_px=100, **uids))
     page = reader.page
     page.keyboard.press("m")
     drag(reader, 0, 60)
@@ -338,7 +343,7 @@ def test_a_film_says_that_it_is_on_its_way_and_when_it_does_not_come(reader: Rea
         held.append(route)
 
     page.route("**/values", hold)
-    reader.upload(write_film(tmp_path / "film.dcm", 73, PatientID="SLOW", size_px=64))
+    reader.upload(windowed(tmp_path / "film.dcm", 73, PatientID="SLOW", size_px=64))
     page.wait_for_selector("#own-view >> text=The film is being loaded")
     reader.expected = "net::ERR"
     for route in held:
@@ -363,3 +368,40 @@ def test_keys_answer_with_caps_lock_on_and_say_why_they_do_nothing(reader: Reade
     ):
         page.keyboard.press(key)
         page.wait_for_selector(f"#passing >> text={words}")
+
+
+def test_a_film_that_joins_the_open_study_can_be_chosen_and_is_judged(reader: Reader, tmp_path: Path) -> None:
+    page = reader.page
+    uids = {"StudyInstanceUID": "1.2.3.9", "PatientID": "JOINS"}
+    look_at(reader, windowed(tmp_path / "1.dcm", 80, **uids))
+    assert page.query_selector("#film-choice button") is None
+    second = windowed(tmp_path / "2.dcm", 81, **uids)
+    # As from an archive: the page is not told, but asks.
+    answer = page.request.post(f"{reader.server.url}/api/studies", multipart={
+        "films": {"name": "film", "mimeType": "application/dicom", "buffer": second.read_bytes()}})  # fmt: skip
+    assert answer.status == 201
+    with page.expect_request("**/gate"):
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_function("() => document.querySelectorAll('#film-choice button').length === 2")
+
+
+def test_presets_of_linked_films_go_by_the_greys_of_each_and_buttons_by_the_hand(
+    reader: Reader, tmp_path: Path
+) -> None:
+    page = reader.page
+    ids = {"PatientID": "TWO", "PatientName": "Two^Tom"}
+    windows = (("20250101", "4096"), ("20260101", "65536"))
+    for number, (date, width) in enumerate(windows):
+        tags = {**ids, "StudyDate": date, "WindowCenter": "2048", "WindowWidth": width}
+        look_at(reader, windowed(tmp_path / f"{date}.dcm", 84 + number, **tags))
+    page.keyboard.press("c")
+    page.wait_for_selector("[data-pane=prior] canvas[data-image]:not([aria-busy])")
+    page.keyboard.press("4")
+    told = [re.search(r"window (\d+)", page.inner_text(f"#{pane}-view")) for pane in ("own", "prior")]
+    # Of noise over all twelve bits, whatever window the headers name.
+    assert [one is not None and 3900 < int(one[1]) < 4100 for one in told] == [True, True], told
+    page.keyboard.press("l")
+    page.click("[data-pane=prior] canvas")
+    page.click("#film-tools button:has-text('Invert')")
+    assert "inverted" in page.inner_text("#prior-view")
+    assert "inverted" not in page.inner_text("#own-view")

@@ -184,7 +184,7 @@ def test_the_key_that_signs_asks_nothing_about_the_next_study(reader: Reader, ti
     page.wait_for_selector(f'.study[data-study="{studies[1]}"][aria-current=true]')
     assert page.query_selector("#signing") is None
     page.keyboard.press("Control+Enter")
-    page.wait_for_selector("#passing >> text=An empty report cannot be signed")
+    page.wait_for_selector("#warnings >> text=An empty report cannot be signed")
     store = reader.server.room.store
     assert [one.text for one in store.study(studies[0]).signatures] == ["Of the first patient."]
     assert store.study(studies[1]).signatures == []

@@ -274,6 +274,8 @@ class Meanwhile(Form):
     last_text: str | None
     """The last edit or signature, whichever came later."""
     last_draft: str | None
+    films: int
+    """How many the study has."""
     colleagues: list[Colleague]
 
 

@@ -99,6 +99,7 @@ def meanwhile(study_id: str, room: Room, caller: Calling, attending: Attending) 
         state=row.state,
         last_text=row.last_text.id if row.last_text else None,
         last_draft=row.drafts[-1].id if row.drafts else None,
+        films=len(row.images),
         colleagues=[forms.Colleague(**vars(one)) for one in others],
     )
 

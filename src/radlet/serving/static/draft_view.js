@@ -14,7 +14,9 @@ const FEEDBACK = [
   ["missing", "Something is missing", "add"],
   ["other", "Other", "more"],
 ];
+/** What the gate said, by study and films: one that comes later is judged too. */
 const verdicts = new Map();
+const filmsOf = ({ id, images }) => [id, ...images.map((image) => image.id)].join();
 /** Which draft is shown, so that it is not drawn anew under the reader's hand. */
 let drawn = null;
 
@@ -45,9 +47,9 @@ export function stop() {
 
 /** Ask the gate about the films, and tell what it says. */
 async function judge() {
-  const { id } = study();
+  const [{ id }, films] = [study(), filmsOf(study())];
   try {
-    if (!verdicts.has(id)) verdicts.set(id, await api.gate(id));
+    if (!verdicts.has(films)) verdicts.set(films, await api.gate(id));
   } catch (problem) {
     warn(problem.message);
   }
@@ -56,7 +58,7 @@ async function judge() {
 
 function tellGate() {
   const place = find("#gate");
-  const films = Object.values(verdicts.get(study().id) ?? {});
+  const films = Object.values(verdicts.get(filmsOf(study())) ?? {});
   if (!place || !films.length) return;
   const reasons = films.flatMap((verdict, number) => verdict.reasons.map((reason) => ({ ...reason, number })));
   const passed = films.some((verdict) => verdict.passed);

@@ -131,9 +131,11 @@ export class FilmPane {
     this.#paint();
   }
 
-  /** Take the view of another film. */
-  follow(view) {
-    this.#set(view, false);
+  /** Take zoom and place of another film, and change the window as its window was changed. */
+  follow({ zoom, x, y, inverted, width, centre }, before = null) {
+    const share = before ? this.view.width / before.width : 1;
+    const own = before ? { width: share * width, centre: this.view.centre + share * (centre - before.centre) } : {};
+    this.#set({ zoom, x, y, inverted, ...own }, false);
   }
 
   /** Show the whole film. */
@@ -167,8 +169,8 @@ export class FilmPane {
   }
 
   /** Go back to the grey values as they came. */
-  resetWindow() {
-    this.#set({ centre: WHOLE.centre, width: WHOLE.width, inverted: false });
+  resetWindow(own = true) {
+    this.#set({ centre: WHOLE.centre, width: WHOLE.width, inverted: false }, own);
   }
 
   /** Move what is looked at, by shares of what is in sight: 1 is a screenful. */
@@ -179,10 +181,10 @@ export class FilmPane {
   }
 
   /** Spread the greys of one part of the film over all that the screen shows; `name` is of SPANS. */
-  spread(name) {
+  spread(name, own = true) {
     if (!this.#film) return;
     const [low, high] = SPANS[name].map((share) => this.#grey(share));
-    this.#set({ centre: (low + high) / 2, width: Math.max(high - low, 2) });
+    this.#set({ centre: (low + high) / 2, width: high - low }, own);
   }
 
   /** Take all measures off. */
@@ -204,17 +206,23 @@ export class FilmPane {
   }
 
   #set(change, own = true) {
-    const painted = ["centre", "width", "inverted"].some((key) => key in change && change[key] !== this.view[key]);
-    this.view = { ...this.view, ...change };
-    const [low, high] = this.#film ? [this.#film.low, this.#film.high] : [0, 255];
-    this.view.width = Math.min(Math.max(this.view.width, 2), 4 * (high - low));
+    const before = this.view;
+    const painted = ["centre", "width", "inverted"].some((key) => key in change && change[key] !== before[key]);
+    this.view = { ...before, ...change };
+    const [low, high] = [Math.min(this.#film?.low ?? 0, 0), Math.max(this.#film?.high ?? 255, 255)];
+    this.view.width = Math.min(Math.max(this.view.width, 2 * this.#pace), 4 * (high - low));
     this.view.centre = Math.min(Math.max(this.view.centre, low - 128), high + 128);
     // What is in the middle is always of the film: it cannot be lost from sight.
     this.view.x = Math.min(Math.max(this.view.x, 0), 1);
     this.view.y = Math.min(Math.max(this.view.y, 0), 1);
     if (painted) this.#shown = null;
     this.#redraw();
-    if (own) this.#changed(this);
+    if (own) this.#changed(this, before);
+  }
+
+  /** How finely the window is set: finer where the film takes a small part of its header's window. */
+  get #pace() {
+    return this.#film ? Math.min((this.#film.high - this.#film.low) / 255, 1) : 1;
   }
 
   /** The grey that a share of the film's pixels is darker than. Its two ends, most often a border, do not count. */
@@ -341,7 +349,7 @@ export class FilmPane {
     this.#held.set(event.pointerId, now);
     const [across, down] = [now[0] - before[0], now[1] - before[1]];
     if (this.#doing === "window") {
-      const pace = 0.6 / (window.devicePixelRatio || 1);
+      const pace = (0.6 * this.#pace) / (window.devicePixelRatio || 1);
       this.#set({ width: this.view.width + across * pace, centre: this.view.centre + down * pace });
     } else if (this.#doing === "measure") {
       this.#drawing[1] = this.#toFilm(now);
@@ -380,6 +388,6 @@ export class FilmPane {
     event.preventDefault();
     event.stopPropagation();
     if (event.shiftKey) this.shift(across * 0.1, down * 0.1);
-    else this.#set({ width: this.view.width + across * 8, centre: this.view.centre + down * 8 });
+    else this.#set({ width: this.view.width + across * 8 * this.#pace, centre: this.view.centre + down * 8 * this.#pace });
   }
 }

@@ -15,6 +15,10 @@ const TOOLS = [
 let [own, prior, tool] = [null, null, "window"];
 let [comparing, linked] = [false, true];
 let [filmNumber, priorNumber] = [0, 0];
+/** Films of the study that is shown; which pane the reader's hand was on last; which evidence is shown, and over which film. */
+let [filmIds, touched, explained] = ["", null, null];
+
+const idsOf = ({ images }) => images.map(({ id }) => id).join();
 
 /** Make the panes and their tools. */
 export function begin() {
@@ -36,7 +40,12 @@ export function begin() {
     make("div", { class: "group", id: "film-choice", role: "group", "aria-label": "Films of the study" }),
     make("div", { class: "group", id: "comparing", role: "group", "aria-label": "Compare" }),
   );
-  reading.addEventListener("study", ({ detail }) => detail.another && renew());
+  reading.addEventListener("study", ({ detail }) => {
+    if (detail.another) renew();
+    else if (idsOf(study()) !== filmIds) join();
+    filmIds = idsOf(study());
+  });
+  for (const side of [own, prior]) for (const sign of ["pointerdown", "focus"]) side.canvas.addEventListener(sign, () => (touched = side));
   for (const { canvas, pane } of [own, prior]) canvas.addEventListener("dblclick", () => (pane.whole ? layout.alone() : pane.fit()));
   // A film that has another room is shown at another size.
   const sizes = new ResizeObserver(() => [own, prior].forEach(tellView));
@@ -66,6 +75,7 @@ async function show(side, image, whose, words) {
     await shown;
     if (side.pane.image !== image) return;
     side.canvas.dataset.image = image?.id ?? "";
+    if (side === own) layEvidence();
     follow();
     tellView(side);
   } catch (problem) {
@@ -79,6 +89,7 @@ async function show(side, image, whose, words) {
 /** Show the films of another study. */
 function renew() {
   [filmNumber, priorNumber] = [0, 0];
+  [touched, explained] = [null, null];
   for (const { pane } of [own, prior]) pane.forget();
   // The film that was drafted from, else the first that is no lateral.
   const drafted = study().drafts.at(-1)?.image_id;
@@ -89,10 +100,23 @@ function renew() {
   showPrior();
 }
 
+/** Take in films that came to the open study; the one that is looked at stays. */
+function join() {
+  const place = study().images.findIndex((image) => image.id === own.pane.image?.id);
+  if (place < 0) return renew();
+  filmNumber = place;
+  tellChoice();
+  showPrior();
+}
+
 function showOwn() {
-  const images = study().images;
-  const image = images[filmNumber] ?? null;
+  const image = study().images[filmNumber] ?? null;
   show(own, image, study(), `${taken(study())}${image?.view ? ` · ${image.view}` : ""}`);
+  tellChoice();
+}
+
+function tellChoice() {
+  const { images } = study();
   const choice = images.map((one, number) =>
     make("button", { type: "button", text: filmName(one, number), "aria-pressed": String(number === filmNumber), on: { click: () => chooseFilm(number) } }),
   );
@@ -127,7 +151,7 @@ function showPrior() {
   group.replaceChildren(...parts);
 }
 
-/** Let the other study's film take the window and zoom of this one's, where they are linked. */
+/** Let the other study's film take zoom and place of this one's, where they are linked. */
 function follow() {
   if (!comparing || !linked) return;
   prior.pane.follow(own.pane.view);
@@ -140,11 +164,11 @@ function whenWas(one) {
   return `${!now || then < now ? "Earlier" : then === now ? "Same day" : "Later"} · ${then}`;
 }
 
-function changed(pane) {
+function changed(pane, before) {
   const side = pane === own.pane ? own : prior;
   const other = side === own ? prior : own;
   if (comparing && linked) {
-    other.pane.follow(pane.view);
+    other.pane.follow(pane.view, before);
     tellView(other);
   }
   tellView(side);
@@ -164,17 +188,26 @@ function tellView({ pane, view }) {
   view.textContent = facts.filter(Boolean).join(" · ");
 }
 
-const panes = () => (comparing && document.activeElement === prior.canvas ? prior.pane : own.pane);
+const panes = () => (comparing && touched === prior ? prior.pane : own.pane);
+
+/** Do something to the film under the reader's hand, and to the other one by its own greys where they are linked. */
+function byOwnGreys(act) {
+  const pane = panes();
+  const [one, other] = pane === own.pane ? [own, prior] : [prior, own];
+  act(pane);
+  if (comparing && linked) act(other.pane);
+  [one, other].forEach(tellView);
+}
 
 export const fit = () => panes().fit();
 export const oneToOne = () => panes().oneToOne();
 export const invert = () => panes().invert();
-export const resetWindow = () => panes().resetWindow();
+export const resetWindow = () => byOwnGreys((pane) => pane.resetWindow(false));
 export const zoomIn = () => panes().zoom(1.25);
 export const zoomOut = () => panes().zoom(0.8);
-export const dark = () => panes().spread("dark");
-export const bright = () => panes().spread("bright");
-export const whole = () => panes().spread("whole");
+export const dark = () => byOwnGreys((pane) => pane.spread("dark", false));
+export const bright = () => byOwnGreys((pane) => pane.spread("bright", false));
+export const whole = () => byOwnGreys((pane) => pane.spread("whole", false));
 export const clearMeasures = () => [own, prior].forEach(({ pane }) => pane.clearMeasures());
 
 /** Choose what dragging does. */
@@ -215,11 +248,18 @@ export function link() {
 
 /** Lay an evidence map over the film that a draft was written from; null takes it off. */
 export async function explain(evidence, imageId) {
+  explained = evidence && { evidence, imageId };
   const place = study()?.images.findIndex((image) => image.id === imageId);
   if (evidence && place >= 0 && place !== filmNumber) {
     filmNumber = place;
     showOwn();
   }
-  own.pane.explain(evidence);
-  own.badge.hidden = !evidence;
+  layEvidence();
+}
+
+/** Show the map of the chosen sentence where the film is the one that it belongs to. */
+function layEvidence() {
+  const here = explained !== null && own.pane.image?.id === explained.imageId;
+  own.pane.explain(here ? explained.evidence : null);
+  own.badge.hidden = !here;
 }

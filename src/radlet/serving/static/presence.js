@@ -37,9 +37,9 @@ async function ask() {
 }
 
 /** Whether the study is not any more as it is shown. */
-function isNews({ state, last_text: text, last_draft: draft }) {
+function isNews({ state, last_text: text, last_draft: draft, films }) {
   const now = study();
-  return state !== now.state || text !== now.last_text || draft !== (now.drafts.at(-1)?.id ?? null);
+  return films !== now.images.length || state !== now.state || text !== now.last_text || draft !== (now.drafts.at(-1)?.id ?? null);
 }
 
 async function takeIn(id, text) {
