@@ -373,9 +373,9 @@ def test_keys_answer_with_caps_lock_on_and_say_why_they_do_nothing(reader: Reade
 def test_a_film_that_joins_the_open_study_can_be_chosen_and_is_judged(reader: Reader, tmp_path: Path) -> None:
     page = reader.page
     uids = {"StudyInstanceUID": "1.2.3.9", "PatientID": "JOINS"}
-    look_at(reader, windowed(tmp_path / "1.dcm", 80, **uids))
+    look_at(reader, windowed(tmp_path / "1.dcm", 280, **uids))
     assert page.query_selector("#film-choice button") is None
-    second = windowed(tmp_path / "2.dcm", 81, **uids)
+    second = windowed(tmp_path / "2.dcm", 281, **uids)
     # As from an archive: the page is not told, but asks.
     answer = page.request.post(f"{reader.server.url}/api/studies", multipart={
         "films": {"name": "film", "mimeType": "application/dicom", "buffer": second.read_bytes()}})  # fmt: skip
@@ -393,7 +393,7 @@ def test_presets_of_linked_films_go_by_the_greys_of_each_and_buttons_by_the_hand
     windows = (("20250101", "4096"), ("20260101", "65536"))
     for number, (date, width) in enumerate(windows):
         tags = {**ids, "StudyDate": date, "WindowCenter": "2048", "WindowWidth": width}
-        look_at(reader, windowed(tmp_path / f"{date}.dcm", 84 + number, **tags))
+        look_at(reader, windowed(tmp_path / f"{date}.dcm", 284 + number, **tags))
     page.keyboard.press("c")
     page.wait_for_selector("[data-pane=prior] canvas[data-image]:not([aria-busy])")
     page.keyboard.press("4")

@@ -169,10 +169,10 @@ def test_the_outermost_bins_of_a_measure_are_named_as_open(reader: Reader) -> No
     assert [words in told for words in ("< 0.25", "0.25–0.5", "≥ 0.75", "0–0.25")] == [True, True, True, False]
 
 
-def test_the_key_that_signs_asks_nothing_about_the_next_study(reader: Reader, tiny_films: list[Path]) -> None:
+def test_the_key_that_signs_asks_nothing_about_the_next_study(reader: Reader, tmp_path: Path) -> None:
     page = reader.page
-    for film in tiny_films[6:8]:
-        reader.upload(film)
+    for number in (190, 191):
+        reader.upload(write_film(tmp_path / f"{number}.dcm", number))
     studies = page.eval_on_selector_all(".study", "(all) => all.slice(0, 2).map((one) => one.dataset.study)")
     reader.choose(studies[0])
     reader.write("Of the first patient.")
@@ -190,10 +190,10 @@ def test_the_key_that_signs_asks_nothing_about_the_next_study(reader: Reader, ti
     assert store.study(studies[1]).signatures == []
 
 
-def test_a_question_about_a_signature_goes_with_its_study(reader: Reader, tiny_films: list[Path]) -> None:
+def test_a_question_about_a_signature_goes_with_its_study(reader: Reader, tmp_path: Path) -> None:
     page = reader.page
-    for film in tiny_films[8:10]:
-        reader.upload(film)
+    for number in (192, 193):
+        reader.upload(write_film(tmp_path / f"{number}.dcm", number))
     studies = page.eval_on_selector_all(".study", "(all) => all.slice(0, 2).map((one) => one.dataset.study)")
     reader.choose(studies[0])
     reader.write("Of the first patient.")

@@ -85,7 +85,7 @@ def test_a_text_that_was_overtaken_is_refused_with_a_code(http: httpx2.Client, t
         assert (refused.status_code, refused.json()["error"]["code"]) == (409, "overtaken")
     whole = http.get(study).json()
     assert ([one["text"] for one in whole["edits"]], whole["last_text"]) == (["First."], last)
-    expected = {"state": "edited", "last_text": last, "last_draft": None, "colleagues": []}
+    expected = {"state": "edited", "last_text": last, "last_draft": None, "films": 1, "colleagues": []}
     assert http.get(f"{study}/meanwhile").json() == expected
 
 
