@@ -164,17 +164,17 @@ def check_made_from_ingest(path: Path, stage: str, output: str, ingest: Path) ->
         raise DataError(f"{path}: was made from another ingest run than {ingest}. Run {stage} on this one.")
 
 
-def write_atomically(path: Path, content: str | bytes | Iterable[str]) -> None:
+def write_atomically(path: Path, content: str | bytes | Iterable[str], writer: str = "") -> None:
     """Write a file so that a reader sees the old or the new content, never a part, also after the machine was killed.
 
-    One process at a time may write a path.
+    One writer at a time may write a path, unless each has a name.
 
     Args:
         path: The file.
         content: Its text, the parts of its text, or its bytes.
+        writer: Of whoever writes beside others. Without, what a killed process left is written over by the next.
     """
-    # Of the same name each time: what a killed process left is written over by the next.
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}{writer and f'.{writer}'}.tmp")
     parts = (content,) if isinstance(content, str | bytes) else content
     try:
         with temporary.open("wb") as file:

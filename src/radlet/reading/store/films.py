@@ -136,7 +136,7 @@ def discard(paths: Iterable[Path]) -> None:
 def keep_file(path: Path, content: bytes) -> None:
     """Write a file of the store whole or not at all, in a folder that nobody but this user may read."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_atomically(path, content)
+    write_atomically(path, content, writer=new_id())
 
 
 def passing_folder(data_dir: Path) -> "TemporaryDirectory[str]":
